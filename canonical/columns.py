@@ -1,0 +1,177 @@
+"""Events as columns: the form in which events move through the dataflows.
+
+An ``EventBatch`` holds numpy columns for the fields its plant maps and no others; an absent
+column stands for its default. Text is held as int32 codes into the shard's ``Vocabulary``,
+so that equality and grouping work on integers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canonical.contracts.event import EventType
+
+IntColumn = NDArray[np.int64]
+CodeColumn = NDArray[np.int32]
+Column = NDArray[np.generic]
+
+TEXT_COLUMNS: Final = (
+    "plant", "source", "session", "order", "operation", "work_center",
+    "material", "lot", "reason", "unit", "correlation_id", "quality",
+)  # fmt: skip
+"""int32 codes into the shard's vocabulary; 0 is the empty text and the default."""
+
+QUANTITY_COLUMNS: Final = ("good", "scrap", "rework", "setup_us", "machine_us", "labour_us", "energy_mwh")
+"""int64, summed by aggregation; default 0. Thousandths of the unit, microseconds, thousandths of a watt hour."""
+
+COUNTER_COLUMNS: Final = ("good_counter", "scrap_counter")
+"""int64 absolute readings in thousandths; -1 where the event carries no reading."""
+
+DEFAULTS: Final[Mapping[str, tuple[type[np.generic], int]]] = {
+    **{name: (np.int32, 0) for name in TEXT_COLUMNS},
+    **{name: (np.int64, 0) for name in QUANTITY_COLUMNS},
+    **{name: (np.int64, -1) for name in COUNTER_COLUMNS},
+    "seq": (np.int64, -1),  # -1: the source does not number
+    "type": (np.int8, 0),  # index into EVENT_TYPES
+    "occurred_us": (np.int64, 0),
+    "recorded_us": (np.int64, -1),
+    "offset": (np.int64, -1),  # position of the record in its shard
+    "row": (np.int32, -1),  # row in the raw batch it was decoded from; -1 when that batch is gone
+    "identity": (np.uint64, 0),  # content or event-id hash, for sources that do not number
+    "session_start": (np.bool_, 0),  # the record opens a new session of its source
+    "sid": (np.int32, -1),  # session row of the shard (Sessions), set by sequence
+    "gaps": (np.int32, 0),  # gaps declared in the session before this row, set by sequence
+}
+"""Every column an event batch may carry, with its dtype and what an absent column means."""
+
+EVENT_TYPES: Final = tuple(EventType)
+TYPE_CODE: Final[Mapping[EventType, int]] = {t: i for i, t in enumerate(EVENT_TYPES)}
+
+
+class Vocabulary:
+    """Texts of one shard and their codes; code 0 is the empty text. Grows only.
+
+    State that outlives the process never stores a code: it stores the text.
+    """
+
+    __slots__ = ("_codes", "_crc", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = [""]
+        self._codes: dict[str, int] = {"": 0}
+        self._crc: NDArray[np.uint32] = np.zeros(1, np.uint32)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def code(self, text: str) -> int:
+        """Return the code of ``text``, giving it one if it has none."""
+        code = self._codes.get(text)
+        if code is None:
+            code = self._codes[text] = len(self.texts)
+            self.texts.append(text)
+        return code
+
+    def codes(self, texts: Iterable[str | None]) -> CodeColumn:
+        """Return the codes of many texts as int32; None counts as the empty text."""
+        code = self.code
+        return np.fromiter((code(t) if t else 0 for t in texts), np.int32)
+
+    def text(self, codes: CodeColumn) -> list[str]:
+        """Return the texts of ``codes``."""
+        texts = self.texts
+        return [texts[c] for c in codes.tolist()]
+
+    def crc(self) -> NDArray[np.uint32]:
+        """Return one content hash per code, equal in every process; index it with codes."""
+        known = len(self._crc)
+        if known < len(self.texts):
+            new = np.fromiter((zlib.crc32(t.encode()) for t in self.texts[known:]), np.uint32)
+            self._crc = np.concatenate((self._crc, new))
+        return self._crc
+
+
+class Sessions:
+    """Sessions of the sources of one shard: (source, session) and its row, ``sid``. Grows only."""
+
+    __slots__ = ("_rows", "plant", "session", "source", "vocabulary")
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._rows: dict[tuple[int, int], int] = {}
+        self.source: list[int] = []
+        self.session: list[int] = []
+        self.plant: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def row(self, source: int, session: int, plant: int = 0) -> int:
+        """Return the row of (source, session), adding it if it is new."""
+        row = self._rows.get((source, session))
+        if row is None:
+            row = self._rows[source, session] = len(self.source)
+            self.source.append(source)
+            self.session.append(session)
+            self.plant.append(plant)
+        return row
+
+    def find(self, source: int, session: int) -> int | None:
+        """Return the row of (source, session), or None."""
+        return self._rows.get((source, session))
+
+
+class EventBatch:
+    """EVENT[n] as columns. Columns are never written to after construction."""
+
+    __slots__ = ("columns", "n")
+
+    def __init__(self, n: int, columns: Mapping[str, Column]) -> None:
+        self.n = n
+        self.columns = dict(columns)
+        for name, column in self.columns.items():
+            assert len(column) == n, f"column {name} has {len(column)} rows, the batch {n}"
+            assert column.dtype == DEFAULTS[name][0], f"column {name} is {column.dtype}"
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def __getitem__(self, name: str) -> Column:
+        """Return the column, filled with its default where the batch does not carry it."""
+        column = self.columns.get(name)
+        if column is None:
+            dtype, default = DEFAULTS[name]
+            column = np.full(self.n, default, dtype)
+        return column
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> EventBatch:
+        """Return the rows at these indices, in that order, or where the mask is true."""
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        n = int(np.count_nonzero(rows)) if rows.dtype == np.bool_ else len(rows)
+        return EventBatch(n, columns)
+
+    def with_columns(self, columns: Mapping[str, Column]) -> EventBatch:
+        """Return a batch with these columns added or replaced."""
+        return EventBatch(self.n, {**self.columns, **columns})
+
+    @staticmethod
+    def empty() -> EventBatch:
+        """Return a batch of no rows."""
+        return EventBatch(0, {})
+
+    @staticmethod
+    def concat(batches: Sequence[EventBatch]) -> EventBatch:
+        """Return the rows of all batches, in order; a column absent in one is filled there."""
+        filled = [b for b in batches if b.n]
+        if len(filled) == 1:
+            return filled[0]
+        names = {name: None for b in filled for name in b.columns}
+        return EventBatch(sum(b.n for b in filled), {name: np.concatenate([b[name] for b in filled]) for name in names})

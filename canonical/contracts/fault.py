@@ -1,0 +1,48 @@
+"""Faults: records that could not be used, each with a stable code and its position."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from canonical.contracts.event import Text
+
+
+class FaultCode(StrEnum):
+    """Stable codes; a code is never renamed or reused."""
+
+    NOT_UTF8 = "NOT_UTF8"
+    TRUNCATED = "TRUNCATED"  # the record ends before its structure does
+    MALFORMED = "MALFORMED"  # not a record of the declared format
+    WRONG_TYPE = "WRONG_TYPE"
+    MISSING_FIELD = "MISSING_FIELD"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"  # the event type is not mapped
+    UNKNOWN_UNIT = "UNKNOWN_UNIT"
+    UNKNOWN_SCHEMA = "UNKNOWN_SCHEMA"  # an Avro writer schema nobody knows
+    NEGATIVE_QUANTITY = "NEGATIVE_QUANTITY"
+    ABSURD_QUANTITY = "ABSURD_QUANTITY"  # above the plant's bound, not finite, or finer than a thousandth
+    BAD_SEQUENCE = "BAD_SEQUENCE"  # negative, fractional or above 2**53
+    BAD_TIMESTAMP = "BAD_TIMESTAMP"  # not an instant; also a local time that the clock change skips
+    TIMESTAMP_FUTURE = "TIMESTAMP_FUTURE"
+    TIMESTAMP_PAST = "TIMESTAMP_PAST"
+    OVERSIZE = "OVERSIZE"
+    DEEP_NESTING = "DEEP_NESTING"
+    TEXT_TOO_LONG = "TEXT_TOO_LONG"
+    CONFLICTING_DUPLICATE = "CONFLICTING_DUPLICATE"  # same sequence number, other body (M08)
+    TOO_LATE = "TOO_LATE"  # fills a gap that is no longer remembered
+    SESSIONS_EXHAUSTED = "SESSIONS_EXHAUSTED"
+
+
+class Fault(BaseModel):
+    """One record that was set aside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: FaultCode
+    detail: str = Field("", max_length=1024, description="What was found, to what field, in words for a person.")
+    plant: Text = ""
+    source: Text = ""
+    session: Text = ""
+    seq: int = -1
+    offset: int = Field(description="Position of the record in its shard.")

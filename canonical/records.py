@@ -1,0 +1,90 @@
+"""Raw records as they were read: original bytes, back to back, with their positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from canonical.columns import IntColumn
+from canonical.contracts.fault import FaultCode
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecords:
+    """RAW[n]: record i is ``data[starts[i]:ends[i]]``, without its line end.
+
+    ``offsets`` are positions in the shard, strictly increasing. Keys and headers are None
+    where the input has none (files).
+    """
+
+    data: bytes
+    starts: IntColumn
+    ends: IntColumn
+    offsets: IntColumn
+    topic: str = ""
+    partition: int = 0
+    keys: Sequence[bytes | None] | None = None
+    headers: Sequence[Headers] | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def value(self, row: int) -> bytes:
+        """Return the original bytes of one record."""
+        return self.data[self.starts[row] : self.ends[row]]
+
+    @staticmethod
+    def from_lines(data: bytes, first_offset: int = 0, topic: str = "") -> RawRecords:
+        """Take whole lines ended by LF or CRLF; the last may lack its end. Offsets are byte positions."""
+        body = np.frombuffer(data, np.uint8)
+        ends = np.flatnonzero(body == 10).astype(np.int64)
+        if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
+            ends = np.append(ends, len(data))
+        starts = np.empty_like(ends)
+        if len(ends):
+            starts[0] = 0
+            starts[1:] = ends[:-1] + 1
+            carriage_return = (ends > starts) & (body[np.maximum(ends - 1, 0)] == 13)
+            if carriage_return.any():
+                ends = ends - carriage_return
+        return RawRecords(data, starts, ends, starts + first_offset, topic)
+
+    @staticmethod
+    def from_values(
+        values: Sequence[bytes],
+        offsets: IntColumn,
+        topic: str = "",
+        partition: int = 0,
+        keys: Sequence[bytes | None] | None = None,
+        headers: Sequence[Headers] | None = None,
+    ) -> RawRecords:
+        """Take one record a message, joined by LF so that lines can be decoded in bulk."""
+        lengths = np.fromiter(map(len, values), np.int64, len(values))
+        ends = np.cumsum(lengths + 1) - 1
+        return RawRecords(b"\n".join(values), ends - lengths, ends, offsets, topic, partition, keys, headers)
+
+    @staticmethod
+    def none() -> RawRecords:
+        """Return a batch of no records."""
+        return NO_RECORDS
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """A row of a raw batch that could not be used, and why."""
+
+    row: int
+    code: FaultCode
+    detail: str
+    source: str = ""
+    session: str = ""
+    seq: int = -1
+
+
+_NONE = np.empty(0, np.int64)
+NO_RECORDS: Final = RawRecords(b"", _NONE, _NONE, _NONE)
