@@ -1,0 +1,1 @@
+"""Bulk decoders: original bytes in, event columns and faults out."""

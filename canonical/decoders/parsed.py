@@ -1,0 +1,37 @@
+"""What a format's parser hands on: the mapped fields as Arrow arrays, before they mean anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from canonical.columns import EventBatch
+from canonical.records import RowFault
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """PARSED[k]: the records of a raw batch that have the declared form.
+
+    ``rows`` (int32[k], increasing) are their rows in the raw batch. ``fields`` holds, by canonical
+    field name (``source``, ``seq``, ``occurred``, ``good``, ...), one Arrow array of length k:
+    text as string, numbers as float64 or as string, null where the record has none.
+    ``faults`` are the rows that have no such form; every row is in exactly one of the two.
+    """
+
+    rows: pa.Int32Array
+    fields: Mapping[str, pa.Array]
+    faults: list[RowFault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """EVENT[k] and the faults of a raw batch. ``skipped`` counts lines that are no records
+    (a CSV header, an empty line); k + faults + skipped = rows of the batch.
+    """
+
+    events: EventBatch
+    faults: list[RowFault] = field(default_factory=list)
+    skipped: int = 0
