@@ -1,0 +1,68 @@
+# Every target sets itself up: Python 3.11 or 3.12, make and pip are all it needs. `make` alone lists the targets.
+# Another interpreter: make PYTHON=/path/to/python3.12 test
+
+SHELL := /bin/sh
+PYTHON ?=
+BIN := .venv/bin
+READY := .venv/.plantsync-ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format lock check-format check-lint check-types check-imports check-contracts check-docs
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Made anew when the lock, the project's metadata or the way it is set up changes.
+$(READY): requirements.lock pyproject.toml bin/environment
+	@PYTHON='$(PYTHON)' bin/environment
+	@touch $@
+
+demo: $(READY) ## Simulate three plants, crash and restart the flows, show what reached the ERP and the store
+	@$(BIN)/plantsync demo
+
+test: $(READY) ## Run every test
+	@echo "test: every test, with pytest"
+	@$(BIN)/python -m pytest
+
+check: check-format check-lint check-types check-imports check-contracts check-docs ## Run every check below
+	@echo "check: all passed"
+
+check-format: $(READY) ## Is the code formatted?
+	@echo "check-format: the layout of the code, with ruff"
+	@$(BIN)/ruff format --check --quiet .
+
+check-lint: $(READY) ## Are the rules of pyproject.toml kept?
+	@echo "check-lint: the rules in pyproject.toml, with ruff"
+	@$(BIN)/ruff check --quiet .
+
+check-types: $(READY) ## Do the types fit?
+	@echo "check-types: the types of the packages, with mypy --strict"
+	@$(BIN)/mypy --no-error-summary
+
+check-imports: $(READY) ## Does each room import only what it may?
+	@echo "check-imports: who may import whom, with import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+check-contracts: $(READY) ## Do the committed schemas match the contracts, and has no contract lost a field?
+	@echo "check-contracts: schemas against contracts"
+	@$(BIN)/python -m canonical.schemas --check
+
+check-docs: $(READY) ## Are the commands, links and paths in the documentation true?
+	@echo "check-docs: commands, links and paths in the documentation"
+	@$(BIN)/python -m tests.architecture.documentation
+
+bench: $(READY) ## Measure, and append the result to the benchmark history
+	@echo "bench: measuring"
+	@$(BIN)/python -m benchmarks
+
+format: $(READY) ## Format the code and mend what ruff can mend
+	@echo "format: rewriting files with ruff"
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## Resolve pyproject.toml into requirements.lock, newest releases, with hashes
+	@echo "lock: resolving into requirements.lock with uv"
+	@PATH="$$PATH:$(CURDIR)/$(BIN)"; export PATH; \
+	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --generate-hashes \
+	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
