@@ -1,0 +1,102 @@
+"""State of a processor as bytes: Arrow IPC streams that name their kind and version.
+
+Law: ``decode_table(kind, versions, encode_table(kind, version, table))`` is ``(version, table)``,
+in every later release too, or raises ``StateVersionUnknown``.
+
+State outlives the process and the vocabulary of its shard, so texts are stored as texts
+(dictionary-encoded) and a session as its (source, session, plant); ``decode`` gives them codes
+and rows of the new process. An encoded table carries its own end: several may follow each
+other in one value and are read one by one from one ``pyarrow.BufferReader``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from canonical.columns import CodeColumn, IntColumn, Sessions, Vocabulary
+from sinks.commit_log import PlantsyncError
+
+KIND: Final = b"kind"
+VERSION: Final = b"version"
+
+
+class StateVersionUnknown(PlantsyncError):
+    """The state was written by a release that knows more than this one, or is no such state."""
+
+    retryable: ClassVar[bool] = False
+
+
+def encode_table(kind: str, version: int, table: pa.Table) -> bytes:
+    """Return the table as one Arrow IPC stream with ``kind`` and ``version`` in its schema."""
+    named = table.replace_schema_metadata({KIND: kind.encode(), VERSION: str(version).encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, named.schema) as writer:
+        writer.write_table(named)
+    return bytes(sink.getvalue())
+
+
+def decode_table(kind: str, versions: Iterable[int], data: bytes | pa.BufferReader) -> tuple[int, pa.Table]:
+    """Return the version and the table of the next stream in ``data``, in one chunk a column.
+
+    Raises: StateVersionUnknown when it is not of this kind or of one of these versions.
+    """
+    known = set(versions)
+    try:
+        with pa.ipc.open_stream(data) as reader:
+            table = reader.read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise StateVersionUnknown(
+            f"the state of {kind} cannot be read: {error}. Restore the commit log from a copy, "
+            "or start the shard anew from its first position."
+        ) from error
+    found = table.schema.metadata or {}
+    if found.get(KIND) != kind.encode() or found.get(VERSION, b"").decode() not in {str(v) for v in known}:
+        raise StateVersionUnknown(
+            f"expected state {kind} of version {sorted(known)}, found {found.get(KIND, b'nothing').decode()} "
+            f"version {found.get(VERSION, b'unknown').decode()}. Run the release that wrote it, or a newer one."
+        )
+    return int(found[VERSION]), table.combine_chunks()
+
+
+def text_column(codes: CodeColumn, vocabulary: Vocabulary) -> pa.DictionaryArray:
+    """Return the texts of ``codes`` as a dictionary of the texts in use and an index per row."""
+    used, index = np.unique(codes, return_inverse=True)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(index.astype(np.int32, copy=False)), pa.array(vocabulary.text(used), pa.string())
+    )
+
+
+def code_column(table: pa.Table, name: str, vocabulary: Vocabulary) -> CodeColumn:
+    """Return the codes of a column made by ``text_column``, giving codes to texts that have none."""
+    column = table.column(name)
+    if not column.num_chunks:
+        return np.zeros(0, np.int32)
+    (chunk,) = column.chunks
+    index: NDArray[np.integer] = chunk.indices.to_numpy()
+    return vocabulary.codes(chunk.dictionary.to_pylist())[index]
+
+
+def int_column(table: pa.Table, name: str) -> IntColumn:
+    """Return a column of integers as int64."""
+    values: NDArray[np.generic] = table.column(name).to_numpy()
+    return values.astype(np.int64, copy=False)
+
+
+def session_columns(sids: NDArray[np.integer], sessions: Sessions) -> dict[str, pa.DictionaryArray]:
+    """Return the columns ``source``, ``session`` and ``plant`` that name the session rows ``sids``."""
+    rows = sids.tolist()
+    return {
+        name: text_column(np.fromiter(map(codes.__getitem__, rows), np.int32, len(rows)), sessions.vocabulary)
+        for name, codes in (("source", sessions.source), ("session", sessions.session), ("plant", sessions.plant))
+    }
+
+
+def session_rows(table: pa.Table, sessions: Sessions) -> CodeColumn:
+    """Return the session rows named by ``session_columns``, adding sessions that are not known."""
+    named = [code_column(table, name, sessions.vocabulary).tolist() for name in ("source", "session", "plant")]
+    return np.fromiter(map(sessions.row, *named), np.int32, table.num_rows)
