@@ -18,14 +18,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from canonical.columns import CodeColumn, IntColumn, Sessions, Vocabulary
-from sinks.commit_log import PlantsyncError
+from canonical.columns import CodeColumn, Sessions
+from dataflows.processors.texts import text_array, text_codes
 
 KIND: Final = b"kind"
 VERSION: Final = b"version"
 
 
-class StateVersionUnknown(PlantsyncError):
+class StateVersionUnknown(Exception):
     """The state was written by a release that knows more than this one, or is no such state."""
 
     retryable: ClassVar[bool] = False
@@ -63,40 +63,16 @@ def decode_table(kind: str, versions: Iterable[int], data: bytes | pa.BufferRead
     return int(found[VERSION]), table.combine_chunks()
 
 
-def text_column(codes: CodeColumn, vocabulary: Vocabulary) -> pa.DictionaryArray:
-    """Return the texts of ``codes`` as a dictionary of the texts in use and an index per row."""
-    used, index = np.unique(codes, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(index.astype(np.int32, copy=False)), pa.array(vocabulary.text(used), pa.string())
-    )
-
-
-def code_column(table: pa.Table, name: str, vocabulary: Vocabulary) -> CodeColumn:
-    """Return the codes of a column made by ``text_column``, giving codes to texts that have none."""
-    column = table.column(name)
-    if not column.num_chunks:
-        return np.zeros(0, np.int32)
-    (chunk,) = column.chunks
-    index: NDArray[np.integer] = chunk.indices.to_numpy()
-    return vocabulary.codes(chunk.dictionary.to_pylist())[index]
-
-
-def int_column(table: pa.Table, name: str) -> IntColumn:
-    """Return a column of integers as int64."""
-    values: NDArray[np.generic] = table.column(name).to_numpy()
-    return values.astype(np.int64, copy=False)
-
-
 def session_columns(sids: NDArray[np.integer], sessions: Sessions) -> dict[str, pa.DictionaryArray]:
     """Return the columns ``source``, ``session`` and ``plant`` that name the session rows ``sids``."""
     rows = sids.tolist()
     return {
-        name: text_column(np.fromiter(map(codes.__getitem__, rows), np.int32, len(rows)), sessions.vocabulary)
+        name: text_array(np.fromiter(map(codes.__getitem__, rows), np.int32, len(rows)), sessions.vocabulary)
         for name, codes in (("source", sessions.source), ("session", sessions.session), ("plant", sessions.plant))
     }
 
 
 def session_rows(table: pa.Table, sessions: Sessions) -> CodeColumn:
     """Return the session rows named by ``session_columns``, adding sessions that are not known."""
-    named = [code_column(table, name, sessions.vocabulary).tolist() for name in ("source", "session", "plant")]
+    named = [text_codes(table.column(name), sessions.vocabulary).tolist() for name in ("source", "session", "plant")]
     return np.fromiter(map(sessions.row, *named), np.int32, table.num_rows)
