@@ -11,21 +11,29 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+INT64_MAX = 2**63 - 1
+
 Text = Annotated[str, Field(max_length=256)]
 """A key or code; longer text is not a key and is refused."""
 
 Thousandths = Annotated[int, Field(ge=0, le=10**15)]
 """A quantity as an integer number of thousandths of its unit, so that sums are exact."""
 
-Micros = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Micros = Annotated[int, Field(ge=-(2**63), le=INT64_MAX)]
 """A UTC instant as microseconds since 1970-01-01, or a duration in microseconds."""
 
 Sequence = Annotated[int, Field(ge=0, le=2**53)]
 """A source's own sequence number; at most 2**53 so that no JSON reader rounds it."""
 
+Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
+"""How many there are."""
+
+Offset = Annotated[int, Field(ge=-1, le=INT64_MAX)]
+"""Position of a record in its shard: a Kafka offset or a byte of a landed file; -1 where it has none."""
+
 
 class EventType(StrEnum):
-    """Verbs of the shop floor (M05), the same words as in DOMAIN section 1.0."""
+    """Verbs of the shop floor (M05)."""
 
     START = "start"
     PAUSE = "pause"
@@ -48,42 +56,52 @@ class EventV1(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    schema_version: Literal[1] = 1
-    plant: Text
+    schema_version: Literal[1] = Field(1, description="Version of this contract.")
+    plant: Text = Field(description="Canonical key of the plant.")
     source: Text = Field(min_length=1, description="The machine, terminal or system that speaks.")
     session: Text = Field("", description="One uninterrupted numbering of the source: bdSeq, instanceId, boot id.")
     seq: Sequence | None = Field(None, description="Position in the session; none where the source does not number.")
-    type: EventType
-    occurred_us: Micros
-    recorded_us: Micros | None = Field(None, description="When the plant edge stored it (CloudEvents recordedtime).")
-    order: Text = ""
-    operation: Text = ""
-    work_center: Text = ""
-    material: Text = ""
-    lot: Text = ""
+    type: EventType = Field(description="What happened.")
+    occurred_us: Micros = Field(description="Instant at which it happened, UTC, in microseconds since 1970-01-01.")
+    recorded_us: Micros | None = Field(
+        None, description="Instant at which the plant edge stored it (CloudEvents recordedtime), as occurred_us."
+    )
+    order: Text = Field("", description="Production order.")
+    operation: Text = Field("", description="Operation of the order's routing.")
+    work_center: Text = Field("", description="Work centre at which it happened.")
+    material: Text = Field("", description="Material made, used or moved.")
+    lot: Text = Field("", description="Lot or batch of the material.")
     reason: Text = Field("", description="Scrap or downtime reason code.")
     unit: Text = Field("H87", description="UN/ECE Recommendation 20 code of the quantities.")
-    good: Thousandths = 0
-    scrap: Thousandths = 0
-    rework: Thousandths = 0
-    setup_us: Micros = 0
-    machine_us: Micros = 0
-    labour_us: Micros = 0
-    good_counter: Thousandths | None = Field(None, description="Absolute count of good output since the counter's zero.")
-    scrap_counter: Thousandths | None = Field(None, description="Absolute count of scrap since the counter's zero.")
-    correlation_id: Text = ""
+    good: Thousandths = Field(0, description="Good output since the last event, in thousandths of the unit.")
+    scrap: Thousandths = Field(0, description="Scrap since the last event, in thousandths of the unit.")
+    rework: Thousandths = Field(0, description="Output to be reworked, in thousandths of the unit.")
+    setup_us: Micros = Field(0, description="Setup time in microseconds.")
+    machine_us: Micros = Field(0, description="Machine time in microseconds.")
+    labour_us: Micros = Field(0, description="Labour time in microseconds.")
+    good_counter: Thousandths | None = Field(
+        None, description="Absolute count of good output since the counter's zero, in thousandths of the unit."
+    )
+    scrap_counter: Thousandths | None = Field(
+        None, description="Absolute count of scrap since the counter's zero, in thousandths of the unit."
+    )
+    correlation_id: Text = Field("", description="Names the business transaction the event belongs to (M34).")
 
 
 class Event(EventV1):
     """Version 2, the current event contract: version 1 with telemetry and quality context."""
 
-    schema_version: Literal[2] = 2  # type: ignore[assignment]
+    schema_version: Literal[2] = Field(2, description="Version of this contract.")  # type: ignore[assignment]
     energy_mwh: Thousandths = Field(0, description="Energy used, in thousandths of a watt hour (WHR).")
     quality: Text = Field("", description="Quality status of the lot as the plant reports it: hold, release, reject.")
 
 
 def upcast(event: EventV1) -> Event:
-    """Turn version 1 into version 2; pure, total, and the identity on version 2."""
+    """Turn version 1 into version 2; pure, and the identity on version 2. Unknown fields are kept.
+
+    Raises: ValidationError when a version 1 record carries a field that only version 2 defines,
+    with a value that version 2 refuses.
+    """
     if isinstance(event, Event):
         return event
     return Event.model_validate({**event.model_dump(), "schema_version": 2})

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from canonical.contracts.event import Text
+from canonical.contracts.event import Offset, Text
 
 
 class FaultCode(StrEnum):
@@ -39,10 +39,10 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    code: FaultCode
+    code: FaultCode = Field(description="Stable code of what is wrong.")
     detail: str = Field("", max_length=1024, description="What was found, to what field, in words for a person.")
-    plant: Text = ""
-    source: Text = ""
-    session: Text = ""
-    seq: int = -1
-    offset: int = Field(description="Position of the record in its shard.")
+    plant: Text = Field("", description="Canonical key of the plant.")
+    source: Text = Field("", description="Empty where it could not be read.")
+    session: Text = Field("", description="Session of the source; empty where it could not be read.")
+    seq: int = Field(-1, ge=-1, le=2**53, description="Sequence number; -1 where there is none that can be read.")
+    offset: Offset = Field(description="Position of the record in its shard.")

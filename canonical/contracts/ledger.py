@@ -6,9 +6,14 @@ released + late = accounted + analytics_only + operational; all of them running 
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Self
 
-from canonical.contracts.event import Micros, Text
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from canonical.contracts.event import Count, Micros, Sequence, Text
+
+Expected = Annotated[int, Field(ge=-1, le=2**53 + 1)]
+"""A sequence number that is expected, one above the largest at most; -1 where there is none."""
 
 
 class Gap(BaseModel):
@@ -16,12 +21,20 @@ class Gap(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    plant: Text
-    source: Text
-    session: Text = ""
-    first_seq: int
-    last_seq: int
-    declared_us: Micros
+    plant: Text = Field(description="Canonical key of the plant.")
+    source: Text = Field(description="The source whose numbers are missing.")
+    session: Text = Field("", description="Session of the source; sequence numbers count within it.")
+    first_seq: Sequence = Field(description="First number missing.")
+    last_seq: Sequence = Field(description="Last number missing.")
+    declared_us: Micros = Field(description="Instant at which the wait ended, UTC, in microseconds since 1970-01-01.")
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        """Refuse a range that ends before it starts: nothing would be missing."""
+        if self.last_seq < self.first_seq:
+            msg = f"last_seq {self.last_seq} is below first_seq {self.first_seq}"
+            raise ValueError(msg)
+        return self
 
 
 class LedgerEntry(BaseModel):
@@ -29,20 +42,20 @@ class LedgerEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shard: str
-    plant: Text = ""
+    shard: str = Field(description="Input partition the records were read from.")
+    plant: Text = Field("", description="Canonical key of the plant.")
     source: Text = Field("", description="Empty for records whose source could not be read.")
-    session: Text = ""
-    start_seq: int = Field(-1, description="First number expected of the session; -1 where there is none.")
-    next_seq: int = Field(-1, description="Numbers below it are accounted for or declared gaps.")
-    read: int = 0
-    released: int = 0
-    late: int = 0
-    duplicates: int = 0
-    faults: int = 0
-    held: int = 0
-    accounted: int = 0
-    analytics_only: int = 0
-    operational: int = Field(0, description="Passed on one by one: holds, releases, moves, consumption.")
-    gaps: int = Field(0, description="Declared gaps.")
-    missing: int = Field(0, description="Numbers inside declared gaps that have not arrived since.")
+    session: Text = Field("", description="Session of the source.")
+    start_seq: Expected = Field(-1, description="First number expected of the session; -1 where there is none.")
+    next_seq: Expected = Field(-1, description="Numbers below it are accounted for or declared gaps.")
+    read: Count = Field(0, description="Records read.")
+    released: Count = Field(0, description="Events released in order.")
+    late: Count = Field(0, description="Events that filled a declared gap.")
+    duplicates: Count = Field(0, description="Records that repeat one read before.")
+    faults: Count = Field(0, description="Records set aside, with a code, as dead letters.")
+    held: Count = Field(0, description="Events waiting for smaller numbers; a level, not a total.")
+    accounted: Count = Field(0, description="Events accounted for in confirmations, open ones included.")
+    analytics_only: Count = Field(0, description="Events counted here and never posted.")
+    operational: Count = Field(0, description="Passed on one by one: holds, releases, moves, consumption.")
+    gaps: Count = Field(0, description="Declared gaps.")
+    missing: Count = Field(0, description="Numbers inside declared gaps that have not arrived since.")
