@@ -26,36 +26,45 @@ class SequencePolicy(Policy):
     """How a source's records are put in order and which of them are duplicates (M08, M09)."""
 
     mode: Literal["number", "arrival"] = Field(
-        "number",
+        default="number",
         description="number: the source numbers its records. arrival: it does not; a record's identity is its "
         "event id or its content, and it is numbered in the order of arrival.",
     )
     start: int | Literal["any"] = Field(
-        0, description="First number of a session; any: the first to arrive, and smaller ones are late."
+        default=0, description="First number of a session; any: the first to arrive, and smaller ones are late."
     )
-    modulus: int | None = Field(None, ge=16, le=2**32, description="Numbers wrap to 0 here, as 256 for Sparkplug.")
-    gap_timeout_s: Seconds = Field(60.0, description="Wait this long for a missing number, then declare the gap.")
-    held_rows_max: int = Field(10_000, ge=1, description="Rows held per session; one more declares the oldest gap.")
-    gaps_max: int = Field(10_000, ge=1, description="Declared gaps remembered per shard, to recognise late rows.")
+    modulus: int | None = Field(
+        default=None, ge=16, le=2**32, description="Numbers wrap to 0 here, as 256 for Sparkplug."
+    )
+    gap_timeout_s: Seconds = Field(
+        default=60.0, description="Wait this long for a missing number, then declare the gap."
+    )
+    held_rows_max: int = Field(
+        default=10_000, ge=1, description="Rows held per session; one more declares the oldest gap."
+    )
+    gaps_max: int = Field(
+        default=10_000, ge=1, description="Declared gaps remembered per shard, to recognise late rows."
+    )
     conflict_horizon_rows: int = Field(
-        32, ge=1, le=65_536, description="A duplicate this far back or less is compared with what it repeats."
+        default=32, ge=1, le=65_536, description="A duplicate this far back or less is compared with what it repeats."
     )
     identity_horizon_rows: int = Field(
-        100_000, ge=1, description="arrival: identities remembered per shard; an older copy counts as new."
+        default=100_000, ge=1, description="arrival: identities remembered per shard; an older copy counts as new."
     )
-    sessions_max: int = Field(1_000_000, ge=1, description="Sessions per shard; rows of one more are faults.")
+    sessions_max: int = Field(default=1_000_000, ge=1, description="Sessions per shard; rows of one more are faults.")
 
 
 class CounterPolicy(Policy):
     """How absolute counters become quantities."""
 
     first_reading: Literal["baseline", "count"] = Field(
-        "baseline", description="baseline: a session's first reading counts nothing. count: it counts from zero."
+        default="baseline",
+        description="baseline: a session's first reading counts nothing. count: it counts from zero.",
     )
     rollover: int | None = Field(
-        None, ge=1, description="The counter wraps to 0 after this many whole units, as 2147483648 for PackML."
+        default=None, ge=1, description="The counter wraps to 0 after this many whole units, as 2147483648 for PackML."
     )
-    jump_max: int | None = Field(None, ge=1, description="More whole units than this in one step is a fault.")
+    jump_max: int | None = Field(default=None, ge=1, description="More whole units than this in one step is a fault.")
 
 
 SplitColumn = Literal["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"]
@@ -65,14 +74,18 @@ class AggregatePolicy(Policy):
     """What ends a confirmation (M15, M46)."""
 
     split_by: tuple[SplitColumn, ...] = Field(
-        ("order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"),
+        default=("order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"),
         description="A change in one of these ends the confirmation. A reason ends it only when it "
         "replaces another one; rework is whether the event type is rework.",
     )
-    count_max: int | None = Field(None, ge=1, description="Events per confirmation.")
-    bucket_s: Seconds | None = Field(None, description="Time buckets of this width, counted from 1970-01-01 UTC.")
-    idle_s: Seconds | None = Field(None, description="Close when the session has been silent for this long.")
-    complete_closes: bool = Field(True, description="An event of type complete is the last of its confirmation.")
+    count_max: int | None = Field(default=None, ge=1, description="Events per confirmation.")
+    bucket_s: Seconds | None = Field(
+        default=None, description="Time buckets of this width, counted from 1970-01-01 UTC."
+    )
+    idle_s: Seconds | None = Field(default=None, description="Close when the session has been silent for this long.")
+    complete_closes: bool = Field(
+        default=True, description="An event of type complete is the last of its confirmation."
+    )
 
 
 class Route(StrEnum):
@@ -104,11 +117,11 @@ DEFAULT_ROUTES: dict[EventType, Route] = {
 class LimitPolicy(Policy):
     """What a record may be before it is refused as a fault."""
 
-    record_bytes_max: int = Field(262_144, ge=64)
-    depth_max: int = Field(16, ge=1, le=512, description="Nesting of objects and arrays.")
-    quantity_max: int = Field(1_000_000, ge=1, description="Whole units in one record.")
-    future_max_s: Seconds = Field(3_600.0, description="Ahead of the time of reading.")
-    past_max_s: Seconds = Field(400 * 86_400.0, description="Behind the time of reading.")
+    record_bytes_max: int = Field(default=262_144, ge=64)
+    depth_max: int = Field(default=16, ge=1, le=512, description="Nesting of objects and arrays.")
+    quantity_max: int = Field(default=1_000_000, ge=1, description="Whole units in one record.")
+    future_max_s: Seconds = Field(default=3_600.0, description="Ahead of the time of reading.")
+    past_max_s: Seconds = Field(default=400 * 86_400.0, description="Behind the time of reading.")
 
 
 class ShiftPolicy(Policy):
@@ -118,5 +131,5 @@ class ShiftPolicy(Policy):
     start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     end: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(
-        ("mon", "tue", "wed", "thu", "fri", "sat", "sun"), description="Days on which the shift starts."
+        default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), description="Days on which the shift starts."
     )

@@ -1,0 +1,256 @@
+"""The mapping of a plant: one TOML file that says where its records lie, what they look like and what they mean (M45).
+
+``load`` returns the mapping or raises with every problem of the file at once, each with its line.
+A new plant needs a file and no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+import fastavro
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from canonical.contracts.event import EventType
+from canonical.mapping_contradictions import contradictions
+from canonical.mapping_fields import FieldName, Fields, FieldSource, TextField
+from canonical.mapping_problems import MappingError, Problem, explained, located, refused, syntax_problem, without
+from canonical.policy import (
+    DEFAULT_ROUTES,
+    AggregatePolicy,
+    CounterPolicy,
+    LimitPolicy,
+    Policy,
+    Route,
+    SequencePolicy,
+    ShiftPolicy,
+)
+
+__all__ = ["MappingError", "PlantMapping", "Problem", "load", "problems"]
+
+Encoding = Literal["utf-8", "latin-1", "cp1252"]
+Letter = Annotated[str, Field(min_length=1, max_length=1)]
+Decimal = Literal[".", ","]
+
+
+class InputSection(Policy):
+    """Where the plant's records arrive."""
+
+    folder: str = Field(default="", description="Drop folder, below the landing folder.")
+    pattern: str = Field(default="*", min_length=1, description="File names taken from the drop folder.")
+    topics: tuple[str, ...] = Field(default=(), description="Kafka topics.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.folder and not self.topics:
+            raise refused("no input is named", "set folder or topics")
+        return self
+
+
+class TimeSection(Policy):
+    """How instants are written."""
+
+    format: str = Field(
+        default="iso8601",
+        description="iso8601 (without an offset: plant-local), epoch_s, epoch_ms, epoch_us, or a strptime pattern.",
+    )
+    ambiguous: Literal["earliest", "latest"] = Field(default="earliest", description="A local time that occurs twice.")
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, value: str) -> str:
+        if value not in TIME_FORMATS and "%" not in value:
+            raise refused(f"unknown time format {value!r}", f"one of {', '.join(TIME_FORMATS)} or a strptime pattern")
+        return value
+
+
+EPOCH_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+"""Microseconds in one count of an epoch format."""
+TIME_FORMATS: Final = ("iso8601", *EPOCH_US)
+
+
+class CsvSection(Policy):
+    """How delimited text is written."""
+
+    delimiter: Letter = ","
+    header: bool = Field(default=True, description="The first line of each file names the columns.")
+    columns: tuple[str, ...] = Field(default=(), description="Names of the columns where there is no header.")
+    quote: Letter = '"'
+    encoding: Encoding = "utf-8"
+    decimal: Decimal = "."
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        if not self.header and not self.columns:
+            raise refused("neither a header nor columns", "list the columns, or set header = true")
+        return self
+
+
+class FixedColumn(Policy):
+    """One column of a fixed-width record, in characters."""
+
+    name: str = Field(min_length=1)
+    start: int = Field(ge=0)
+    width: int = Field(ge=1)
+
+
+class FixedSection(Policy):
+    """How fixed-width text is written."""
+
+    columns: tuple[FixedColumn, ...] = Field(min_length=1)
+    encoding: Encoding = "utf-8"
+    decimal: Decimal = "."
+
+
+class ShdrSection(Policy):
+    """How the lines of an MTConnect adapter (SHDR) are read. A line's time is ``occurred``."""
+
+    source: str = Field(min_length=1, max_length=256, description="The machine; the lines do not name it.")
+    session_start: str = Field(default="", description="Data item whose line opens a new session.")
+    items: Fields = Field(min_length=1, description="Canonical field = data item.")
+
+
+class AvroSchema(Policy):
+    """A writer schema: the file that holds it and its text."""
+
+    path: str
+    text: str
+
+
+def _schema(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        raise refused("not the name of a schema file", 'such as "event.v1.avsc"')
+    assert info.context is not None
+    folder: Path = info.context["folder"]
+    try:
+        text = (folder / value).read_text("utf-8")
+        fastavro.parse_schema(json.loads(text))
+    except OSError as error:
+        raise refused(f"{value}: {error.strerror}", "the path is relative to the mapping file") from error
+    except (ValueError, KeyError, fastavro.schema.SchemaParseException) as error:
+        raise refused(
+            f"{value} is not an Avro schema: {error}", "see the Avro specification, Schema Declaration"
+        ) from error
+    return {"path": value, "text": text}
+
+
+class AvroSection(Policy):
+    """Writer schemas of messages, by the id their Confluent frame carries."""
+
+    ids: dict[Annotated[int, Field(ge=0, lt=2**32)], Annotated[AvroSchema, BeforeValidator(_schema)]] = Field(
+        default={}
+    )
+
+
+class PlantMapping(Policy):
+    """Everything plantsync knows about one plant."""
+
+    plant: str = Field(default="", max_length=256, description="Constant plant; or map fields.plant.")
+    title: str = ""
+    time_zone: str = Field(
+        default="UTC", description="Zone of local times, shifts and posting dates, as Europe/Berlin."
+    )
+    format: Literal["json", "avro", "csv", "fixed", "shdr"]
+    unit: str = Field(default="H87", description="UN/ECE Rec 20 code of quantities that name no unit.")
+    default_type: EventType | None = Field(default=None, description="Type of records that name none.")
+    input: InputSection
+    fields: Fields = Field(default={})
+    time: TimeSection = TimeSection()
+    types: dict[str, EventType] = Field(default={}, description="Local verb = type. Empty: the plant uses our words.")
+    units: dict[str, str] = Field(default={}, description="Local unit = UN/ECE Rec 20 code.")
+    keys: dict[TextField, dict[str, str]] = Field(
+        default={}, description="Cross-reference: local key = canonical key (M06)."
+    )
+    sequencing: SequencePolicy = SequencePolicy()
+    counters: CounterPolicy = CounterPolicy()
+    aggregation: AggregatePolicy = AggregatePolicy()
+    limits: LimitPolicy = LimitPolicy()
+    routes: dict[EventType, Route] = Field(default_factory=lambda: dict(DEFAULT_ROUTES))
+    shifts: tuple[ShiftPolicy, ...] = ()
+    csv: CsvSection | None = None
+    fixed: FixedSection | None = None
+    shdr: ShdrSection | None = None
+    avro: AvroSection | None = None
+
+    @field_validator("routes")
+    @classmethod
+    def _routes(cls, value: dict[EventType, Route]) -> dict[EventType, Route]:
+        return {**DEFAULT_ROUTES, **value}
+
+    @cached_property
+    def paths(self) -> dict[FieldName, FieldSource]:
+        """Canonical fields read from the record."""
+        return {name: source for name, source in self.sources.items() if source.path}
+
+    @cached_property
+    def constants(self) -> dict[FieldName, str]:
+        """Canonical text fields that are the same in every record."""
+        return {name: source.value for name, source in self.sources.items() if source.value is not None}
+
+    @cached_property
+    def sources(self) -> dict[FieldName, FieldSource]:
+        """Every mapped canonical field and where it comes from, whichever section says so."""
+        sources = dict(self.fields)
+        if self.plant:
+            sources["plant"] = FieldSource(value=self.plant)
+        if self.shdr is not None:
+            sources["source"] = FieldSource(value=self.shdr.source)
+            sources.update(self.shdr.items)
+        return sources
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when the content does; layout and comments do not count (M35)."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def load(path: Path) -> PlantMapping:
+    """Read the mapping file of a plant.
+
+    Raises: MappingError, with all problems of the file; OSError where it cannot be read.
+    """
+    mapping, found = _read(path)
+    if mapping is None or found:
+        raise MappingError(found)
+    return mapping
+
+
+def problems(path: Path) -> list[Problem]:
+    """Return all problems of a mapping file, in the order of its lines; none if it can be used.
+
+    Raises: OSError where the file cannot be read.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[PlantMapping | None, list[Problem]]:
+    file = str(path)
+    try:
+        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        content = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        return None, [Problem(file, 1, "", "the file is not UTF-8", f"byte {error.start} is not text")]
+    except tomllib.TOMLDecodeError as error:
+        return None, [syntax_problem(file, text, error)]
+    context = {"folder": path.parent}
+    try:
+        mapping = PlantMapping.model_validate(content, context=context)
+    except ValidationError as error:
+        findings = list(explained(error, content, PlantMapping))
+    else:
+        return mapping, located(file, text, contradictions(mapping))
+    # What remains without the wrong keys may contradict itself too, and all problems are told at once.
+    wrong = {key for key, _, _ in findings}
+    try:
+        rest = PlantMapping.model_validate(without(content, wrong), context=context)
+    except ValidationError:
+        return None, located(file, text, findings)
+    more = [f for f in contradictions(rest) if not any(f[0][: len(key)] == key for key in wrong)]
+    return None, located(file, text, findings + more)

@@ -1,0 +1,141 @@
+"""What no single key of a mapping gets wrong: keys that need, or exclude, each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS
+from canonical.mapping_problems import Finding
+from canonical.units import ALIASES, known
+
+if TYPE_CHECKING:
+    from canonical.mapping import PlantMapping
+    from canonical.mapping_fields import FieldSource
+    from canonical.policy import ShiftPolicy
+
+_CONSTANT: Final = {*TEXT_FIELDS, "type", "event_id"}
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_MINUTES: Final = 24 * 60
+_WEEK_MINUTES: Final = 7 * _DAY_MINUTES
+
+
+def contradictions(mapping: PlantMapping) -> Iterator[Finding]:
+    """Yield every contradiction of a mapping whose sections are each in order."""
+    yield from _zone(mapping)
+    yield from _sections(mapping)
+    yield from _required(mapping)
+    yield from _fields(mapping)
+    yield from _units(mapping)
+    yield from _shifts(mapping)
+
+
+def _zone(mapping: PlantMapping) -> Iterator[Finding]:
+    try:
+        ZoneInfo(mapping.time_zone)
+    except (KeyError, ValueError, OSError):  # not found; not a name at all; the name of a folder
+        yield (
+            ("time_zone",),
+            f"unknown time zone {mapping.time_zone!r}",
+            "a name of the IANA database, as Europe/Berlin",
+        )
+
+
+def _sections(mapping: PlantMapping) -> Iterator[Finding]:
+    for name in ("csv", "fixed", "shdr", "avro"):
+        present = getattr(mapping, name) is not None
+        if present and mapping.format != name:
+            yield (name,), f"the format is {mapping.format}, so this section has no effect", "remove it"
+        if not present and mapping.format == name and name != "csv":
+            yield (name,), f"the format {name} needs this section", f"add [{name}]"
+
+
+def _required(mapping: PlantMapping) -> Iterator[Finding]:
+    sources = mapping.sources
+    for name, hint in (
+        ("plant", "set plant, or map fields.plant"),
+        ("source", "the machine, terminal or system that speaks"),
+    ):
+        if name not in sources:
+            yield ("fields", name), "required, and not mapped", hint
+    if mapping.format != "shdr" and "occurred" not in sources:
+        yield ("fields", "occurred"), "required, and not mapped", "when it happened, as the record says"
+    if mapping.sequencing.mode == "number" and "seq" not in sources:
+        yield (
+            ("fields", "seq"),
+            "sequencing by number needs it",
+            'map the number, or set sequencing.mode = "arrival" where the source does not number its records',
+        )
+    if "type" not in sources and mapping.default_type is None:
+        yield ("default_type",), "no field names the type of a record", "map fields.type or set default_type"
+
+
+def _fields(mapping: PlantMapping) -> Iterator[Finding]:
+    columns = _columns(mapping)
+    for section, name, source in _placed(mapping):
+        key = (*section, name)
+        if source.value is not None and name not in _CONSTANT:
+            yield (*key, "value"), "only a text field can be constant", "give a path"
+        units = DURATION_US if name in DURATION_FIELDS else ENERGY_MWH if name == "energy" else ()
+        if source.unit and source.unit not in units:
+            hint = f"one of {', '.join(units)}" if units else "a unit of quantities comes from fields.unit, or unit"
+            yield (*key, "unit"), f"{name} cannot be in {source.unit!r}", hint
+        if mapping.format in {"json", "avro"} and "" in source.path.split(".") and source.value is None:
+            yield key, f"the path {source.path!r} has an empty step", "separate the steps by single dots"
+        if source.path and columns is not None and source.path not in columns:
+            yield key, f"there is no column {source.path!r}", f"one of {', '.join(columns)}"
+    if mapping.plant and "plant" in mapping.fields:
+        yield ("fields", "plant"), "the plant is constant already", "remove this or the key plant"
+    if mapping.shdr is not None and "source" in {*mapping.fields, *mapping.shdr.items}:
+        yield ("fields", "source"), "shdr.source names the source already", "remove one"
+
+
+def _placed(mapping: PlantMapping) -> Iterator[tuple[tuple[str, ...], str, FieldSource]]:
+    for name, source in mapping.fields.items():
+        yield ("fields",), name, source
+    if mapping.shdr is not None:
+        for name, source in mapping.shdr.items.items():
+            yield ("shdr", "items"), name, source
+
+
+def _columns(mapping: PlantMapping) -> tuple[str, ...] | None:
+    """Return the columns the mapping itself declares; None where only the records tell."""
+    if mapping.format == "fixed" and mapping.fixed is not None:
+        return tuple(column.name for column in mapping.fixed.columns)
+    if mapping.format == "csv" and mapping.csv is not None and not mapping.csv.header:
+        return mapping.csv.columns
+    return None
+
+
+def _units(mapping: PlantMapping) -> Iterator[Finding]:
+    named: list[tuple[tuple[str, ...], str]] = [(("unit",), mapping.unit)]
+    named += [(("units", local), code) for local, code in mapping.units.items()]
+    for key, code in named:
+        if not known(code):
+            hint = f"did you mean {ALIASES[code]}?" if code in ALIASES else "H87 is piece, KGM kilogram, MTR metre"
+            yield key, f"{code!r} is not a known UN/ECE Recommendation 20 code", hint
+
+
+def _shifts(mapping: PlantMapping) -> Iterator[Finding]:
+    spans = [(index, *span) for index, shift in enumerate(mapping.shifts) for span in _week_minutes(shift)]
+    overlaps: set[tuple[int, int]] = set()
+    for (a, a_start, a_end), (b, b_start, b_end) in combinations(spans, 2):
+        # Sunday's night shift runs into Monday: compare one week later and earlier as well.
+        if any(a_start < b_end + week and b_start + week < a_end for week in (-_WEEK_MINUTES, 0, _WEEK_MINUTES)):
+            overlaps.add((min(a, b), max(a, b)))
+    for a, b in sorted(overlaps):
+        first, second = mapping.shifts[a], mapping.shifts[b]
+        if a == b:
+            yield ("shifts", a), f"the shift {first.name} overlaps itself", "each day may start it once"
+        else:
+            yield ("shifts", b), f"the shift {second.name} overlaps {first.name}", "a shift ends where the next begins"
+
+
+def _week_minutes(shift: ShiftPolicy) -> Iterator[tuple[int, int]]:
+    start, end = (int(t[:2]) * 60 + int(t[3:]) for t in (shift.start, shift.end))
+    length = (end - start) % _DAY_MINUTES or _DAY_MINUTES
+    for day in dict.fromkeys(shift.days):
+        first = _DAYS.index(day) * _DAY_MINUTES + start
+        yield first, first + length
