@@ -1,0 +1,100 @@
+"""Shifts agree with a twin that asks the standard library about one instant at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from canonical.policy import ShiftPolicy
+from canonical.shifts import ShiftCalendar
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+ZONES = (
+    "UTC", "Europe/Berlin", "Europe/London", "America/Chicago", "America/Sao_Paulo", "America/Havana",
+    "Asia/Kolkata", "Asia/Gaza", "Asia/Tokyo", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Auckland",
+    "Africa/Casablanca", "Antarctica/Troll",
+)  # fmt: skip
+
+
+def first_showing(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant at which the clock shows ``wall`` or later, found by halving."""
+    low = wall.replace(tzinfo=UTC) - timedelta(hours=30)
+    high = wall.replace(tzinfo=UTC) + timedelta(hours=30)
+    passes = [wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    shown = [instant for instant in passes if instant.astimezone(zone).replace(tzinfo=None) == wall]
+    if shown:
+        return min(shown)
+    while high - low > MICROSECOND:  # skipped: the change lies where the clock first shows more
+        middle = low + (high - low) // 2
+        if middle.astimezone(zone).replace(tzinfo=None) >= wall:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def twin(zone: ZoneInfo, shifts: list[ShiftPolicy], instant: datetime) -> tuple[str, int, int]:
+    today = instant.astimezone(zone).date()
+    found = []
+    for back in range(-2, 4):
+        day = today - timedelta(days=back)
+        for shift in shifts:
+            if DAYS[day.weekday()] not in shift.days:
+                continue
+            start = datetime.fromisoformat(f"{day}T{shift.start}")
+            end = datetime.fromisoformat(f"{day}T{shift.end}")
+            if end <= start:
+                end += timedelta(days=1)
+            if first_showing(start, zone) <= instant < first_showing(end, zone):
+                found.append((shift.name, (day - EPOCH.date()).days))
+    assert len(found) <= 1, "an instant in two shifts"
+    local = (today - EPOCH.date()).days
+    return (*(found[0] if found else ("", local)), local)
+
+
+@st.composite
+def calendars(draw: st.DrawFn) -> list[ShiftPolicy]:
+    """Shifts that do not overlap: cuts of a day, each stretch a shift or free, on some days."""
+    cuts = sorted(draw(st.sets(st.integers(0, 95), min_size=1, max_size=5)))
+    times = [f"{cut // 4:02}:{cut % 4 * 15:02}" for cut in cuts]
+    days = draw(st.one_of(st.just(DAYS), st.sets(st.sampled_from(DAYS), min_size=1).map(tuple)))
+    worked = draw(st.lists(st.booleans(), min_size=len(cuts), max_size=len(cuts)))
+    stretches = zip(times, times[1:] + times[:1], worked, strict=True)
+    return [ShiftPolicy(name=f"s{i}", start=a, end=b, days=days) for i, (a, b, on) in enumerate(stretches) if on]
+
+
+@st.composite
+def instants(draw: st.DrawFn) -> list[datetime]:
+    """Instants around the clock changes of 2011 to 2026, on boundaries and anywhere."""
+    days = st.sampled_from(
+        [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (
+            "2026-03-29", "2026-10-25", "2026-03-08", "2026-11-01", "2018-02-18", "2018-11-04", "2011-12-30",
+            "2026-04-05", "2026-10-04", "2026-02-15", "2026-03-22", "2025-06-11",
+        )]
+    )  # fmt: skip
+    quarters = st.integers(-8 * 24, 8 * 24).map(lambda quarter: timedelta(minutes=15 * quarter))
+    nudges = st.sampled_from([-MICROSECOND, timedelta(0), MICROSECOND])
+    near = st.builds(lambda day, quarter, nudge: day + quarter + nudge, days, quarters, nudges)
+    anywhere = st.integers(0, 2**31).map(lambda second: EPOCH + timedelta(seconds=second))
+    return draw(st.lists(st.one_of(near, near, near, anywhere), min_size=1, max_size=12))
+
+
+@settings(max_examples=150, deadline=None)
+@given(zone=st.sampled_from(ZONES), shifts=calendars(), when=instants(), cut=st.integers(0, 12))
+def test_every_instant_is_where_the_twin_puts_it(
+    zone: str, shifts: list[ShiftPolicy], when: list[datetime], cut: int
+) -> None:
+    calendar = ShiftCalendar(zone, shifts)
+    for part in (when[:cut], when[cut:]):  # the second part extends what the first made known
+        micros = np.array([(instant - EPOCH) // MICROSECOND for instant in part], np.int64)
+        shift, posting_date = calendar.attribute(micros)
+        local_date = calendar.local_dates(micros)
+        names = [calendar.names[index] for index in shift.tolist()]
+        got = list(zip(names, posting_date.tolist(), local_date.tolist(), strict=True))
+        assert got == [twin(ZoneInfo(zone), shifts, instant) for instant in part]
