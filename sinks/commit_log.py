@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A committed record with its place: ``offset`` grows within (stream, partition)."""
+    """A committed record with its place: ``offset`` grows within (stream, partition).
+
+    The embedded logs have one partition a stream and number its records from 1 without holes.
+    """
 
     offset: int
     key: bytes | None
@@ -43,12 +46,15 @@ class Snapshot:
 
 
 class CommitLog(Protocol):
-    """Where a flow's results land. One suite (tests/conformance) holds for every adapter."""
+    """Where a flow's results land. One suite (tests/conformance) holds for every adapter.
+
+    A log writes a shard only after it has restored it; anything else is a programming error.
+    """
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return its last commit.
 
-        Raises: CommitLogUnavailable.
+        Raises: CommitLogUnavailable; CommitLogError when what is stored cannot be used.
         """
         ...
 
@@ -57,12 +63,42 @@ class CommitLog(Protocol):
 
         An empty value removes that part of the state.
 
-        Raises: WriterFenced when another writer restored the shard since; CommitLogUnavailable.
+        Raises: WriterFenced when another writer restored the shard since; CommitLogUnavailable when
+            nothing was stored and the same call may succeed later; CommitInDoubt when it cannot be
+            known whether it was stored, until the shard is restored; CommitLogError otherwise,
+            and then nothing was stored.
         """
         ...
 
     def close(self) -> None:
         """Release what the log holds; uncommitted work is gone."""
+        ...
+
+
+class Streams(Protocol):
+    """The committed records of an embedded log, for the flows and tools downstream of it."""
+
+    def streams(self) -> list[str]:
+        """Names of the streams that have records, sorted."""
+        ...
+
+    def read(self, stream: str, after_offset: int, limit: int) -> list[Stored]:
+        """Return up to ``limit`` records with a greater offset than ``after_offset``, in order; 0 reads from the start.
+
+        Raises: CommitLogUnavailable.
+        """
+        ...
+
+    def end(self, stream: str) -> int:
+        """Offset of the last record, 0 when there is none: ``end - after_offset`` records wait."""
+        ...
+
+    def count(self, stream: str) -> int:
+        """Number of records that can be read."""
+        ...
+
+    def close(self) -> None:
+        """Release what the reader holds."""
         ...
 
 
@@ -80,6 +116,13 @@ class CommitLogUnavailable(CommitLogError):
     """The log cannot be reached or written now; the same call may succeed later."""
 
     retryable = True
+
+
+class CommitInDoubt(CommitLogError):
+    """The answer to a commit was lost. Restore the shard, which tells, and go on from there."""
+
+
+FENCED: Final = "another writer has taken over the shard; stop this one, or give each its own shards"
 
 
 class WriterFenced(CommitLogError):
