@@ -4,7 +4,7 @@ Law: ``decode_table(kind, versions, encode_table(kind, version, table))`` is ``(
 in every later release too, or raises ``StateVersionUnknown``.
 
 State outlives the process and the vocabulary of its shard, so texts are stored as texts
-(dictionary-encoded) and a session as its (source, session, plant); ``decode`` gives them codes
+(dictionary-encoded) and a session as its (plant, source, session); ``decode`` gives them codes
 and rows of the new process. An encoded table carries its own end: several may follow each
 other in one value and are read one by one from one ``pyarrow.BufferReader``.
 """
@@ -64,15 +64,15 @@ def decode_table(kind: str, versions: Iterable[int], data: bytes | pa.BufferRead
 
 
 def session_columns(sids: NDArray[np.integer], sessions: Sessions) -> dict[str, pa.DictionaryArray]:
-    """Return the columns ``source``, ``session`` and ``plant`` that name the session rows ``sids``."""
+    """Return the columns ``plant``, ``source`` and ``session`` that name the session rows ``sids``."""
     rows = sids.tolist()
     return {
         name: text_array(np.fromiter(map(codes.__getitem__, rows), np.int32, len(rows)), sessions.vocabulary)
-        for name, codes in (("source", sessions.source), ("session", sessions.session), ("plant", sessions.plant))
+        for name, codes in (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
     }
 
 
 def session_rows(table: pa.Table, sessions: Sessions) -> CodeColumn:
     """Return the session rows named by ``session_columns``, adding sessions that are not known."""
-    named = [text_codes(table.column(name), sessions.vocabulary).tolist() for name in ("source", "session", "plant")]
+    named = [text_codes(table.column(name), sessions.vocabulary).tolist() for name in ("plant", "source", "session")]
     return np.fromiter(map(sessions.row, *named), np.int32, table.num_rows)

@@ -1,0 +1,249 @@
+"""Counter: absolute readings become quantities; over a session the deltas sum to last - first.
+
+Law, per session and counter, over accepted readings without reset: the deltas sum to the last
+reading minus the first (``first_reading = "baseline"``) or to the last reading (``"count"``), plus
+``rollover`` for each time the counter wrapped. It holds through rows that never arrive, since a
+reading includes what they made.
+
+The delta of a reading is, by the first of these that applies:
+
+1. first of its session: 0, or the reading itself, by policy;
+2. not below the reading before it: the difference;
+3. below it, and ``rollover`` is set, and the way round through ``rollover`` is at most
+   ``jump_max`` units (at most a tenth of ``rollover`` where no ``jump_max`` is set): that way round;
+4. below it otherwise: the counter was reset, and the delta is the reading, made since the reset.
+
+A reading is *absurd* if its delta exceeds ``jump_max`` or the reading itself is ``rollover`` or more.
+Its row becomes a fault, none of its readings is accepted, and the readings before it stay what the
+next ones are compared with: one wild reading neither loses nor invents parts. An absurd reading
+below ``rollover`` is remembered, and a later one that goes on from it, higher by at most
+``jump_max``, is accepted with the difference between the two: the counter does stand there. What
+lies between the last accepted reading and the remembered one is then counted nowhere but named
+in the fault, for a person to post. A reading repeated exactly does not confirm itself, as a
+stuck sensor repeats its wild value.
+
+Late rows count nothing by their readings: the next reading of their session had them included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from canonical.columns import EventBatch, IntColumn, Sessions
+from canonical.contracts.fault import FaultCode
+from canonical.policy import CounterPolicy
+from canonical.records import RowFault
+from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
+
+KIND: Final = "counter"
+VERSION: Final = 1
+COUNTED: Final = (("good_counter", "good"), ("scrap_counter", "scrap"))
+"""Each counter column and the quantity column its deltas are added to."""
+UNIT: Final = 1_000
+"""Thousandths in a unit: policies speak of whole units, columns of thousandths."""
+NONE: Final = -1
+"""No reading, as in ``COUNTER_COLUMNS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of a batch: its rows with deltas added, and rows set aside."""
+
+    ready: EventBatch
+    late: EventBatch
+    faults: list[RowFault]
+
+
+class Counter:
+    """Last readings of the sessions of one shard, by ``sid``; O(sessions)."""
+
+    __slots__ = ("_faults", "_jump_max", "_last", "_modulus", "_policy", "_rejected", "_sessions", "_wrap_max")
+
+    def __init__(self, policy: CounterPolicy, sessions: Sessions) -> None:
+        self._policy = policy
+        self._sessions = sessions
+        self._modulus = None if policy.rollover is None else policy.rollover * UNIT
+        self._jump_max = None if policy.jump_max is None else policy.jump_max * UNIT
+        self._wrap_max = self._jump_max if self._jump_max is not None else (self._modulus or 0) // 10
+        self._last: IntColumn = np.full((len(COUNTED), 0), NONE, np.int64)
+        self._rejected: IntColumn = self._last
+        self._faults: IntColumn = np.zeros(0, np.int64)
+
+    def step(self, batch: EventBatch, late: EventBatch, now_us: int) -> Counted:  # noqa: ARG002 - as every processor
+        """Add the deltas of this batch's readings to its quantities.
+
+        Args:
+            batch: EVENT[n] ordered by (sid, seq).
+            late: EVENT[k] that fill declared gaps; they pass unchanged.
+            now_us: UTC microseconds; nothing here depends on it.
+
+        Returns:
+            ready EVENT[n - j] in the same order; faults FAULT[j], ABSURD_QUANTITY.
+        """
+        present = [k for k, (name, _) in enumerate(COUNTED) if name in batch]
+        if not present or not len(batch):
+            return Counted(batch, late, [])
+        self._grow(len(self._sessions))
+        sid = batch["sid"]
+        readings = [batch[name] for name, _ in COUNTED]
+        deltas = [np.zeros(len(batch), np.int64) for _ in COUNTED]
+        odd: list[NDArray[np.integer]] = []
+        steps = {}
+        for k in present:
+            rows = np.flatnonzero(readings[k] >= 0)
+            s, r = sid[rows], readings[k][rows]
+            first = np.ones(len(rows), np.bool_)
+            first[1:] = s[1:] != s[:-1]
+            before = np.empty_like(r)
+            before[1:] = r[:-1]
+            before[first] = self._last[k, s[first]]
+            delta, absurd = self._deltas(before, r)
+            steps[k] = rows, s, r, delta
+            odd.append(s[absurd | (self._rejected[k, s] >= 0)])
+        exact = np.unique(np.concatenate(odd))
+        for k, (rows, s, r, delta) in steps.items():
+            usual = slice(None) if not len(exact) else ~np.isin(s, exact)
+            rows_, s_, r_ = rows[usual], s[usual], r[usual]
+            deltas[k][rows_] = delta[usual]
+            last = np.ones(len(s_), np.bool_)
+            last[:-1] = s_[1:] != s_[:-1]
+            self._last[k, s_[last]] = r_[last]
+        faults: list[RowFault] = []
+        keep = np.ones(len(batch), np.bool_)
+        for at, end in zip(np.searchsorted(sid, exact), np.searchsorted(sid, exact, "right"), strict=True):
+            self._step_exact(batch, slice(at, end), readings, deltas, keep, faults)
+        ready = batch.with_columns({COUNTED[k][1]: batch[COUNTED[k][1]] + deltas[k] for k in present})
+        return Counted(ready.take(keep) if faults else ready, late, faults)
+
+    def faulted(self) -> tuple[IntColumn, IntColumn]:
+        """Return the sessions (``sid``) with faults raised here and how many each, running totals."""
+        sids = np.flatnonzero(self._faults)
+        return sids, self._faults[sids]
+
+    def encode(self) -> bytes:
+        """Return the state: a row per session that has had a reading."""
+        sids = np.flatnonzero((self._last >= 0).any(0) | (self._rejected >= 0).any(0) | (self._faults > 0))
+        columns = session_columns(sids, self._sessions)
+        for k, (name, _) in enumerate(COUNTED):
+            columns[f"{name}_last"] = pa.array(self._last[k, sids])
+            columns[f"{name}_rejected"] = pa.array(self._rejected[k, sids])
+        columns["faults"] = pa.array(self._faults[sids])
+        return encode_table(KIND, VERSION, pa.table(columns))
+
+    @classmethod
+    def decode(cls, policy: CounterPolicy, sessions: Sessions, data: bytes) -> Counter:
+        """Return the counter that ``encode`` stored, bound to the session rows of this process.
+
+        Raises:
+            StateVersionUnknown: a later release wrote it.
+        """
+        _, table = decode_table(KIND, {VERSION}, data)
+        sids = session_rows(table, sessions)
+        counter = cls(policy, sessions)
+        counter._grow(len(sessions))
+        for k, (name, _) in enumerate(COUNTED):
+            counter._last[k, sids] = table.column(f"{name}_last").to_numpy()
+            counter._rejected[k, sids] = table.column(f"{name}_rejected").to_numpy()
+        counter._faults[sids] = table.column("faults").to_numpy()
+        return counter
+
+    def _deltas(self, before: IntColumn, readings: IntColumn) -> tuple[IntColumn, NDArray[np.bool_]]:
+        """Return the delta of each reading against the one before it (NONE: it is the first), and which are absurd."""
+        delta = readings - before
+        back = delta < 0
+        if back.any():
+            lower = readings
+            if self._modulus is not None:
+                wrapped = delta + self._modulus
+                lower = np.where((wrapped > 0) & (wrapped <= self._wrap_max), wrapped, readings)
+            delta = np.where(back, lower, delta)
+        fresh = before < 0
+        if fresh.any():
+            delta = np.where(fresh, 0 if self._policy.first_reading == "baseline" else readings, delta)
+        absurd = np.zeros(len(delta), np.bool_) if self._jump_max is None else delta > self._jump_max
+        if self._modulus is not None:
+            absurd |= readings >= self._modulus
+        return delta, absurd
+
+    def _step_exact(
+        self,
+        batch: EventBatch,
+        rows: slice,
+        readings: list[IntColumn],
+        deltas: list[IntColumn],
+        keep: NDArray[np.bool_],
+        faults: list[RowFault],
+    ) -> None:
+        """Go through one session's rows one by one, as some reading of it is absurd or was."""
+        sid = int(batch["sid"][rows.start])
+        for row in range(rows.start, rows.stop):
+            accepted: list[tuple[int, int, int]] = []
+            problems: list[str] = []
+            for k, (name, _) in enumerate(COUNTED):
+                reading = int(readings[k][row])
+                if reading < 0:
+                    continue
+                delta = self._delta(k, sid, reading)
+                if delta is not None:
+                    accepted.append((k, reading, delta))
+                    continue
+                problems.append(self._problem(name, int(self._last[k, sid]), reading))
+                if self._modulus is None or reading < self._modulus:
+                    self._rejected[k, sid] = reading
+            if problems:
+                keep[row] = False
+                self._faults[sid] += 1
+                faults.append(self._fault(batch, row, sid, " ".join(problems)))
+                continue
+            for k, reading, delta in accepted:
+                deltas[k][row] = delta
+                self._last[k, sid] = reading
+                self._rejected[k, sid] = NONE
+
+    def _delta(self, k: int, sid: int, reading: int) -> int | None:
+        """Return the delta of one reading of counter ``k``, or None if it is absurd."""
+        delta, absurd = self._deltas(self._last[k, sid : sid + 1], np.array([reading], np.int64))
+        if not absurd[0]:
+            return int(delta[0])
+        rejected = int(self._rejected[k, sid])
+        goes_on = rejected >= 0 and self._jump_max is not None and 0 < reading - rejected <= self._jump_max
+        within = self._modulus is None or reading < self._modulus
+        return reading - rejected if goes_on and within else None
+
+    def _problem(self, name: str, last: int, reading: int) -> str:
+        """Say what is wrong with a reading and what becomes of it."""
+        if self._modulus is not None and reading >= self._modulus:
+            return (
+                f"{name} reads {_units(reading)}, but the counter wraps at {self._policy.rollover}. Correct rollover."
+            )
+        after = f"after {_units(last)}" if last >= 0 else "first in its session"
+        return (
+            f"{name} reads {_units(reading)} {after}: more than jump_max = {self._policy.jump_max} in one step. "
+            "Nothing is counted. Should later readings go on from it, they count; post what lies between by hand."
+        )
+
+    def _fault(self, batch: EventBatch, row: int, sid: int, detail: str) -> RowFault:
+        texts = self._sessions.vocabulary.texts
+        source, session = texts[self._sessions.source[sid]], texts[self._sessions.session[sid]]
+        seq = int(batch["seq"][row])
+        return RowFault(int(batch["row"][row]), FaultCode.ABSURD_QUANTITY, detail, source, session, seq)
+
+    def _grow(self, size: int) -> None:
+        """Make room for session rows below ``size``."""
+        known = len(self._faults)
+        if size > known:
+            room = max(size, 2 * known) - known
+            none = np.full((len(COUNTED), room), NONE, np.int64)
+            self._last = np.concatenate((self._last, none), axis=1)
+            self._rejected = np.concatenate((self._rejected, none), axis=1)
+            self._faults = np.concatenate((self._faults, np.zeros(room, np.int64)))
+
+
+def _units(thousandths: int) -> str:
+    whole, rest = divmod(thousandths, UNIT)
+    return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
