@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from canonical.contracts.event import EventType
 
 IntColumn = NDArray[np.int64]
 CodeColumn = NDArray[np.int32]
-Column = NDArray[np.generic]
+Column = NDArray[Any]
 
 TEXT_COLUMNS: Final = (
     "plant", "source", "session", "order", "operation", "work_center",
@@ -97,33 +97,34 @@ class Vocabulary:
 
 
 class Sessions:
-    """Sessions of the sources of one shard: (source, session) and its row, ``sid``. Grows only."""
+    """Sessions of the sources of one shard: (plant, source, session) and its row, ``sid``. Grows only."""
 
     __slots__ = ("_rows", "plant", "session", "source", "vocabulary")
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._rows: dict[tuple[int, int], int] = {}
+        self._rows: dict[tuple[int, int, int], int] = {}
+        self.plant: list[int] = []
         self.source: list[int] = []
         self.session: list[int] = []
-        self.plant: list[int] = []
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def row(self, source: int, session: int, plant: int = 0) -> int:
-        """Return the row of (source, session), adding it if it is new."""
-        row = self._rows.get((source, session))
+    def row(self, plant: int, source: int, session: int) -> int:
+        """Return the row of these three codes, adding it if it is new."""
+        key = (plant, source, session)
+        row = self._rows.get(key)
         if row is None:
-            row = self._rows[source, session] = len(self.source)
+            row = self._rows[key] = len(self.source)
+            self.plant.append(plant)
             self.source.append(source)
             self.session.append(session)
-            self.plant.append(plant)
         return row
 
-    def find(self, source: int, session: int) -> int | None:
-        """Return the row of (source, session), or None."""
-        return self._rows.get((source, session))
+    def find(self, plant: int, source: int, session: int) -> int | None:
+        """Return the row of these three codes, or None."""
+        return self._rows.get((plant, source, session))
 
 
 class EventBatch:

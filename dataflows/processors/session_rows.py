@@ -1,0 +1,98 @@
+"""Session rows: which row of the session table each record belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canonical.columns import EventBatch
+from canonical.contracts.fault import FaultCode
+from canonical.records import RowFault
+from dataflows.processors.session_table import SessionTable
+
+
+class SessionRows:
+    """Maps (plant, source, session) codes to ``sid``.
+
+    A source rarely changes its session, so the row is looked up by source and checked; only
+    records for which the check fails are looked up one key at a time.
+    """
+
+    __slots__ = ("_by_source", "_key", "_new", "limit", "table")
+
+    def __init__(self, table: SessionTable, limit: int) -> None:
+        self.table = table
+        self.limit = limit
+        self._by_source: NDArray[np.int32] = np.full(64, -1, np.int32)
+        self._key: NDArray[np.int64] = np.full(64, -1, np.int64)
+        self._new: list[int] = []
+
+    def refresh(self) -> None:
+        """Take over the sessions that the table already has."""
+        sessions = self.table.sessions
+        self._reach(len(sessions.vocabulary))
+        for sid, (plant, source, session) in enumerate(
+            zip(sessions.plant, sessions.source, sessions.session, strict=True)
+        ):
+            self._by_source[source] = sid
+            self._key[source] = plant << 32 | session
+
+    def take_new(self) -> list[int]:
+        """Return the sessions added since the last call."""
+        new, self._new = self._new, []
+        return new
+
+    def of(self, batch: EventBatch) -> tuple[NDArray[np.int32], EventBatch, list[RowFault]]:
+        """Return ``sid`` of each row; rows of a session beyond the limit become faults."""
+        source = batch["source"]
+        key = batch["plant"].astype(np.int64) << 32 | batch["session"]
+        self._reach(len(self.table.sessions.vocabulary))
+        sid = self._by_source[source]
+        unsure = np.flatnonzero((self._key[source] != key) | (sid < 0))
+        if not len(unsure):
+            return sid, batch, []
+        sid = sid.copy()
+        pairs = np.stack((source[unsure].astype(np.int64), key[unsure]), axis=1)
+        keys, first, back = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+        rows = np.empty(len(keys), np.int32)
+        for place in np.argsort(first):  # in the order of arrival, so that the newest session is remembered
+            rows[place] = self._row(int(keys[place, 0]), int(keys[place, 1]))
+        sid[unsure] = rows[back.reshape(-1)]
+        self.table.grow(len(self.table.sessions))
+        refused = np.flatnonzero(sid < 0)
+        if not len(refused):
+            return sid, batch, []
+        faults = [self._fault(batch, int(row)) for row in refused]
+        kept = sid >= 0
+        return sid[kept], batch.take(kept), faults
+
+    def _row(self, source: int, key: int) -> int:
+        sessions = self.table.sessions
+        plant, session = key >> 32, key & 0xFFFFFFFF
+        sid = sessions.find(plant, source, session)
+        if sid is None:
+            if len(sessions) >= self.limit:
+                return -1
+            sid = sessions.row(plant, source, session)
+            self._new.append(sid)
+        self._by_source[source] = sid
+        self._key[source] = key
+        return sid
+
+    def _fault(self, batch: EventBatch, row: int) -> RowFault:
+        texts = self.table.sessions.vocabulary.texts
+        return RowFault(
+            int(batch["row"][row]),
+            FaultCode.SESSIONS_EXHAUSTED,
+            f"the shard already has {self.limit} sessions (sequencing.sessions_max)",
+            source=texts[batch["source"][row]],
+            session=texts[batch["session"][row]],
+            seq=int(batch["seq"][row]),
+        )
+
+    def _reach(self, size: int) -> None:
+        if size > len(self._by_source):
+            size = max(size, 2 * len(self._by_source))
+            more = size - len(self._by_source)
+            self._by_source = np.concatenate((self._by_source, np.full(more, -1, np.int32)))
+            self._key = np.concatenate((self._key, np.full(more, -1, np.int64)))
