@@ -126,8 +126,8 @@ class Counter:
         return sids, self._faults[sids]
 
     def encode(self) -> bytes:
-        """Return the state: a row per session that has had a reading."""
-        sids = np.flatnonzero((self._last >= 0).any(0) | (self._rejected >= 0).any(0) | (self._faults > 0))
+        """Return the state: a row per session that has had a reading, accepted or not."""
+        sids = np.flatnonzero((self._last >= 0).any(0) | (self._faults > 0))
         columns = session_columns(sids, self._sessions)
         for k, (name, _) in enumerate(COUNTED):
             columns[f"{name}_last"] = pa.array(self._last[k, sids])

@@ -55,6 +55,7 @@ def batch(readings, first_seq=0, **columns):
         ("spike", JUMPS, [100, 999, 103], [0, None, 3]),
         ("jump that goes on", JUMPS, [100, 999, 1003, 1004], [0, None, 4, 1]),
         ("jump that repeats", JUMPS, [100, 999, 999, 102], [0, None, None, 2]),
+        ("refuted spike is forgotten", JUMPS, [100, 999, 103, 1003], [0, None, 3, None]),
         ("two spikes", JUMPS, [100, 999, 500, 103], [0, None, None, 3]),
         ("jump downwards", JUMPS, [100, 40, 41], [0, None, 1]),
         ("wild first reading", CounterPolicy(first_reading="count", jump_max=10), [100, 4, 6], [None, 4, 2]),
