@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from canonical.contracts import DeadLetter, Fault, FaultCode
+from canonical.contracts import DeadLetter, Fault, FaultCode, Header
 from canonical.records import Headers, RawRecords, RowFault
 from sinks.commit_log import PlantsyncError, Record, Stored
 
@@ -83,7 +83,7 @@ def dead_letter_record(letter: DeadLetter, flow: str, shard: str) -> Record:
         (f"{_CONNECT}exception.stacktrace", ""),
     ]
     headers = tuple((name, text.encode()) for name, text in connect + own)
-    return Record(STREAM, letter.key, letter.value, (*letter.headers, *headers))
+    return Record(STREAM, letter.key, letter.value, (*((h.name, h.value) for h in letter.headers), *headers))
 
 
 def dead_letter_records(
@@ -122,7 +122,7 @@ def parse(stored: Record | Stored) -> DeadLetter:
             partition=int(fault[f"{_CONNECT}partition"]),
             key=stored.key,
             value=stored.value,
-            headers=headers,
+            headers=tuple(Header(name=name, value=value) for name, value in headers),
             fault=Fault(
                 code=FaultCode(fault[_CODE]),
                 detail=fault[f"{_CONNECT}exception.message"],
@@ -165,7 +165,7 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
         partition=raw.partition,
         key=raw.keys[row] if row >= 0 and raw.keys is not None else None,
         value=raw.value(row) if row >= 0 else described.model_dump_json(exclude={"offset"}).encode(),
-        headers=own,
+        headers=tuple(Header(name=name, value=value) for name, value in own),
         fault=described,
         stage=_text(stage),
         failed_us=now_us,

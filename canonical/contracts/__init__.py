@@ -5,7 +5,7 @@ in the project states a field of a contract a second time.
 """
 
 from canonical.contracts.confirmation import CloseReason, Confirmation, ConfirmationKind
-from canonical.contracts.dead_letter import DeadLetter
+from canonical.contracts.dead_letter import DeadLetter, Header
 from canonical.contracts.event import Event, EventType, EventV1, upcast
 from canonical.contracts.fault import Fault, FaultCode
 from canonical.contracts.ledger import Gap, LedgerEntry
@@ -21,6 +21,7 @@ __all__ = [
     "Fault",
     "FaultCode",
     "Gap",
+    "Header",
     "LedgerEntry",
     "upcast",
 ]
