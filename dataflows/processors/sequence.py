@@ -173,7 +173,7 @@ class Sequence:
             rare[o_sid[again[differ]]] = True
         first = order[~repeats] if len(order) else order
         f_sid, f_rel = o_sid[~repeats], o_rel[~repeats]
-        rank = _rank(f_sid)
+        rank = place_in_run(f_sid)
         self._mark_rare_overflow(rare, f_sid, f_rel, rank, first)
 
         exact = None
@@ -380,8 +380,8 @@ def _sorted(sid: NDArray[np.int32], rel: IntColumn) -> NDArray[np.intp]:
     return np.lexsort((rel, sid))
 
 
-def _rank(group: NDArray[np.integer]) -> IntColumn:
-    """Return each row's place within its run of equal values."""
+def place_in_run(group: NDArray[np.integer]) -> IntColumn:
+    """Return each row's place within its run of equal values, from 0."""
     n = len(group)
     place = np.arange(n)
     if n:
