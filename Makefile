@@ -62,7 +62,6 @@ format: $(READY) ## Format the code and mend what ruff can mend
 
 lock: $(READY) ## Resolve pyproject.toml into requirements.lock, newest releases, with hashes
 	@echo "lock: resolving into requirements.lock with uv"
-	@PATH="$$PATH:$(CURDIR)/$(BIN)"; export PATH; \
-	command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; \
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --generate-hashes \
+	@command -v uv >/dev/null || PYTHON='$(PYTHON)' bin/environment uv
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --generate-hashes \
 	  --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
