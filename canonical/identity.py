@@ -42,12 +42,15 @@ def _texts(rows: Iterable[tuple[object, ...]]) -> list[str]:
     return ids
 
 
-def event_id(source: str, session: str, seq: int) -> UUID:
-    """Return the id of the event with this number in this session of this source (M08)."""
+def event_id(source: str, session: str, seq: int | str) -> UUID:
+    """Return the id of the event with this number in this session of this source (M08).
+
+    Where a source does not number, ``seq`` is the event's own text, so that a copy has its id.
+    """
     return _uuid5((source, session, seq))
 
 
-def event_ids(rows: Iterable[tuple[str, str, int]]) -> list[str]:
+def event_ids(rows: Iterable[tuple[str, str, int | str]]) -> list[str]:
     """Return ``str(event_id(*row))`` of many rows (source, session, seq)."""
     return _texts(rows)
 

@@ -1,0 +1,243 @@
+"""Contracts on the wire: columns to JSON messages, and bulk back to Arrow.
+
+Law: ``decode(encode(columns))`` are the columns, with defaults where a column was absent; every
+encoded value is one the contract's pydantic model accepts (tests/property/test_wire.py).
+
+Columns are lists of plain Python values named as the fields of the contract: text, int, bool,
+None; ids and dates as text. A column that is absent stands for its default. A message is a
+plain tuple of key, value and headers; the value is JSON, and the headers are a CloudEvents 1.0
+envelope in Kafka's binary mode, so that a consumer routes without parsing. Nothing here reads a
+clock: the same columns give the same keys and values for ever, ``recorded_us`` shows in a header.
+
+Source: CloudEvents 1.0.2, Kafka protocol binding; extensions partitioning, sequence, recordedtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from io import BytesIO
+from itertools import repeat
+from typing import Any, Final
+from urllib.parse import quote
+
+import arro3.io
+import orjson
+import pyarrow as pa
+from pydantic import BaseModel
+
+from canonical.contracts import Confirmation, Event, Gap, LedgerEntry
+from canonical.identity import event_ids, posting_ids
+from canonical.records import Headers
+from canonical.schemas import arrow_schema, columns, default
+
+Columns = Mapping[str, Sequence[Any]]
+Message = tuple[bytes, bytes, Headers]
+"""Key, value, headers."""
+
+_JSON: Final = ("content-type", b"application/json")
+_LINES: Final = ("content-type", b"application/x-ndjson")
+_SPECVERSION: Final = ("ce_specversion", b"1.0")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class WireError(ValueError):
+    """A stored value that is not of its contract: which one, what is wrong, what to do."""
+
+
+def encode_confirmations(rows: Columns, recorded_us: int) -> list[Message]:
+    """Return a message for each CONFIRMATION[n]; its CloudEvents id is the posting id."""
+    values = _documents(Confirmation, rows)
+    return _enveloped(
+        b"plantsync.confirmation.v1",
+        values,
+        rows,
+        ids=rows["posting_id"],
+        sequences=rows["first_seq"],
+        times_us=rows["last_occurred_us"],
+        recorded_us=repeat(recorded_us),
+    )
+
+
+def encode_events(rows: Columns, recorded_us: int) -> list[Message]:
+    """Return a message for each EVENT[n]; its CloudEvents id is the event id.
+
+    ``ce_recordedtime`` is when the plant edge stored the event, and ``recorded_us`` where it did not say.
+    """
+    values = _documents(Event, rows)
+    seqs = rows.get("seq") or [None] * len(values)
+    sessions = rows.get("session") or repeat("")
+    named = (value.decode() if seq is None else seq for seq, value in zip(seqs, values, strict=True))
+    edge_us = rows.get("recorded_us") or [None] * len(values)
+    return _enveloped(
+        b"plantsync.event.v2",
+        values,
+        rows,
+        ids=event_ids(zip(rows["source"], sessions, named, strict=False)),
+        sequences=seqs,
+        times_us=rows["occurred_us"],
+        recorded_us=(recorded_us if us is None else us for us in edge_us),
+    )
+
+
+def encode_gaps(rows: Columns) -> list[Message]:
+    """Return a message for each GAP[n]; it happened, and is recorded, when it was declared."""
+    values = _documents(Gap, rows)
+    sessions = rows.get("session") or repeat("")
+    ids = posting_ids(
+        zip(rows["plant"], rows["source"], sessions, rows["first_seq"], repeat("gap"), repeat(0), strict=False)
+    )
+    return _enveloped(
+        b"plantsync.gap.v1",
+        values,
+        rows,
+        ids=ids,
+        sequences=rows["first_seq"],
+        times_us=rows["declared_us"],
+        recorded_us=rows["declared_us"],
+    )
+
+
+def encode_ledger(shard: str, rows: Columns) -> Message:
+    """Return one message for all LEDGER_ENTRY[n] of a shard, a line of JSON each; ``rows`` names no shard."""
+    count = len(next(iter(rows.values())))
+    values = _documents(LedgerEntry, {**rows, "shard": [shard] * count})
+    return shard.encode(), b"\n".join(values), (_LINES,)
+
+
+def decode_confirmations(values: Sequence[bytes]) -> pa.Table:
+    """Return CONFIRMATION[n] in the Arrow schema of the contract. Raises: WireError."""
+    return _table(Confirmation, values)
+
+
+def decode_events(values: Sequence[bytes]) -> pa.Table:
+    """Return EVENT[n] in the Arrow schema of version 2; version 1 is up-cast. Raises: WireError."""
+    return _table(Event, values)
+
+
+def decode_gaps(values: Sequence[bytes]) -> pa.Table:
+    """Return GAP[n] in the Arrow schema of the contract. Raises: WireError."""
+    return _table(Gap, values)
+
+
+def decode_ledger(values: Sequence[bytes]) -> pa.Table:
+    """Return LEDGER_ENTRY[m] of all lines of all values, in order. Raises: WireError."""
+    return _table(LedgerEntry, values)
+
+
+def _documents(model: type[BaseModel], rows: Columns) -> list[bytes]:
+    """Return one JSON object for each row, its fields in contract order."""
+    fields = model.model_fields
+    assert rows.keys() <= fields.keys(), f"{model.__name__} has no {sorted(rows.keys() - fields.keys())}"
+    absent = {name for name, field in fields.items() if name not in rows}
+    required = sorted(name for name in absent if fields[name].is_required())
+    assert not required, f"{model.__name__} needs {required}"
+    count = len(next(iter(rows.values())))
+    assert all(len(column) == count for column in rows.values()), f"columns of {model.__name__} differ in length"
+    parts: list[Iterable[Any]] = [repeat(default(fields[name])) if name in absent else rows[name] for name in fields]
+    dumps, names = orjson.dumps, tuple(fields)
+    return [dumps(dict(zip(names, row, strict=True))) for row in zip(*parts, strict=False)]
+
+
+def _enveloped(
+    event_type: bytes,
+    values: list[bytes],
+    rows: Columns,
+    *,
+    ids: Iterable[str],
+    sequences: Iterable[int | None],
+    times_us: Iterable[int],
+    recorded_us: Iterable[int],
+) -> list[Message]:
+    """Return the values with source as key and with their CloudEvents attributes."""
+    common = (_JSON, _SPECVERSION, ("ce_type", event_type))
+    # Sources and seconds repeat: their part of the envelope is written once a call.
+    origin, second = cache(_origin), cache(_second)
+    orders = rows.get("order") or repeat("")
+    messages = []
+    for value, plant, source, order, name, seq, time_us, stored_us in zip(
+        values, rows["plant"], rows["source"], orders, ids, sequences, times_us, recorded_us, strict=False
+    ):
+        key, headers = origin(plant, source)
+        headers += (("ce_id", name.encode()),)
+        if seq is not None:
+            headers += (("ce_sequence", b"%020d" % seq),)
+        if order:
+            headers += (("ce_subject", order.encode()),)
+        for attribute, us in (("ce_time", time_us), ("ce_recordedtime", stored_us)):
+            whole, micros = divmod(us, 1_000_000)
+            if text := second(whole):
+                headers += ((attribute, b"%b.%06dZ" % (text, micros)),)
+        messages.append((key, value, common + headers))
+    return messages
+
+
+def _origin(plant: str, source: str) -> tuple[bytes, Headers]:
+    """Return the key and the headers of a source; its URI reference quotes what a path may not hold."""
+    key = source.encode()
+    path = f"/plantsync/{quote(plant, safe='')}/{quote(source, safe='')}"
+    return key, (("ce_source", path.encode()), ("ce_partitionkey", key))
+
+
+def _second(epoch_s: int) -> bytes | None:
+    """Return a second as RFC 3339 has it; None outside the years 1 to 9999, which it cannot say."""
+    try:
+        return (_EPOCH + timedelta(seconds=epoch_s)).isoformat()[:19].encode()
+    except OverflowError:
+        return None
+
+
+@cache
+def _schema(model: type[BaseModel]) -> pa.Schema:
+    return arrow_schema(model)
+
+
+@cache
+def _nullable_schema(model: type[BaseModel]) -> pa.Schema:
+    """Return the schema as older data may have it: any field may be absent."""
+    return pa.schema([field.with_nullable(True) for field in _schema(model)])  # noqa: FBT003 - pyarrow takes no name
+
+
+def _table(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
+    """Return the rows of all values in the contract's schema, with defaults where a field is absent."""
+    filled = [value for value in values if value]
+    if not filled:
+        return _schema(model).empty_table()
+    try:
+        read = _read(model, filled)
+    except ValueError as error:
+        raise WireError(
+            f"{model.__name__}: {_place(model, filled)} is not JSON of this contract ({error}); the stream holds "
+            "what plantsync did not write: see who else writes to it"
+        ) from error
+    arrays = []
+    for name, field in columns(model).items():
+        array = read[name]
+        if array.null_count and not _schema(model).field(name).nullable:
+            if field.is_required():
+                raise WireError(
+                    f"{model.__name__}: {array.null_count} of {len(array)} rows lack {name}, which has no default"
+                )
+            array = array.fill_null(default(field))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=_schema(model))
+
+
+def _read(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
+    lines = b"\n".join(values)
+    count = lines.count(b"\n") + 1
+    table = pa.table(arro3.io.read_json(BytesIO(lines), _nullable_schema(model), batch_size=count))
+    if table.num_rows != count:
+        raise ValueError(f"{count} lines hold {table.num_rows} objects")
+    return table
+
+
+def _place(model: type[BaseModel], values: Sequence[bytes]) -> str:
+    """Return which value cannot be read, for a person."""
+    for i, value in enumerate(values):
+        try:
+            _read(model, [value])
+        except ValueError:
+            return f"value {i} of {len(values)}, {value[:80]!r},"
+    return f"one of {len(values)} values"
