@@ -1,0 +1,279 @@
+"""The analytics store: one DuckDB file that its writer owns, and a snapshot for everybody else.
+
+Law: a commit stores the rows and the position they were read up to in one transaction; after a
+crash at any instant ``restore`` returns the position of exactly the rows that are stored. Rows at
+or below the largest offset a shard has stored in a table are skipped, so committing the same rows
+again, however they are cut, adds nothing (M47). A reader never meets the file being written: it
+opens the published copy, which is replaced as a whole.
+
+Only one process can have the file open (DuckDB locks it); within it ``restore`` raises a
+generation number, which fences older writers of the shard as in the commit log.
+
+Trap: closing any handle of the file other than DuckDB's own, as a copy inside this process would,
+drops the lock without a word. Hence the copy is made by a subprocess.
+Source: DuckDB 2.0 documentation, Concurrency; fcntl(2) on closing record locks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
+from sinks.store_schema import STREAM_OFFSET, TABLES, Table, deletion, descriptions, insertion, migrations
+
+STORAGE_VERSION: Final = "v1.5.0"
+"""Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
+
+_COPY: Final = ("cp", "--reflink=auto") if sys.platform == "linux" else ("cp",)
+
+
+class StoreError(PlantsyncError):
+    """The analytics store could not do what it was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be opened, written or copied now; the same call may succeed later."""
+
+    retryable = True
+
+
+class StoreLocked(StoreUnavailable):
+    """Another writer has the file open."""
+
+
+class StoreNewer(StoreError):
+    """The file was written by a newer plantsync, whose schema this one does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """Where the store and its snapshot are, and what it may use."""
+
+    path: Path
+    published: Path
+    publish_interval_s: float = 2.0
+    threads: int = 2
+    memory_max_mb: int = 1024
+
+    def __post_init__(self) -> None:
+        assert self.path != self.published, f"{self.path} cannot be both the store and its snapshot"
+
+
+class Store:
+    """The one writer of a store, for the shards of one flow; threads may share it."""
+
+    def __init__(self, config: StoreConfig, flow: str = "analytics") -> None:
+        """Open the file, create it when missing, and bring an older one up to date.
+
+        Raises: StoreLocked, StoreNewer, StoreUnavailable, StoreError.
+        """
+        self._config = config
+        self._flow = flow
+        self._lock = threading.Lock()
+        self._generations: dict[str, int] = {}
+        self._copies = 0
+        self._published_us: int | None = None
+        self._changed = True  # A crash may have come between the last commit and its publication.
+        with self._translated("open"), ExitStack() as opened:
+            config.path.parent.mkdir(parents=True, exist_ok=True)
+            config.published.parent.mkdir(parents=True, exist_ok=True)
+            # The file is attached, not opened, because DuckDB refuses to attach a file twice
+            # in a process and would silently share one that is opened twice.
+            self._db = duckdb.connect(":memory:", config=self._limits())
+            opened.callback(self._db.close)
+            self._db.execute(f"ATTACH ? AS store (STORAGE_VERSION '{STORAGE_VERSION}')", [str(config.path)])
+            self._db.execute("USE store")
+            self._migrate()
+            for abandoned in config.published.parent.glob(f".{config.published.name}.*.tmp"):
+                abandoned.unlink(missing_ok=True)
+            opened.pop_all()
+
+    def _limits(self) -> dict[str, str | bool | int | float | list[str]]:
+        return {
+            "threads": self._config.threads,
+            "memory_limit": f"{self._config.memory_max_mb}MB",
+            "temp_directory": f"{self._config.path}.tmp",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+
+    def _migrate(self) -> None:
+        steps = migrations()
+        with self._transaction("migration"):
+            self._db.execute("CREATE TABLE IF NOT EXISTS store_version (version INTEGER NOT NULL)")
+            (version,) = self._db.execute("SELECT coalesce(max(version), 0) FROM store_version").fetchall()[0]
+            if version > len(steps):
+                raise StoreNewer(
+                    f"open of {self._config.path} failed: its schema is version {version}, this plantsync knows "
+                    f"{len(steps)}; upgrade plantsync, or name another file"
+                )
+            for step in steps[version:]:
+                self._db.execute(step)
+            self._db.execute("DELETE FROM store_version")
+            self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
+            self._db.execute(descriptions())
+
+    def restore(self, shard: str) -> Snapshot | None:
+        """Fence every older writer of the shard, then return the position of its last commit.
+
+        Raises: StoreUnavailable, StoreError.
+        """
+        with self._lock, self._transaction(f"restore of shard {shard!r}"):
+            ((generation, position),) = self._db.execute(
+                "INSERT INTO store_mark VALUES (?, ?, NULL, 1)"
+                " ON CONFLICT (flow, shard) DO UPDATE SET generation = generation + 1 RETURNING generation, position",
+                [self._flow, shard],
+            ).fetchall()
+        self._generations[shard] = generation
+        return None if position is None else Snapshot(position)
+
+    def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
+        """Store the rows and the position in one transaction, or nothing; return how many rows were new.
+
+        Args:    tables: by name of ``store_schema.TABLES``, with the columns of its contract and
+                 ``stream_offset``, which never decreases within a table and shard; the rows of one
+                 offset come in one commit.
+        Raises:  WriterFenced when another writer restored the shard since; StoreUnavailable; StoreError.
+        """
+        assert shard in self._generations, f"restore shard {shard!r} before committing to it"
+        rows = 0
+        with self._lock, ExitStack() as incoming:
+            filled = {name: table for name, table in tables.items() if table.num_rows}
+            for name, table in filled.items():
+                assert _ascending(table), f"offsets of {name} decrease"
+                self._db.register(f"incoming_{name}", table)
+                incoming.callback(self._db.unregister, f"incoming_{name}")
+            with self._transaction(f"commit of shard {shard!r}"):
+                self._advance(shard, position)
+                for name, table in filled.items():
+                    rows += self._insert(TABLES[name], shard, last_offset=table[STREAM_OFFSET][-1].as_py())
+            self._changed = True
+        return rows
+
+    def _advance(self, shard: str, position: str) -> None:
+        held = self._db.execute(
+            "UPDATE store_mark SET position = ? WHERE flow = ? AND shard = ? AND generation = ? RETURNING 1",
+            [position, self._flow, shard, self._generations[shard]],
+        ).fetchall()
+        if not held:
+            raise WriterFenced(f"commit of shard {shard!r} to {self._config.path} refused: {FENCED}")
+
+    def _insert(self, table: Table, shard: str, last_offset: int) -> int:
+        place = [self._flow, shard, table.name]
+        loaded = self._db.execute(
+            "SELECT stream_offset FROM store_loaded WHERE flow = ? AND shard = ? AND table_name = ?", place
+        ).fetchall()
+        above = loaded[0][0] if loaded else -1
+        if last_offset <= above:
+            return 0
+        incoming = f"incoming_{table.name}"
+        if table.newest_by:
+            self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
+        ((rows,),) = self._db.execute(insertion(table, incoming), {"above": above, "shard": shard}).fetchall()
+        self._db.execute(
+            "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (flow, shard, table_name) DO UPDATE SET stream_offset = excluded.stream_offset",
+            [*place, last_offset],
+        ).fetchall()
+        return int(rows)
+
+    def publish_if_due(self, now_us: int) -> bool:
+        """Publish when something changed and the last publication is an interval ago; return whether it did.
+
+        Raises: StoreUnavailable, StoreError.
+        """
+        interval_us = self._config.publish_interval_s * 1_000_000
+        if not self._changed or (self._published_us is not None and now_us - self._published_us < interval_us):
+            return False
+        self.publish()
+        self._published_us = now_us
+        return True
+
+    def publish(self) -> None:
+        """Replace the published snapshot by what is committed now; readers keep what they have open.
+
+        Raises: StoreUnavailable, StoreError.
+        """
+        public = self._config.published
+        with self._lock, self._translated("publication"):
+            self._copies += 1
+            # A name of its own: a copy that outlived a killed writer must not meet this one.
+            copy = public.parent / f".{public.name}.{os.getpid()}-{self._copies}.tmp"
+            try:
+                self._db.execute("CHECKPOINT store")
+                subprocess.run([*_COPY, "--", self._config.path, copy], check=True, capture_output=True, text=True)  # noqa: S603 - no shell; our own paths
+                _sync(copy)
+                copy.replace(public)
+                _sync(public.parent)
+            finally:
+                copy.unlink(missing_ok=True)
+            self._changed = False
+
+    def close(self) -> None:
+        """Publish what has not been published, and close the file.
+
+        Raises: StoreUnavailable, StoreError; the file is closed all the same.
+        """
+        try:
+            if self._changed:
+                self.publish()
+        finally:
+            self._db.close()
+
+    @contextmanager
+    def _transaction(self, operation: str) -> Iterator[None]:
+        with self._translated(operation):
+            self._db.begin()
+            try:
+                yield
+                self._db.commit()
+            except BaseException:
+                # After some failures DuckDB has rolled back already, and says so.
+                with suppress(duckdb.Error):
+                    self._db.rollback()
+                raise
+
+    @contextmanager
+    def _translated(self, operation: str) -> Iterator[None]:
+        what = f"{operation} of {self._config.path} failed"
+        try:
+            yield
+        except (duckdb.ResourceInUseException, duckdb.IOException) as error:
+            if "already attached" in str(error) or "Could not set lock" in str(error):
+                raise StoreLocked(
+                    f"{what}: another writer has it open; stop that one, or give this one a file of its own ({error})"
+                ) from error
+            raise StoreUnavailable(f"{what}: {error}; check disk space, owner and permissions") from error
+        except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            raise StoreUnavailable(f"{what}: {error}; raise memory_max_mb if that is what was short") from error
+        except subprocess.CalledProcessError as error:
+            raise StoreUnavailable(f"{what}: {error.stderr.strip()}; check disk space and permissions") from error
+        except OSError as error:
+            raise StoreUnavailable(f"{what}: {error}; check disk space and permissions") from error
+        except duckdb.Error as error:
+            raise StoreError(f"{what}: {error}; nothing was stored") from error
+
+
+def _ascending(table: pa.Table) -> bool:
+    offsets = table[STREAM_OFFSET].combine_chunks()
+    return len(offsets) < 2 or pc.all(pc.less_equal(offsets[:-1], offsets[1:])).as_py()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,164 @@
+"""The analytics store's tables, derived from the contracts, and how older stores become new ones.
+
+A table holds the fields of its contract under the contract's names, except for ``RENAMED``, with
+quantities in thousandths and instants in UTC microseconds as the contract has them; views turn
+both into decimals and timestamps. ``stream_shard`` and ``stream_offset`` say where a row was read.
+
+``schema/NNNN_*.sql`` are the migrations, run in order, each once, and never edited after a
+release; a test compares their outcome with the contracts. ``schema/views.sql`` and the comments
+are written anew whenever the store is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+from uuid import UUID
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from canonical.contracts import Confirmation, DeadLetter, Event, Fault, Gap, LedgerEntry
+from canonical.schemas import arrow_schema, columns
+
+RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
+"""Contract fields whose names SQL reserves, and the names of their columns."""
+
+STREAM_OFFSET: Final = "stream_offset"
+STREAM_SHARD: Final = "stream_shard"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: ``field`` is its name in the contract and in the Arrow tables that are committed."""
+
+    name: str
+    field: str
+    sql_type: str
+    nullable: bool
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table; ``newest_by`` names the columns of which it keeps the newest row only."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    newest_by: tuple[str, ...] = ()
+
+
+_SQL_TYPES: Final[Mapping[pa.DataType, str]] = {
+    pa.bool_(): "BOOLEAN",
+    pa.binary(): "BLOB",
+    pa.date32(): "DATE",
+    pa.int64(): "BIGINT",
+    pa.string(): "VARCHAR",
+}
+
+_PLACE: Final = (
+    Column(STREAM_SHARD, STREAM_SHARD, "VARCHAR", nullable=False, comment="Shard of the stream it was read from."),
+    Column(STREAM_OFFSET, STREAM_OFFSET, "BIGINT", nullable=False, comment="Offset in that shard."),
+)
+
+
+def _fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
+    arrow = arrow_schema(model)
+    return tuple(
+        Column(
+            name=RENAMED.get(name, name),
+            field=name,
+            sql_type="UUID" if info.annotation is UUID else _SQL_TYPES[arrow.field(name).type],
+            nullable=arrow.field(name).nullable,
+            comment=info.description or "",
+        )
+        for name, info in columns(model).items()
+        if name not in omit
+    )
+
+
+TABLES: Final[Mapping[str, Table]] = {
+    table.name: table
+    for table in (
+        Table(
+            "confirmation",
+            "What a range of one source's sequence amounts to, as posted. Quantities are thousandths of the unit.",
+            (*_fields(Confirmation), *_PLACE),
+        ),
+        Table(
+            "event",
+            "Events passed on one by one: holds, releases, moves, consumption, starts and stops. "
+            "Quantities are thousandths of the unit.",
+            (*_fields(Event), *_PLACE),
+        ),
+        Table(
+            "fault",
+            "Records set aside, with why. The whole record is in the stream dead-letters.",
+            (
+                *_fields(Fault),
+                *_fields(DeadLetter, "fault", "key", "value", "headers"),
+                Column("key", "key", "BLOB", nullable=True, comment="First bytes of the record's key."),
+                Column("value", "value", "BLOB", nullable=False, comment="First bytes of the record."),
+                Column("value_bytes", "value_bytes", "BIGINT", nullable=False, comment="Length of the whole record."),
+                *_PLACE,
+            ),
+        ),
+        Table("gap", "Declared holes in the numbering of a source.", (*_fields(Gap), *_PLACE)),
+        Table(
+            "ledger",
+            "What became of every record read: running totals of each session, newest entry only.",
+            (*_fields(LedgerEntry), *_PLACE),
+            newest_by=("shard", "source", "session"),
+        ),
+    )
+}
+"""Every table that rows can be committed to."""
+
+
+def migrations() -> list[str]:
+    """Return the SQL of each migration, oldest first; a store's version is how many it has seen."""
+    folder = resources.files(__package__) / "schema"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name[:4].isdigit())
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def descriptions() -> str:
+    """Return the SQL that writes the views and the comments on tables and columns."""
+    views = (resources.files(__package__) / "schema" / "views.sql").read_text("utf-8")
+    comments = [f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)};" for table in TABLES.values()]
+    comments += [
+        f"COMMENT ON COLUMN {table.name}.{column.name} IS {_literal(column.comment)};"
+        for table in TABLES.values()
+        for column in table.columns
+    ]
+    return "\n".join((views, *comments))
+
+
+# Names in the statements below are constants of this module; values are parameters.
+
+
+def insertion(table: Table, incoming: str) -> str:
+    """Return the INSERT of the rows of ``incoming`` that lie above ``$above``; ``$shard`` is their shard."""
+    read = [c for c in table.columns if c.name != STREAM_SHARD]
+    values = ", ".join(f'CAST("{c.field}" AS {c.sql_type}) AS {c.name}' for c in read)
+    rows = f"SELECT {values}, $shard AS {STREAM_SHARD} FROM {incoming} WHERE {STREAM_OFFSET} > $above"  # noqa: S608
+    if table.newest_by:
+        keys = ", ".join(table.newest_by)
+        rows = (
+            f"SELECT * EXCLUDE (arrival) FROM (SELECT *, row_number() OVER () AS arrival FROM ({rows})) "  # noqa: S608
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY arrival DESC) = 1"
+        )
+    return f"INSERT INTO {table.name} BY NAME {rows}"
+
+
+def deletion(table: Table, incoming: str) -> str:
+    """Return the DELETE of the rows that ``insertion`` replaces."""
+    same = " AND ".join(f"{table.name}.{key} = {incoming}.{key}" for key in table.newest_by)
+    return f"DELETE FROM {table.name} USING {incoming} WHERE {same} AND {incoming}.{STREAM_OFFSET} > $above"  # noqa: S608
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
