@@ -1,0 +1,171 @@
+"""The truth: what was really made, for comparison with what was confirmed.
+
+Law: per plant, records = accounted + operational + analytics_only + duplicates + faults, and the
+sums over orders equal the sums over shifts. Nothing here comes from a processor: it is noted down
+record by record while the traffic is made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from dataflows.simulator.configuration import SimulationConfig
+
+QUANTITIES: Final = ("good", "scrap", "rework", "setup_us", "machine_us", "labour_us", "energy_mwh")
+MEASURES: Final = (*QUANTITIES, "events")
+ORDER_KEY: Final = ("source", "order", "operation", "lot", "unit")
+SHIFT_KEY: Final = ("posting_date", "shift", "unit")
+LEDGER_TOTALS: Final = ("read", "duplicates", "faults", "accounted", "analytics_only", "operational", "missing")
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sums(_Row):
+    """Quantities in thousandths and microseconds, and the events they come from."""
+
+    good: int = 0
+    scrap: int = 0
+    rework: int = 0
+    setup_us: int = 0
+    machine_us: int = 0
+    labour_us: int = 0
+    energy_mwh: int = 0
+    events: int = 0
+
+
+class OrderSums(Sums):
+    """What one source made for one order, operation and lot."""
+
+    source: str
+    order: str
+    operation: str
+    lot: str
+    unit: str
+
+
+class ShiftSums(Sums):
+    """What the plant made in one shift."""
+
+    posting_date: date
+    shift: str
+    unit: str
+
+
+class Missing(_Row):
+    """Numbers that were given out and never arrive."""
+
+    source: str
+    session: str
+    first_seq: int
+    last_seq: int
+
+
+class PlantTruth(_Row):
+    """What one plant's records amount to once every one of them has been read."""
+
+    plant: str
+    records: int = Field(description="Records written; lines that are no records are not among them.")
+    duplicates: int
+    redropped: int = Field(description="Of the duplicates, those in files that repeat an earlier file whole.")
+    faults: dict[str, int] = Field(description="Expected faults by code.")
+    accounted: int = Field(description="Events that belong into confirmations.")
+    operational: int
+    analytics_only: int
+    delayed: int = Field(description="Of the events, those that fill a hole long after it opened.")
+    missing: int = Field(description="Numbers never sent, after the last of which others arrive.")
+    gaps: tuple[Missing, ...]
+    orders: tuple[OrderSums, ...]
+    shifts: tuple[ShiftSums, ...]
+
+
+class Truth(_Row):
+    """The truth about one simulation."""
+
+    config: SimulationConfig
+    plants: dict[str, PlantTruth]
+
+    def save(self, path: Path) -> None:
+        """Write the truth as JSON."""
+        path.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the truth from JSON."""
+        return cls.model_validate_json(path.read_bytes())
+
+
+def compare(
+    truth: Truth,
+    confirmations: pa.Table | Iterable[Mapping[str, Any]],
+    ledger: Mapping[str, Mapping[str, int]],
+    faults: Mapping[str, Mapping[str, int]],
+) -> list[str]:
+    """Return where the outcome differs from the truth, one sentence each; empty when it matches.
+
+    Args:
+        truth: What was made.
+        confirmations: Rows with the fields of ``Confirmation``, however the runs were cut.
+        ledger: Per plant the sums over the newest ``LedgerEntry`` of each session.
+        faults: Per plant and fault code the number of dead letters.
+    """
+    rows = confirmations.to_pylist() if isinstance(confirmations, pa.Table) else list(confirmations)
+    strangers = sorted({str(row["plant"]) for row in rows} - truth.plants.keys())
+    differences = [f"plant {plant}: has confirmations, but made nothing" for plant in strangers]
+    for plant, expected in truth.plants.items():
+        own = [r for r in rows if r["plant"] == plant]
+        differences += _sums(plant, ORDER_KEY, expected.orders, own)
+        differences += _sums(plant, SHIFT_KEY, expected.shifts, own)
+        differences += _totals(plant, expected, ledger.get(plant, {}))
+        differences += _faults(plant, expected.faults, faults.get(plant, {}))
+    return differences
+
+
+def _sums(plant: str, key: tuple[str, ...], expected: Iterable[Sums], rows: list[Mapping[str, Any]]) -> list[str]:
+    made = {tuple(str(getattr(e, k)) for k in key): [getattr(e, m) for m in MEASURES] for e in expected}
+    confirmed: defaultdict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * len(MEASURES))
+    for row in rows:
+        sums = confirmed[tuple(str(row[k]) for k in key)]
+        for i, measure in enumerate(MEASURES):
+            sums[i] += row[measure]
+    nothing = [0] * len(MEASURES)
+    return [
+        f"plant {plant}, {_words(key, k)}: {measure} {got} confirmed, {want} made"
+        for k in sorted(made.keys() | confirmed.keys())
+        for measure, want, got in zip(MEASURES, made.get(k, nothing), confirmed.get(k, nothing), strict=True)
+        if want != got
+    ]
+
+
+def _words(key: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {value or 'none'}" for name, value in zip(key, values, strict=True))
+
+
+def _totals(plant: str, expected: PlantTruth, ledger: Mapping[str, int]) -> list[str]:
+    wanted = {
+        "read": expected.records,
+        "faults": sum(expected.faults.values()),
+        **{name: getattr(expected, name) for name in LEDGER_TOTALS if name not in {"read", "faults"}},
+        "held": 0,
+    }
+    return [
+        f"plant {plant}: {ledger.get(name, 0)} {name} in the ledger, {want} in truth"
+        for name, want in wanted.items()
+        if ledger.get(name, 0) != want
+    ]
+
+
+def _faults(plant: str, expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    return [
+        f"plant {plant}: {found.get(code, 0)} dead letters {code}, {expected.get(code, 0)} expected"
+        for code in sorted(expected.keys() | found.keys())
+        if expected.get(code, 0) != found.get(code, 0)
+    ]

@@ -1,0 +1,120 @@
+"""The witness: notes down what a plant's traffic means while it is made."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import date
+from enum import Enum
+from typing import NamedTuple
+
+from canonical.contracts.fault import FaultCode
+from dataflows.simulator.calendar import Calendar
+from dataflows.simulator.truth import (
+    MEASURES,
+    ORDER_KEY,
+    QUANTITIES,
+    SHIFT_KEY,
+    Missing,
+    OrderSums,
+    PlantTruth,
+    ShiftSums,
+)
+
+
+class Fate(Enum):
+    """What should become of an event that arrives."""
+
+    ACCOUNTED = "accounted"
+    OPERATIONAL = "operational"
+    ANALYTICS_ONLY = "analytics_only"
+
+
+class Made(NamedTuple):
+    """What one accounted event stands for: its key and its quantities, in the order of ``QUANTITIES``."""
+
+    source: str
+    order: str
+    operation: str
+    lot: str
+    unit: str
+    occurred_us: int
+    good: int = 0
+    scrap: int = 0
+    rework: int = 0
+    setup_us: int = 0
+    machine_us: int = 0
+    labour_us: int = 0
+    energy_mwh: int = 0
+
+
+Meaning = Made | Fate
+"""What a record means: quantities to account for, or a fate without any."""
+
+
+class Witness:
+    """Counts and sums of one plant; each delivery of a record is reported to it exactly once."""
+
+    def __init__(self, plant: str, calendar: Calendar) -> None:
+        self._plant = plant
+        self._calendar = calendar
+        self._fates: Counter[Fate] = Counter()
+        self._faults: Counter[FaultCode] = Counter()
+        self._gaps: list[Missing] = []
+        self._orders: defaultdict[tuple[str, ...], list[int]] = defaultdict(_nothing)
+        self._shifts: defaultdict[tuple[date, str, str], list[int]] = defaultdict(_nothing)
+        self.duplicates = 0
+        self.redropped = 0
+        self.delayed = 0
+
+    def event(self, meaning: Meaning) -> None:
+        """Note an event that arrives for the first time."""
+        if isinstance(meaning, Fate):
+            self._fates[meaning] += 1
+            return
+        self._fates[Fate.ACCOUNTED] += 1
+        key = (meaning.source, meaning.order, meaning.operation, meaning.lot, meaning.unit)
+        shift = (*self._calendar.shift(meaning.occurred_us), meaning.unit)
+        quantities = (
+            meaning.good, meaning.scrap, meaning.rework,
+            meaning.setup_us, meaning.machine_us, meaning.labour_us, meaning.energy_mwh,
+        )  # fmt: skip
+        for sums in (self._orders[key], self._shifts[shift]):
+            for i, quantity in enumerate(quantities):
+                sums[i] += quantity
+            sums[-1] += 1
+
+    def fault(self, code: FaultCode, times: int = 1) -> None:
+        """Note a record that must be refused."""
+        self._faults[code] += times
+
+    def gap(self, source: str, session: str, first_seq: int, last_seq: int) -> None:
+        """Note numbers that never arrive."""
+        self._gaps.append(Missing(source=source, session=session, first_seq=first_seq, last_seq=last_seq))
+
+    def truth(self) -> PlantTruth:
+        """Return everything noted."""
+        return PlantTruth(
+            plant=self._plant,
+            records=self._fates.total() + self.duplicates + self._faults.total(),
+            duplicates=self.duplicates,
+            redropped=self.redropped,
+            faults={code.value: n for code, n in sorted(self._faults.items())},
+            accounted=self._fates[Fate.ACCOUNTED],
+            operational=self._fates[Fate.OPERATIONAL],
+            analytics_only=self._fates[Fate.ANALYTICS_ONLY],
+            delayed=self.delayed,
+            missing=sum(g.last_seq - g.first_seq + 1 for g in self._gaps),
+            gaps=tuple(self._gaps),
+            orders=tuple(
+                OrderSums.model_validate(dict(zip((*ORDER_KEY, *MEASURES), (*key, *sums), strict=True)))
+                for key, sums in sorted(self._orders.items())
+            ),
+            shifts=tuple(
+                ShiftSums.model_validate(dict(zip((*SHIFT_KEY, *MEASURES), (*key, *sums), strict=True)))
+                for key, sums in sorted(self._shifts.items())
+            ),
+        )
+
+
+def _nothing() -> list[int]:
+    return [0] * (len(QUANTITIES) + 1)
