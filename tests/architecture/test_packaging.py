@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+ROOMS = ("canonical", "dataflows", "sinks")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def names(wheel) -> set[str]:
 def test_the_wheel_holds_the_three_packages_and_nothing_else(names, info):
     roots = {name.partition("/")[0] for name in names}
 
-    assert roots == {"canonical", "dataflows", "sinks", info}
+    assert roots == {*ROOMS, info}
 
 
 @pytest.mark.parametrize("data", ["canonical/avro/*.avsc", "canonical/plants/*.toml"])
@@ -54,11 +57,7 @@ def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
 
 
 def test_the_wheel_holds_every_module(root, names):
-    modules = {
-        path.relative_to(root).as_posix()
-        for room in ("canonical", "dataflows", "sinks")
-        for path in root.glob(f"{room}/**/*.py")
-    }
+    modules = {path.relative_to(root).as_posix() for room in ROOMS for path in root.glob(f"{room}/**/*.py")}
 
     assert {name for name in names if name.endswith(".py")} == modules
 
@@ -100,6 +99,19 @@ def test_the_lock_pins_what_the_project_declares(root):
     missing = [line for line in declared if f"\n{line.split('=')[0].rstrip('><=')}==" not in f"\n{lock}"]
 
     assert missing == []
+
+
+def test_every_dependency_is_imported(root):
+    by_another = {"arro3-core", "tzdata"}  # By arro3-io, and by zoneinfo.
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    declared = {line.split("=")[0].rstrip("><") for line in project["dependencies"]}
+    sources = "\n".join(path.read_text() for room in ROOMS for path in (root / room).rglob("*.py"))
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", sources, re.MULTILINE))
+    providers = importlib.metadata.packages_distributions()
+
+    used = {name.lower() for module in imported for name in providers.get(module, [])}
+
+    assert declared - used - by_another == set()
 
 
 def test_every_pin_of_the_lock_has_a_hash(root):
