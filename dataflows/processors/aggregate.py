@@ -1,0 +1,336 @@
+"""Aggregate: runs of like events become confirmations whose ranges tile what they account for.
+
+Laws, for every session:
+
+- conservation: the events and quantities of its confirmations and open runs are those of its
+  aggregated rows, and released + late = accounted + analytics only + operational;
+- tiling: the ranges of its confirmations are disjoint and ascend, each aggregated row lies in one,
+  and none spans a declared gap; those of late rows hold every number between first and last;
+- indifference: confirmations depend on the rows and on when ``wake`` is called, never on the cut
+  of the rows into steps nor on a restart between two of them.
+
+By the route of its type a row is counted only (analytics only), handed on by itself (operational)
+or joins the open run of its session (aggregated), after ending it where ``boundaries`` says so. A
+completion ends the run it joins (``complete_closes``). ``wake`` ends runs that nothing has joined
+for ``idle_s``. Late rows have a lane of runs of their own, whose confirmations are supplementary;
+since more of them may never come, it also goes idle where no ``idle_s`` is set, after ``LATE_IDLE_US``.
+
+A confirmation takes its texts, shift and posting date from its first event; the reason is the one
+non-empty reason of its events, or empty where the plant does not split by it. Without a calendar
+the posting date is the UTC date of the first event, and neither shift nor date ends a run.
+
+Source: M14, M15, M25, M41, M46.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from canonical.columns import EVENT_TYPES, QUANTITY_COLUMNS, TYPE_CODE, CodeColumn, EventBatch, IntColumn, Sessions
+from canonical.contracts.confirmation import CloseReason, Confirmation, ConfirmationKind
+from canonical.contracts.event import EventType
+from canonical.identity import posting_ids
+from canonical.policy import AggregatePolicy, Route
+from canonical.shifts import ShiftCalendar
+from dataflows.processors.boundaries import Boundaries, Cut, LaneRows, Places, heads_of
+from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs
+from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
+
+VERSION: Final = 1
+LATE_IDLE_US: Final = 60_000_000
+"""A supplementary run nothing has joined for so long ends, where the plant sets no ``idle_s``."""
+
+ROUTES: Final = (Route.AGGREGATED, Route.ANALYTICS_ONLY, Route.OPERATIONAL)
+TOTALS: Final = ("accounted", "analytics_only", "operational")
+"""What rows of each of ROUTES are counted as."""
+
+_DAY_US: Final = 86_400_000_000
+_COLUMNS: Final = ("sid", "seq", "gaps", "type", "occurred_us", "offset", *RUN_TEXTS[:-1], *QUANTITY_COLUMNS)
+_CLOSE_REASON: Final = {cut: CloseReason[cut.name].value for cut in Cut if cut.name in CloseReason.__members__}
+_UNIT: Final = str(Confirmation.model_fields["unit"].default)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """SESSION[s]: how many rows of each session went each way; ``sids`` ascend."""
+
+    sids: IntColumn
+    accounted: IntColumn
+    analytics_only: IntColumn
+    operational: IntColumn
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """What became of a batch.
+
+    ``confirmations`` holds a list a field of ``Confirmation``, ordered by (sid, first_seq), enums
+    by value and the date in ISO form; ``operational`` EVENT[k] pass on one by one; ``counts`` are
+    this step's rows by session.
+    """
+
+    confirmations: Mapping[str, list[Any]]
+    operational: EventBatch
+    counts: Tally
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Open runs of released or of late rows, and where they end."""
+
+    boundaries: Boundaries
+    idle_us: int | None
+    late: bool
+    runs: Runs = field(default_factory=Runs)
+
+
+class Aggregate:
+    """Open runs of one shard and its totals by session.
+
+    Args:    routes: a route for every event type. calendar: None where the plant has none.
+    State:   O(open runs), and three totals a session.
+    """
+
+    __slots__ = ("_calendar", "_lanes", "_route", "_sessions", "_shift_codes", "_totals")
+
+    def __init__(
+        self,
+        policy: AggregatePolicy,
+        routes: Mapping[EventType, Route],
+        calendar: ShiftCalendar | None,
+        sessions: Sessions,
+    ) -> None:
+        self._route: Final = np.array([ROUTES.index(routes[t]) for t in EVENT_TYPES], np.int8)
+        self._calendar = calendar
+        self._sessions = sessions
+        self._shift_codes = sessions.vocabulary.codes(calendar.names if calendar else ("",))
+        idle_us = None if policy.idle_s is None else round(policy.idle_s * 1e6)
+        self._lanes: Final = (
+            _Lane(Boundaries(policy, late=False), idle_us, late=False),
+            _Lane(Boundaries(policy, late=True), LATE_IDLE_US if idle_us is None else idle_us, late=True),
+        )
+        self._totals: IntColumn = np.zeros((len(ROUTES), 0), np.int64)
+
+    def step(self, batch: EventBatch, late: EventBatch, now_us: int) -> Aggregated:
+        """Let rows join their runs.
+
+        Args:
+            batch: EVENT[n] ordered by (sid, seq).
+            late: EVENT[k] that fill declared gaps, in the order of arrival.
+            now_us: UTC microseconds at which they arrived, never decreasing.
+        """
+        closed: list[RunArray] = []
+        operational: list[EventBatch] = []
+        before = None if not len(late) else late["sid"]
+        lanes = (batch, late if before is None else late.take(np.argsort(before, kind="stable")))
+        counts: list[tuple[IntColumn, IntColumn]] = []
+        for lane, rows in zip(self._lanes, lanes, strict=True):
+            if len(rows):
+                route = self._route[rows["type"]]
+                counts.append(self._count(rows["sid"], route))
+                operational.append(rows.take(route == ROUTES.index(Route.OPERATIONAL)))
+                accounted = EventBatch(len(rows), {n: rows.columns[n] for n in _COLUMNS if n in rows})
+                if route.any():
+                    accounted = accounted.take(route == ROUTES.index(Route.AGGREGATED))
+                if len(accounted):
+                    closed.append(self._join(lane, accounted, now_us))
+        return Aggregated(self._confirmations(closed), EventBatch.concat(operational), _tally(counts))
+
+    def wake(self, now_us: int) -> Aggregated:
+        """Close the runs that nothing has joined for as long as their lane waits."""
+        closed: list[RunArray] = []
+        for lane in self._lanes:
+            if lane.idle_us is not None:
+                runs = lane.runs.take_idle(now_us - lane.idle_us)
+                runs["cut"], runs["late"] = Cut.IDLE, lane.late
+                closed.append(runs)
+        return Aggregated(self._confirmations(closed), EventBatch.empty(), _tally([]))
+
+    def due_us(self) -> int | None:
+        """Return when the next run goes idle, or None if none is open that can."""
+        oldest = ((lane.runs.oldest_us(), lane.idle_us) for lane in self._lanes)
+        return min((us + idle_us for us, idle_us in oldest if us is not None and idle_us is not None), default=None)
+
+    def open_runs(self) -> int:
+        """Return the number of open runs, those of late rows included."""
+        return sum(len(lane.runs) for lane in self._lanes)
+
+    def open_events(self) -> int:
+        """Return the number of rows accounted for in open runs."""
+        return sum(lane.runs.events() for lane in self._lanes)
+
+    def totals(self) -> Tally:
+        """Return the running totals of all sessions that have had a row."""
+        sids = np.flatnonzero(self._totals.any(0))
+        return Tally(sids, *self._totals[:, sids])
+
+    def encode(self) -> bytes:
+        """Return the state: open runs, open runs of late rows, totals; three tables back to back."""
+        totals = self.totals()
+        columns = session_columns(totals.sids, self._sessions)
+        columns |= {name: pa.array(getattr(totals, name)) for name in TOTALS}
+        runs = [lane.runs.encode(_kind(lane), VERSION, self._sessions) for lane in self._lanes]
+        return b"".join((*runs, encode_table("aggregate.totals", VERSION, pa.table(columns))))
+
+    @classmethod
+    def decode(
+        cls,
+        policy: AggregatePolicy,
+        routes: Mapping[EventType, Route],
+        calendar: ShiftCalendar | None,
+        sessions: Sessions,
+        data: bytes,
+    ) -> Aggregate:
+        """Return the state that ``encode`` stored, bound to the session rows of this process.
+
+        Raises:
+            StateVersionUnknown: a later release wrote it.
+        """
+        aggregate = cls(policy, routes, calendar, sessions)
+        reader = pa.BufferReader(data)
+        for lane in aggregate._lanes:
+            lane.runs = Runs.decode(_kind(lane), VERSION, sessions, reader)
+        _, table = decode_table("aggregate.totals", {VERSION}, reader)
+        sids = session_rows(table, sessions)
+        aggregate._grow(len(sessions))
+        for total, name in zip(aggregate._totals, TOTALS, strict=True):
+            total[sids] = table.column(name).to_numpy()
+        return aggregate
+
+    def _count(self, sid: CodeColumn, route: NDArray[np.int8]) -> tuple[IntColumn, IntColumn]:
+        """Add the rows to the totals; return the sessions and their rows by route, int64[len(ROUTES), s]."""
+        heads = heads_of(sid)
+        counts = np.stack([np.add.reduceat(route == r, heads, dtype=np.int64) for r in range(len(ROUTES))])
+        sids = sid[heads].astype(np.int64)
+        self._grow(len(self._sessions))
+        self._totals[:, sids] += counts
+        return sids, counts
+
+    def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
+        """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
+        heads = heads_of(batch["sid"])
+        found, opened = lane.runs.take(batch["sid"][heads])
+        shift, posting_date = self._attribute(batch["occurred_us"]) if self._calendar else (None, None)
+        rows = LaneRows(batch, heads, heads[found], opened, shift, posting_date)
+        cuts = lane.boundaries.find(rows)
+
+        first = np.zeros(len(batch), np.bool_)
+        first[heads] = True
+        starts = np.flatnonzero(first | (cuts > 0))
+        runs = self._runs(rows, starts, keeps_reason=lane.boundaries.keeps_reason())
+        joins = cuts[rows.at] == Cut.NONE
+        _prepend(runs, np.searchsorted(starts, rows.at[joins]), opened[joins])
+
+        # A run ends where the next one of its session begins; the last one of a session by its own last row.
+        last = np.append(first[starts[1:]], True)
+        runs["cut"][:-1] = np.where(last[:-1], Cut.NONE, cuts[starts[1:]])
+        ends = np.append(starts[1:], len(batch)) - 1
+        runs["cut"][last] = np.where(lane.boundaries.completes(batch, ends[last]), Cut.COMPLETE, Cut.NONE)
+        opened["cut"][~joins] = cuts[rows.at[~joins]]
+        lane.runs.put(runs[runs["cut"] == Cut.NONE], now_us)
+        closed = np.concatenate((opened[~joins], runs[runs["cut"] != Cut.NONE]))
+        closed["late"] = lane.late
+        return closed
+
+    def _runs(self, rows: LaneRows, starts: Places, *, keeps_reason: bool) -> RunArray:
+        """Return RUN[m]: what the rows from each start to the next amount to."""
+        batch, n = rows.batch, len(rows.batch)
+        ends = np.append(starts[1:], n) - 1
+        runs = np.zeros(len(starts), RUN)
+        occurred_us, seq, offset = batch["occurred_us"], batch["seq"], batch["offset"]
+        runs["sid"], runs["gaps"] = batch["sid"][starts], batch["gaps"][starts]
+        runs["first_seq"], runs["last_seq"], runs["events"] = seq[starts], seq[ends], ends - starts + 1
+        runs["first_occurred_us"], runs["last_occurred_us"] = occurred_us[starts], occurred_us[ends]
+        runs["first_offset"] = np.minimum.reduceat(offset, starts)
+        runs["last_offset"] = np.maximum.reduceat(offset, starts)
+        runs["is_rework"] = batch["type"][starts] == TYPE_CODE[EventType.REWORK]
+        if rows.shift is None or rows.posting_date is None:
+            runs["posting_date"] = occurred_us[starts] // _DAY_US
+        else:
+            runs["shift"], runs["posting_date"] = rows.shift[starts], rows.posting_date[starts]
+        for name in RUN_TEXTS:
+            if name in batch and name != "reason":
+                runs[name] = batch[name][starts]
+        if keeps_reason and "reason" in batch:
+            # The reasons of a run are empty or equal, and the empty text has code 0.
+            runs["reason"] = np.maximum.reduceat(batch["reason"], starts)
+        for name in QUANTITY_COLUMNS:
+            if name in batch:
+                runs[name] = np.add.reduceat(batch[name], starts)
+        return runs
+
+    def _attribute(self, occurred_us: IntColumn) -> tuple[CodeColumn, CodeColumn]:
+        """Return shift (text code) and posting date (days) of each instant."""
+        assert self._calendar is not None
+        shift, posting_date = self._calendar.attribute(occurred_us)
+        return self._shift_codes[shift], posting_date
+
+    def _confirmations(self, closed: list[RunArray]) -> dict[str, list[Any]]:
+        """Return closed runs as columns of ``Confirmation``."""
+        runs = np.concatenate(closed) if closed else np.zeros(0, RUN)
+        runs = runs[np.lexsort((runs["first_seq"], runs["sid"]))]
+        sessions, texts = self._sessions, self._sessions.vocabulary.texts
+        sids, cuts = runs["sid"].tolist(), runs["cut"].tolist()
+        kinds = (ConfirmationKind.CONFIRMATION.value, ConfirmationKind.SUPPLEMENTARY.value)
+        columns: dict[str, list[Any]] = {
+            name: [texts[codes[sid]] for sid in sids]
+            for name, codes in (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
+        }
+        columns["kind"] = [kinds[late] for late in runs["late"].tolist()]
+        columns["revision"] = [0] * len(runs)
+        for name in ("first_seq", "last_seq", *QUANTITY_COLUMNS, "events"):
+            columns[name] = runs[name].tolist()
+        for name in ("first_occurred_us", "last_occurred_us", "first_offset", "last_offset"):
+            columns[name] = runs[name].tolist()
+        for name in RUN_TEXTS:
+            columns[name] = [texts[code] for code in runs[name].tolist()]
+        columns["unit"] = [unit or _UNIT for unit in columns["unit"]]
+        columns["posting_date"] = np.datetime_as_string(runs["posting_date"].astype("datetime64[D]")).tolist()
+        columns["final"] = [cut == Cut.COMPLETE for cut in cuts]
+        columns["close_reason"] = [_CLOSE_REASON[cut] for cut in cuts]
+        names = ("plant", "source", "session", "first_seq", "kind")
+        columns["posting_id"] = posting_ids(zip(*(columns[name] for name in names), repeat(0)))
+        return columns
+
+    def _grow(self, size: int) -> None:
+        """Make room for the totals of session rows below ``size``."""
+        known = self._totals.shape[1]
+        if size > known:
+            more = np.zeros((len(ROUTES), max(size - known, known)), np.int64)
+            self._totals = np.concatenate((self._totals, more), axis=1)
+
+
+def _kind(lane: _Lane) -> str:
+    return "aggregate.late" if lane.late else "aggregate.runs"
+
+
+def _prepend(runs: RunArray, at: Places, opened: RunArray) -> None:
+    """Let the runs at ``at`` continue the open runs that come before them."""
+    joined = opened.copy()
+    after = runs[at]
+    for name in ("last_seq", "last_occurred_us"):
+        joined[name] = after[name]
+    for name in ("events", *QUANTITY_COLUMNS):
+        joined[name] += after[name]
+    joined["first_offset"] = np.minimum(opened["first_offset"], after["first_offset"])
+    joined["last_offset"] = np.maximum(opened["last_offset"], after["last_offset"])
+    joined["reason"] = np.maximum(opened["reason"], after["reason"])
+    runs[at] = joined
+
+
+def _tally(counts: list[tuple[IntColumn, IntColumn]]) -> Tally:
+    """Return the counts of both lanes together, a row a session."""
+    if not counts:
+        return Tally(*np.zeros((1 + len(ROUTES), 0), np.int64))
+    sids, place = np.unique(np.concatenate([s for s, _ in counts]), return_inverse=True)
+    together = np.zeros((len(ROUTES), len(sids)), np.int64)
+    for total, count in zip(together, np.concatenate([c for _, c in counts], axis=1), strict=True):
+        np.add.at(total, place, count)
+    return Tally(sids, *together)

@@ -1,0 +1,148 @@
+"""Runs: consecutive events that will be confirmed together, one record each.
+
+Law: a session has at most one open run a lane, and a run holds what its events amount to and
+nothing of the events themselves; memory is O(open runs), plus four bytes a session.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from canonical.columns import QUANTITY_COLUMNS, IntColumn, Sessions
+from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
+from dataflows.processors.texts import text_array, text_codes
+
+RUN_TEXTS: Final = ("order", "operation", "work_center", "material", "lot", "reason", "unit", "shift")
+"""Codes of the run's first event; the reason is the one non-empty reason of the run."""
+
+RUN: Final = np.dtype(
+    [
+        ("sid", np.int32),
+        ("first_seq", np.int64),
+        ("last_seq", np.int64),
+        ("gaps", np.int32),  # gaps declared in the session before the run
+        *((name, np.int32) for name in RUN_TEXTS),
+        ("is_rework", np.bool_),
+        ("posting_date", np.int32),  # days since 1970-01-01
+        *((name, np.int64) for name in QUANTITY_COLUMNS),
+        ("events", np.int64),
+        ("first_occurred_us", np.int64),
+        ("last_occurred_us", np.int64),
+        ("first_offset", np.int64),
+        ("last_offset", np.int64),
+        ("cut", np.int8),  # once closed: why (boundaries.Cut)
+        ("late", np.bool_),  # once closed: it is of the lane of late events
+    ]
+)
+RunArray = NDArray[np.void]
+"""RUN[k]."""
+
+_NUMBERS: Final = tuple(
+    str(name) for name in RUN.names or () if name not in {*RUN_TEXTS, "sid", "is_rework", "cut", "late"}
+)
+_NEVER: Final = np.iinfo(np.int64).max
+
+
+class Runs:
+    """The open runs of one lane of a shard, found by ``sid``, with the arrival of their newest event."""
+
+    __slots__ = ("_arrived_us", "_free", "_free_n", "_records", "_slots")
+
+    def __init__(self) -> None:
+        self._records: RunArray = np.zeros(0, RUN)
+        self._arrived_us: IntColumn = np.zeros(0, np.int64)  # by slot, as records; _NEVER where the slot is free
+        self._free: IntColumn = np.zeros(0, np.int64)  # the first _free_n are a stack of free slots
+        self._free_n = 0
+        self._slots: NDArray[np.int32] = np.zeros(0, np.int32)  # by sid; -1 where no run is open
+
+    def __len__(self) -> int:
+        return len(self._records) - self._free_n
+
+    def take(self, sids: NDArray[np.integer]) -> tuple[NDArray[np.bool_], RunArray]:
+        """Remove the open runs of these sessions: whether each had one, and those runs in that order."""
+        known = sids < len(self._slots)
+        slots = np.full(len(sids), -1, np.int64)
+        slots[known] = self._slots[sids[known]]
+        found = slots >= 0
+        return found, self._remove(slots[found])
+
+    def take_idle(self, until_us: int) -> RunArray:
+        """Remove the runs that nothing has joined since ``until_us``."""
+        return self._remove(np.flatnonzero(self._arrived_us <= until_us))
+
+    def put(self, runs: RunArray, arrived_us: int | IntColumn) -> None:
+        """Add open runs of sessions that have none."""
+        k = len(runs)
+        if not k:
+            return
+        self._grow(k, int(runs["sid"].max()) + 1)
+        self._free_n -= k
+        slots = self._free[self._free_n : self._free_n + k].copy()
+        self._records[slots] = runs
+        self._arrived_us[slots] = arrived_us
+        self._slots[runs["sid"]] = slots
+
+    def oldest_us(self) -> int | None:
+        """Return the arrival at the run that has been silent longest, or None if no run is open."""
+        return int(self._arrived_us.min()) if len(self) else None
+
+    def events(self) -> int:
+        """Return the number of events in open runs."""
+        return int(self._records["events"][self._arrived_us != _NEVER].sum())
+
+    def encode(self, kind: str, version: int, sessions: Sessions) -> bytes:
+        """Return the open runs as a table, a row each."""
+        slots = np.flatnonzero(self._arrived_us != _NEVER)
+        runs, texts = self._records[slots], sessions.vocabulary
+        columns = session_columns(runs["sid"], sessions)
+        columns |= {name: text_array(runs[name], texts) for name in RUN_TEXTS}
+        columns |= {name: pa.array(np.ascontiguousarray(runs[name])) for name in (*_NUMBERS, "is_rework")}
+        columns["arrived_us"] = pa.array(self._arrived_us[slots])
+        return encode_table(kind, version, pa.table(columns))
+
+    @classmethod
+    def decode(cls, kind: str, version: int, sessions: Sessions, data: pa.BufferReader) -> Runs:
+        """Return the open runs that ``encode`` stored.
+
+        Raises:
+            StateVersionUnknown: a later release wrote it.
+        """
+        _, table = decode_table(kind, {version}, data)
+        runs = np.zeros(table.num_rows, RUN)
+        runs["sid"] = session_rows(table, sessions)
+        for name in RUN_TEXTS:
+            runs[name] = text_codes(table.column(name), sessions.vocabulary)
+        for name in (*_NUMBERS, "is_rework"):
+            runs[name] = table.column(name).to_numpy()
+        lane = cls()
+        lane.put(runs, table.column("arrived_us").to_numpy())
+        return lane
+
+    def _remove(self, slots: IntColumn) -> RunArray:
+        runs: RunArray = self._records[slots]
+        k = len(slots)
+        self._free[self._free_n : self._free_n + k] = slots
+        self._free_n += k
+        self._arrived_us[slots] = _NEVER
+        self._slots[runs["sid"]] = -1
+        return runs
+
+    def _grow(self, runs: int, sessions: int) -> None:
+        """Make room for ``runs`` more runs and for session rows below ``sessions``."""
+        if runs > self._free_n:
+            size = len(self._records)
+            more = max(runs - self._free_n, size)
+            self._records = np.concatenate((self._records, np.zeros(more, RUN)))
+            self._arrived_us = np.concatenate((self._arrived_us, np.full(more, _NEVER, np.int64)))
+            free = np.zeros(size + more, np.int64)
+            free[:more] = np.arange(size, size + more)
+            free[more : more + self._free_n] = self._free[: self._free_n]
+            self._free = free
+            self._free_n += more
+        known = len(self._slots)
+        if sessions > known:
+            self._slots = np.concatenate((self._slots, np.full(max(sessions - known, known), -1, np.int32)))
