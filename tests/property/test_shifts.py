@@ -85,7 +85,7 @@ def instants(draw: st.DrawFn) -> list[datetime]:
     return draw(st.lists(st.one_of(near, near, near, anywhere), min_size=1, max_size=12))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(zone=st.sampled_from(ZONES), shifts=calendars(), when=instants(), cut=st.integers(0, 12))
 def test_every_instant_is_where_the_twin_puts_it(
     zone: str, shifts: list[ShiftPolicy], when: list[datetime], cut: int
