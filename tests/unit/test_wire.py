@@ -1,0 +1,81 @@
+"""What is not of its contract is refused by name; what older versions lack has its default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from canonical.contracts import Gap
+from canonical.schemas import arrow_schema
+from canonical.wire import WireError, decode_events, decode_gaps, decode_ledger, encode_confirmations, encode_gaps
+
+GAP: dict[str, Any] = {"plant": "A", "source": "s", "first_seq": 1, "last_seq": 2, "declared_us": 0}
+GOOD = orjson.dumps(GAP)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (b"{", "value 1 of 3"),
+        (b"\xff", "value 1 of 3"),
+        (b'{"plant":"\xff"}', "value 1 of 3"),
+        (b"[]", "value 1 of 3"),
+        (orjson.dumps({**GAP, "plant": 5}), "value 1 of 3"),
+        (orjson.dumps({**GAP, "first_seq": 2**63}), "value 1 of 3"),
+        (GOOD + GOOD, "value 1 of 3.*hold 2 objects|value 1 of 3"),
+        (orjson.dumps({**GAP, "source": None}), "1 of 3 rows lack source"),
+        (orjson.dumps({k: v for k, v in GAP.items() if k != "declared_us"}), "1 of 3 rows lack declared_us"),
+    ],
+)
+def test_a_value_of_another_form_is_named(value: bytes, words: str) -> None:
+    with pytest.raises(WireError, match=words):
+        decode_gaps([GOOD, value, GOOD])
+
+
+def test_no_values_are_no_rows() -> None:
+    assert decode_gaps([]).schema == arrow_schema(Gap)
+    assert decode_ledger([b"", b""]).num_rows == 0
+
+
+def test_fields_nobody_knows_are_passed_over() -> None:
+    (row,) = decode_gaps([orjson.dumps({"x": {"y": [1]}, **GAP, "session": "b"})]).to_pylist()
+    assert row == {**GAP, "session": "b"}
+
+
+def test_an_absent_field_has_its_default_and_an_optional_one_none() -> None:
+    value = orjson.dumps({"plant": "A", "source": "s", "type": "complete", "occurred_us": 7})
+    (row,) = decode_events([value]).to_pylist()
+    assert (row["unit"], row["good"], row["energy_mwh"], row["seq"], row["good_counter"]) == ("H87", 0, 0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("us", "text"),
+    [
+        (0, b"1970-01-01T00:00:00.000000Z"),
+        (-1, b"1969-12-31T23:59:59.999999Z"),
+        (1_760_000_000_000_001, b"2025-10-09T08:53:20.000001Z"),
+        (253_402_300_799_999_999, b"9999-12-31T23:59:59.999999Z"),
+        (253_402_300_800_000_000, None),
+        (-62_135_596_800_000_000, b"0001-01-01T00:00:00.000000Z"),
+        (-62_135_596_800_000_001, None),
+    ],
+)
+def test_times_are_rfc_3339(us: int, text: bytes | None) -> None:
+    ((_, _, headers),) = encode_gaps({name: [value] for name, value in {**GAP, "declared_us": us}.items()})
+    assert dict(headers).get("ce_time") == text
+
+
+def test_a_source_of_any_text_is_a_uri_reference() -> None:
+    ((_, _, headers),) = encode_gaps({name: [value] for name, value in {**GAP, "source": "a/b ü"}.items()})
+    assert dict(headers)["ce_source"] == b"/plantsync/A/a%2Fb%20%C3%BC"
+
+
+def test_columns_of_another_contract_are_a_programmer_error() -> None:
+    with pytest.raises(AssertionError, match=r"no \['colour'\]"):
+        encode_gaps({**{name: [value] for name, value in GAP.items()}, "colour": ["red"]})
+    with pytest.raises(AssertionError, match=r"needs \['close_reason', 'events'"):
+        encode_confirmations({"plant": ["A"], "source": ["s"]}, 0)
+    with pytest.raises(AssertionError, match="differ in length"):
+        encode_gaps({**{name: [value] for name, value in GAP.items()}, "session": ["a", "b"]})
