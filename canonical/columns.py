@@ -79,8 +79,12 @@ class Vocabulary:
 
     def codes(self, texts: Iterable[str | None]) -> CodeColumn:
         """Return the codes of many texts as int32; None counts as the empty text."""
-        code = self.code
-        return np.fromiter((code(t) if t else 0 for t in texts), np.int32)
+        texts = list(texts)
+        try:
+            return np.fromiter(map(self._codes.__getitem__, texts), np.int32, len(texts))  # type: ignore[arg-type]
+        except KeyError:  # a text is new, or None
+            code = self.code
+            return np.fromiter((code(t) if t else 0 for t in texts), np.int32, len(texts))
 
     def text(self, codes: CodeColumn) -> list[str]:
         """Return the texts of ``codes``."""

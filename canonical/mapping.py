@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -19,7 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from canonical.contracts.event import EventType
 from canonical.mapping_contradictions import contradictions
-from canonical.mapping_fields import FieldName, Fields, FieldSource, TextField
+from canonical.mapping_fields import EPOCH_US, FieldName, Fields, FieldSource, TextField
 from canonical.mapping_problems import MappingError, Problem, explained, located, refused, syntax_problem, without
 from canonical.policy import (
     DEFAULT_ROUTES,
@@ -70,8 +69,6 @@ class TimeSection(Policy):
         return value
 
 
-EPOCH_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-"""Microseconds in one count of an epoch format."""
 TIME_FORMATS: Final = ("iso8601", *EPOCH_US)
 
 

@@ -24,11 +24,20 @@ TEXT_FIELDS: Final[tuple[str, ...]] = get_args(TextField)
 QUANTITY_FIELDS: Final[tuple[str, ...]] = get_args(QuantityField)
 DURATION_FIELDS: Final[tuple[str, ...]] = get_args(DurationField)
 
+EPOCH_US: Final[Mapping[str, int]] = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+"""Microseconds in one count of an epoch format of time."""
+
 DURATION_US: Final[Mapping[str, int]] = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000}
 """Microseconds in a unit of duration."""
 
 ENERGY_MWH: Final[Mapping[str, int]] = {"Wh": 1_000, "kWh": 1_000_000}
 """Thousandths of a watt hour in a unit of energy."""
+
+
+def numeric_fields(time_format: str) -> frozenset[str]:
+    """Return the canonical fields that a record holds as numbers; all others are text."""
+    times = ("occurred", "recorded") if time_format in EPOCH_US else ()
+    return frozenset({"seq", "energy", *QUANTITY_FIELDS, *DURATION_FIELDS, *times})
 
 
 def _whole(value: object) -> object:

@@ -1,0 +1,303 @@
+"""From the words of a plant to canonical columns.
+
+Laws: every parsed row becomes exactly one event or one fault; a row's outcome depends on nothing
+but the row, the mapping and ``now_us``. A row has one fault, the first in this order:
+
+1. text too long, by column;
+2. a missing field: source, then plant, then the event id where the plant sends one and does not number;
+3. the sequence number: missing, then bad;
+4. occurred: missing, bad, in the future, in the past; then recorded the same, but it may be missing;
+5. the type, missing or unknown; then the unit;
+6. quantities, counters, durations and energy, by column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from canonical.columns import DEFAULTS, TYPE_CODE, CodeColumn, Column, EventBatch, IntColumn, Vocabulary
+from canonical.contracts.event import EventType
+from canonical.contracts.fault import FaultCode
+from canonical.decoders.instants import instants
+from canonical.decoders.parsed import Decoded, Parsed
+from canonical.decoders.quantities import (
+    COUNTER_MAX,
+    Findings,
+    Mask,
+    measured,
+    sequence_numbers,
+    thousandths,
+    valid_rows,
+)
+from canonical.identity import content_identity
+from canonical.mapping import PlantMapping
+from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, QUANTITY_FIELDS, TEXT_FIELDS
+from canonical.records import RawRecords, RowFault
+from canonical.units import code_of
+
+TEXT_MAX: Final = 256
+"""Characters of a key or code, as in ``canonical.contracts.event.Text``."""
+
+_DETAIL_MAX: Final = 120
+_VALUE_MAX: Final = 48
+_UNKNOWN: Final = -1
+
+
+def canonicalise(
+    mapping: PlantMapping, parsed: Parsed, records: RawRecords, vocabulary: Vocabulary, now_us: int
+) -> Decoded:
+    """Check and convert the parsed fields of a raw batch.
+
+    Args:    records: RAW[n], of which ``parsed`` holds k rows; now_us: the time of reading, int64 UTC microseconds.
+    Returns: EVENT[<=k] in row order and all faults by row; rows that are in neither count as skipped.
+    """
+    rows = np.asarray(parsed.rows, np.int32)
+    work = _Work(mapping, parsed, rows, records, vocabulary)
+    if len(rows):
+        work.texts()
+        work.identity()
+        work.sequence()
+        work.times(now_us)
+        work.types()
+        work.units()
+        work.quantities()
+        work.session_starts()
+    events = EventBatch(len(rows), {**work.columns, "offset": records.offsets[rows], "row": rows})
+    faults = list(parsed.faults)
+    if work.found:
+        faults += work.faults()
+        good = np.ones(len(rows), np.bool_)
+        good[list(work.found)] = False
+        events = events.take(good)
+    faults.sort(key=lambda fault: fault.row)
+    return Decoded(events, faults, len(records) - len(events) - len(faults))
+
+
+class _Work:
+    """The columns and the first fault of each row, while a batch is converted."""
+
+    def __init__(
+        self,
+        mapping: PlantMapping,
+        parsed: Parsed,
+        rows: NDArray[np.int32],
+        records: RawRecords,
+        vocabulary: Vocabulary,
+    ) -> None:
+        self.mapping = mapping
+        self.fields = parsed.fields
+        self.rows = rows
+        self.records = records
+        self.vocabulary = vocabulary
+        self.columns: dict[str, Column] = {}
+        self.found: dict[int, tuple[FaultCode, str]] = {}
+
+    def texts(self) -> None:
+        for name in TEXT_FIELDS:
+            if name == "unit":
+                continue
+            keys = self.mapping.keys.get(name, {})  # type: ignore[call-overload]
+            if name in self.mapping.constants:
+                constant = self.mapping.constants[name]  # type: ignore[index]
+                self.columns[name] = self.same(self.vocabulary.code(keys.get(constant, constant)))
+            elif name in self.fields and keys:
+                self.columns[name] = self.coded(name, self.cross_referenced(keys))
+            elif name in self.fields:
+                self.columns[name] = self.coded(name, self.vocabulary.codes)
+        for name in ("source", "plant"):
+            if name in self.fields:
+                self.missing(name, self.columns[name] == 0)
+
+    def cross_referenced(self, keys: Mapping[str, str]) -> Callable[[list[str]], CodeColumn]:
+        return lambda texts: self.vocabulary.codes([keys.get(text, text) for text in texts])
+
+    def coded(self, name: str, codes: Callable[[list[str]], CodeColumn], absent: int = 0) -> CodeColumn:
+        """Return a code per row, asking for the distinct texts once; ``absent`` for null and the empty text."""
+        values = self.fields[name]
+        if not pa.types.is_dictionary(values.type):
+            values = (values if pa.types.is_string(values.type) else values.cast(pa.string())).dictionary_encode()
+        distinct, indices = values.dictionary, values.indices
+        texts: list[str] = distinct.to_pylist()
+        # Bytes bound characters, so only the text that has too many of them needs counting.
+        bytes_max = pc.max(pc.binary_length(distinct)).as_py() or 0
+        too_long = np.zeros(0, np.bool_)
+        if bytes_max > TEXT_MAX:
+            too_long = np.fromiter((len(text) > TEXT_MAX for text in texts), np.bool_, len(texts))
+            texts = [text if len(text) <= TEXT_MAX else "" for text in texts]
+        table = codes(texts)
+        if "" in texts:
+            table[[not text for text in texts]] = absent
+        if indices.null_count:
+            table = np.append(table, np.int32(absent))
+            indices = indices.fill_null(len(texts))
+        at = indices.to_numpy()
+        if too_long.any():
+            too_long = np.append(too_long, np.False_)
+            self.fault(too_long[at], FaultCode.TEXT_TOO_LONG, name, f"longer than {TEXT_MAX} characters")
+        column: CodeColumn = table[at]
+        return column
+
+    def identity(self) -> None:
+        """Give records without numbers an identity: their source and event id, or all their bytes."""
+        if self.mapping.sequencing.mode == "number":
+            return
+        if "event_id" in self.fields:
+            ids: list[str | None] = self.fields["event_id"].cast(pa.string()).to_pylist()
+            self.missing("event_id", np.fromiter((not i for i in ids), np.bool_, len(ids)))
+            texts = self.vocabulary.texts
+            sources = self["source"].tolist()
+            contents = (f"{texts[s]}\0{i}".encode() for s, i in zip(sources, ids, strict=True))
+        else:
+            contents = map(self.records.value, self.rows.tolist())
+        self.columns["identity"] = np.fromiter(map(content_identity, contents), np.uint64, len(self.rows))
+
+    def sequence(self) -> None:
+        if self.mapping.sequencing.mode == "number" and "seq" in self.fields:
+            values = self.fields["seq"]
+            self.missing("seq", ~valid_rows(values))
+            self.columns["seq"], findings = sequence_numbers(values, self.mapping.sequencing.modulus)
+            self.faulty("seq", findings)
+
+    def times(self, now_us: int) -> None:
+        limits = self.mapping.limits
+        future_us, past_us = now_us + round(limits.future_max_s * 1e6), now_us - round(limits.past_max_s * 1e6)
+        for name, column in (("occurred", "occurred_us"), ("recorded", "recorded_us")):
+            if name not in self.fields:
+                continue
+            values = self.fields[name]
+            us, valid = instants(self.mapping, values)
+            if not valid.all():
+                null = ~valid_rows(values)
+                if name == "occurred":
+                    self.missing(name, null)
+                self.fault(~valid & ~null, FaultCode.BAD_TIMESTAMP, name, f"no instant ({self.mapping.time.format})")
+                us = np.where(valid, us, -1)
+            if us.max() > future_us:
+                self.fault(valid & (us > future_us), FaultCode.TIMESTAMP_FUTURE, name, "in the future")
+            if us.min() < past_us:
+                self.fault(valid & (us < past_us), FaultCode.TIMESTAMP_PAST, name, "too far in the past")
+            self.columns[column] = us
+
+    def types(self) -> None:
+        default = self.mapping.default_type
+        absent = _UNKNOWN if default is None else TYPE_CODE[default]
+        words = self.mapping.types or {t.value: t for t in EventType}
+        codes = {word: TYPE_CODE[kind] for word, kind in words.items()}
+        if "type" in self.mapping.constants:
+            self.columns["type"] = self.same(codes.get(self.mapping.constants["type"], absent)).astype(np.int8)
+        elif "type" not in self.fields:
+            self.columns["type"] = self.same(absent).astype(np.int8)
+        else:
+            column = self.coded("type", lambda texts: _array([codes.get(t, _UNKNOWN) for t in texts]), absent)
+            if column.min() == _UNKNOWN:
+                self.missing("type", (column == _UNKNOWN) & self.empty("type"))
+                self.fault(column == _UNKNOWN, FaultCode.UNKNOWN_TYPE, "type", "not in [types] of the mapping")
+            self.columns["type"] = column.astype(np.int8)
+
+    def units(self) -> None:
+        default = self.vocabulary.code(self.mapping.unit)
+        if "unit" not in self.fields:
+            constant = self.mapping.constants.get("unit", self.mapping.unit)
+            self.columns["unit"] = self.same(self.vocabulary.code(self.unit_of(constant) or constant))
+            return
+
+        def codes(texts: list[str]) -> CodeColumn:
+            units = [self.unit_of(text) for text in texts]
+            return _array([_UNKNOWN if unit is None else self.vocabulary.code(unit) for unit in units])
+
+        column = self.coded("unit", codes, default)
+        if column.min() == _UNKNOWN:
+            self.fault(
+                column == _UNKNOWN, FaultCode.UNKNOWN_UNIT, "unit", "not in [units] of the mapping, and not Rec 20"
+            )
+        self.columns["unit"] = column
+
+    def unit_of(self, text: str) -> str | None:
+        return self.mapping.units.get(text) or code_of(text)
+
+    def quantities(self) -> None:
+        limits, paths = self.mapping.limits, self.mapping.paths
+        for name in QUANTITY_FIELDS:
+            if name in self.fields:
+                counter = name.endswith("_counter")
+                column, findings = thousandths(
+                    self.fields[name], COUNTER_MAX if counter else limits.quantity_max, DEFAULTS[name][1]
+                )
+                self.columns[name] = column
+                self.faulty(name, findings)
+        scales = {name: (f"{name}_us", DURATION_US, "s") for name in DURATION_FIELDS}
+        scales["energy"] = ("energy_mwh", ENERGY_MWH, "Wh")
+        for name, (target, units, default) in scales.items():
+            if name in self.fields:
+                scale = units[paths[name].unit or default]  # type: ignore[index]
+                largest = limits.quantity_max * units[default] / scale
+                self.columns[target], findings = measured(self.fields[name], scale, largest)
+                self.faulty(name, findings)
+
+    def session_starts(self) -> None:
+        if "session_start" in self.fields:
+            self.columns["session_start"] = (
+                self.fields["session_start"].fill_null(value=False).to_numpy(zero_copy_only=False)
+            )
+
+    def __getitem__(self, name: str) -> Column:
+        column = self.columns.get(name)
+        return self.same(0) if column is None else column
+
+    def same(self, code: int) -> CodeColumn:
+        return np.full(len(self.rows), code, np.int32)
+
+    def empty(self, name: str) -> Mask:
+        values = self.fields[name].cast(pa.string()).fill_null("")
+        return np.fromiter((not text for text in values.to_pylist()), np.bool_, len(values))
+
+    def missing(self, name: str, where: Mask) -> None:
+        if where.any():
+            for row in np.flatnonzero(where).tolist():
+                self.found.setdefault(row, (FaultCode.MISSING_FIELD, self.told(name, "missing, or empty")))
+
+    def faulty(self, name: str, findings: Findings) -> None:
+        for where, code, what in findings:
+            self.fault(where, code, name, what)
+
+    def fault(self, where: Mask, code: FaultCode, name: str, what: str) -> None:
+        """Note the fault of these rows, unless they have one already."""
+        for row in np.flatnonzero(where).tolist():
+            if row not in self.found:
+                self.found[row] = (code, self.told(name, what, self.fields[name][row].as_py()))
+
+    def told(self, name: str, what: str, value: object = None) -> str:
+        source = self.mapping.paths.get(name)  # type: ignore[call-overload]
+        where = f" ({source.path})" if source is not None and source.path != name else ""
+        found = "" if value is None else f": {_shortened(repr(value))}"
+        return f"{name}{where}: {what}{found}"[:_DETAIL_MAX]
+
+    def faults(self) -> list[RowFault]:
+        texts = self.vocabulary.texts
+        source, session = self["source"], self["session"]
+        seq: IntColumn | None = self.columns.get("seq")  # type: ignore[assignment]
+        return [
+            RowFault(
+                int(self.rows[row]),
+                code,
+                detail,
+                texts[source[row]],
+                texts[session[row]],
+                -1 if seq is None else int(seq[row]),
+            )
+            for row, (code, detail) in self.found.items()
+        ]
+
+
+def _array(codes: list[int]) -> CodeColumn:
+    return np.array(codes, np.int32)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_MAX else text[: _VALUE_MAX - 1] + "…"

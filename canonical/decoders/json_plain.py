@@ -1,0 +1,83 @@
+"""Which JSON records are plain, so that n of them decoded as n rows are provably those rows.
+
+A record is plain when it begins with ``{`` and ends with ``}``; every other ``{`` in it follows ``:``, ``,``
+or ``[``, with one space between or none; it is within the limits of size and depth; and it holds
+neither control characters nor an escaped U+0000.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from canonical.columns import IntColumn
+from canonical.policy import LimitPolicy
+from canonical.records import RawRecords
+
+Mask = NDArray[np.bool_]
+
+_OPEN, _CLOSE, _BRACKET, _SPACE = b"{}[ "
+_BEFORE_OPEN: Final = np.isin(np.arange(256), np.frombuffer(b":,[", np.uint8))
+_BLOCK_BYTES: Final = 1 << 17  # Small enough to stay in cache while it is looked at four times.
+_NUL_ESCAPE: Final = re.compile(rb"\\u0000")
+
+
+def suspects(records: RawRecords, limits: LimitPolicy) -> Mask:
+    """Return which records are not plain; each test may suspect too many, never too few."""
+    data, starts, ends = records.data, records.starts, records.ends
+    body = np.frombuffer(data, np.uint8)
+    lengths = ends - starts
+    found: Mask = lengths == 0
+    if found.any():
+        # An empty record may lie behind the last byte; any byte will do, it is suspected already.
+        starts, ends = np.where(found, 0, starts), np.where(found, 1, ends)
+    if not len(body):
+        return found
+    found |= (body[starts] != _OPEN) | (body[ends - 1] != _CLOSE) | (lengths > limits.record_bytes_max)
+    controls, opens, nested, escaped = _counted(data, body)
+    # Each record but the last has one line end behind it; anything more may be in a record.
+    if controls > len(starts) - 1:
+        _suspect(found, np.flatnonzero(body < _SPACE), starts, ends)
+    if escaped:
+        escapes = np.fromiter((match.start() for match in _NUL_ESCAPE.finditer(data)), np.int64)
+        _suspect(found, escapes, starts, ends)
+    if nested or opens != len(starts):
+        _suspect_nested(found, body, starts, ends, limits.depth_max)
+    return found
+
+
+def _counted(data: bytes, body: NDArray[np.uint8]) -> tuple[int, int, bool, bool]:
+    """Count control characters and opening braces, and look for brackets and backslashes, block by block."""
+    controls = opens = 0
+    nested = escaped = False
+    buffer = np.empty(_BLOCK_BYTES, np.bool_)
+    for start in range(0, len(body), _BLOCK_BYTES):
+        block = body[start : start + _BLOCK_BYTES]
+        flags = buffer[: len(block)]
+        controls += np.count_nonzero(np.less(block, _SPACE, out=flags))
+        opens += np.count_nonzero(np.equal(block, _OPEN, out=flags))
+        nested = nested or data.find(b"[", start, start + _BLOCK_BYTES) >= 0
+        escaped = escaped or data.find(b"\\", start, start + _BLOCK_BYTES) >= 0
+    return controls, opens, nested, escaped
+
+
+def _suspect_nested(found: Mask, body: NDArray[np.uint8], starts: IntColumn, ends: IntColumn, depth_max: int) -> None:
+    opens = np.flatnonzero(body == _OPEN)
+    before = body[opens - 1]
+    before = np.where(before == _SPACE, body[opens - 2], before)
+    inner = np.ones(len(body), np.bool_)
+    inner[starts] = False
+    _suspect(found, opens[~_BEFORE_OPEN[before] & inner[opens]], starts, ends)
+    nesting = np.flatnonzero((body == _OPEN) | (body == _BRACKET))
+    # The number of opening brackets bounds the depth; those above it are looked at one by one.
+    found |= np.searchsorted(nesting, ends) - np.searchsorted(nesting, starts) > depth_max
+
+
+def _suspect(found: Mask, positions: IntColumn, starts: IntColumn, ends: IntColumn) -> None:
+    """Suspect the records that hold these positions of the data."""
+    at = np.searchsorted(starts, positions, side="right") - 1
+    inside = (at >= 0) & (positions < ends[at])
+    found[at[inside]] = True
