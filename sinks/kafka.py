@@ -1,0 +1,279 @@
+"""The commit log on Apache Kafka: records in topics, state in a compacted topic.
+
+Law: a commit is one Kafka transaction over the records, the changed parts of the state and a
+manifest that holds the position. ``restore`` first takes over the shard's transactional id, which
+rolls back a transaction that the older writer left open and fences that writer for good, and only
+then reads. Readers that use ``isolation.level=read_committed`` see whole commits.
+
+The state topic. A shard has one partition. Its keys are JSON: ``[shard]`` for the manifest,
+``[shard, part, i]`` for the i-th chunk of a part. The manifest names each part's number of chunks,
+so a chunk left over from a longer value is never read, and a missing one is noticed. Compaction
+keeps the last value of each key; what ``restore`` reads is the live state plus at most the segments
+that compaction has not reached (``KafkaSettings.state_segment_bytes``).
+
+Why the end is the high watermark and not the last stable offset: shards share partitions, and
+another shard's open transaction holds the last stable offset back, possibly below this shard's own
+last commit. So ``restore`` notes the high watermark after fencing and reads committed records until
+it is reached, if need be until that transaction ends (``transaction_timeout_ms`` at the latest).
+Source: KIP-98 (transactions), KIP-360 and KIP-588 (producer epochs), librdkafka INTRODUCTION.md.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from sinks import kafka_connection
+from sinks.commit_log import (
+    FENCED,
+    CommitInDoubt,
+    CommitLogError,
+    CommitLogUnavailable,
+    Record,
+    Snapshot,
+    WriterFenced,
+)
+from sinks.kafka_connection import LOGGER, PARTITION_EOF, KafkaConnection
+from sinks.kafka_settings import KafkaSettings
+
+MANIFEST_VERSION: Final = 1
+_CONSUME_MAX: Final = 500
+_POLL_S: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Writer:
+    """A shard that this process holds: its producer and how many chunks each part of its state has."""
+
+    producer: Any
+    partition: int
+    undelivered: list[str]
+    chunks: dict[str, int] = field(default_factory=dict)
+    fenced: bool = False
+
+
+class KafkaLog:
+    """Writer of a flow's shards (see ``CommitLog``)."""
+
+    def __init__(self, flow: str, settings: KafkaSettings) -> None:
+        """Write as ``flow``; nothing is sent before the first ``restore``.
+
+        Raises: CommitLogError when librdkafka refuses a property.
+        """
+        self._settings = settings
+        self._flow = flow
+        self._state_topic = settings.state_topic(flow)
+        self._connection = KafkaConnection(settings)
+        self._topics: dict[str, int] = {}
+        self._writers: dict[str, _Writer] = {}
+
+    def restore(self, shard: str) -> Snapshot | None:
+        """Fence every older writer of the shard, then return its last commit.
+
+        Raises: CommitLogUnavailable; CommitLogError when the cluster refuses us or the state is damaged.
+        """
+        deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
+        self._topics = self._connection.connect(self._settings.restore_timeout_ms / 1000)
+        self._ensure_state_topic()
+        self._writers.pop(shard, None)
+        writer = self._take_over(shard, deadline)
+        values = self._values(shard, writer.partition, deadline)
+        snapshot, writer.chunks = _snapshot(shard, values)
+        self._writers[shard] = writer
+        return snapshot
+
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+        """Store all of it in one transaction, or nothing.
+
+        Raises: WriterFenced, CommitLogUnavailable, CommitInDoubt, CommitLogError.
+        """
+        assert shard in self._writers, f"restore shard {shard!r} before committing to it"
+        writer = self._writers[shard]
+        if writer.fenced:
+            raise WriterFenced(f"commit of shard {shard!r} to Kafka refused: {FENCED}")
+        for stream in {record.stream for record in records}:
+            self._ensure(self._settings.topic(stream), self._settings.partitions, self._settings.record_topic())
+        writer.undelivered.clear()
+        try:
+            writer.producer.begin_transaction()
+            chunks = self._send(shard, writer, position, state, records)
+            writer.producer.commit_transaction()
+        except KafkaException as error:
+            raise self._undone(shard, writer, error.args[0]) from error
+        except BaseException:
+            with suppress(KafkaException):  # The next commit, or the broker's time-out, rolls it back.
+                writer.producer.abort_transaction()
+            raise
+        writer.chunks = chunks
+
+    def close(self) -> None:
+        """Let go of all shards; between calls no transaction is open."""
+        self._writers.clear()
+
+    def _take_over(self, shard: str, deadline: float) -> _Writer:
+        """Become the shard's writer: from here on no other can commit to it."""
+        partition = zlib.crc32(shard.encode()) % self._settings.state_partitions
+        undelivered: list[str] = []
+
+        def note(error: KafkaError | None, message: Any) -> None:
+            if error is not None:
+                undelivered.append(f"{message.topic()}: {error.str()} ({error.name()})")
+
+        timeout_ms = self._settings.transaction_timeout_ms
+        properties = self._settings.client(
+            {
+                "transactional.id": f"{self._settings.prefix}{self._flow}.{shard}",
+                "transaction.timeout.ms": str(timeout_ms),
+                "partitioner": "murmur2_random",  # Java's, so that readers in any language find a key.
+                "message.max.bytes": str(self._settings.record_bytes_max),
+                "error_cb": self._connection.note,
+                "on_delivery": note,
+                "delivery.report.only.error": True,
+            }
+        )
+        # librdkafka demands that a request does not outlive its transaction.
+        defaults = {"compression.type": "lz4", "socket.timeout.ms": str(min(60_000, timeout_ms))}
+        with self._connection.translating(f"restore of shard {shard!r}"):
+            producer = Producer(defaults | properties, logger=LOGGER)
+            producer.init_transactions(max(deadline - time.monotonic(), _POLL_S))
+        return _Writer(producer, partition, undelivered)
+
+    def _ensure_state_topic(self) -> None:
+        """Create the state topic, or see that an existing one is fit to hold the state."""
+        topic, partitions = self._state_topic, self._settings.state_partitions
+        self._ensure(topic, partitions, self._settings.compacted_topic())
+        if (found := self._topics[topic]) != partitions:
+            raise CommitLogError(
+                f"topic {topic} has {found} partitions, the settings say {partitions}: their number places the"
+                f" shards and must not change; set state_partitions to what it was when the topic was created"
+            )
+        if (policy := self._connection.configuration(topic, "cleanup.policy")) != "compact":
+            raise CommitLogError(
+                f"topic {topic} has cleanup.policy={policy}, which would forget the state; set it to compact"
+            )
+
+    def _ensure(self, topic: str, partitions: int, configuration: Mapping[str, str]) -> None:
+        if topic not in self._topics:
+            self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
+        if topic not in self._topics:
+            self._connection.create(topic, partitions, configuration)
+            self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
+
+    def _values(self, shard: str, partition: int, deadline: float) -> dict[bytes, bytes]:
+        """Last committed value of each of the shard's keys."""
+        topic = self._state_topic
+        start, end = self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0))
+        own = orjson.dumps([shard])[:-1]  # All keys of the shard, and of no other, begin so.
+        properties = {
+            "group.id": f"{self._settings.prefix}{self._flow}-restore",  # Demanded, and never joined.
+            "enable.auto.commit": "false",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": "true",
+            "fetch.wait.max.ms": "10",
+            "error_cb": self._connection.note,
+        }
+        values: dict[bytes, bytes | None] = {}
+        with self._connection.translating(f"restore of shard {shard!r}"):
+            consumer = Consumer(self._settings.client(properties), logger=LOGGER)
+            try:
+                consumer.assign([TopicPartition(topic, partition, start)])
+                while time.monotonic() < deadline:
+                    for message in consumer.consume(_CONSUME_MAX, _POLL_S):
+                        error, key, offset = message.error(), message.key(), message.offset()
+                        if error is None:
+                            if key is not None and key.startswith(own):
+                                values[key] = message.value()
+                        elif error.code() != PARTITION_EOF:
+                            self._connection.note(error)
+                        elif offset is not None and offset >= end:
+                            return {key: value for key, value in values.items() if value is not None}
+            finally:
+                consumer.close()
+        raise CommitLogUnavailable(
+            f"restore of shard {shard!r} did not reach the end of {topic}[{partition}] (offset {end}) within"
+            f" {self._settings.restore_timeout_ms} ms: another shard's transaction is open, or the brokers are slow;"
+            " try again"
+        )
+
+    def _send(
+        self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Sequence[Record]
+    ) -> dict[str, int]:
+        """Hand everything to the producer; returns the number of chunks of each part afterwards."""
+        for record in records:
+            message = {"value": record.value, "key": record.key, "headers": list(record.headers)}
+            _produce(writer, self._settings.topic(record.stream), message)
+        size = self._settings.state_chunk_bytes
+        chunks = dict(writer.chunks)
+        values: dict[bytes, bytes | None] = {}
+        for part, value in state.items():
+            values |= {_key(shard, part, i): None for i in range(chunks.pop(part, 0))}
+            pieces = [value[start : start + size] for start in range(0, len(value), size)]
+            values |= {_key(shard, part, i): piece for i, piece in enumerate(pieces)}
+            if pieces:
+                chunks[part] = len(pieces)
+        values[_key(shard)] = orjson.dumps({"version": MANIFEST_VERSION, "position": position, "chunks": chunks})
+        for key, piece in values.items():
+            _produce(writer, self._state_topic, {"key": key, "value": piece, "partition": writer.partition})
+        return chunks
+
+    def _undone(self, shard: str, writer: _Writer, error: KafkaError) -> CommitLogError:
+        """Roll the transaction back and say what became of the commit."""
+        operation = f"commit of shard {shard!r}"
+        try:
+            writer.producer.abort_transaction()
+        except KafkaException as aborting:
+            if kafka_connection.FENCED in (error.code(), aborting.args[0].code()):
+                writer.fenced = True
+                return WriterFenced(f"{operation} to Kafka refused: {FENCED}")
+            # Only the broker knows, and only the shard's next writer can ask it.
+            del self._writers[shard]
+            return CommitInDoubt(f"{operation}: the answer was lost ({error.str()}); restore the shard, then go on")
+        if writer.undelivered:
+            operation += f" ({len(writer.undelivered)} not delivered; first, to topic {writer.undelivered[0]})"
+        return self._connection.translated(operation, error)
+
+
+def _produce(writer: _Writer, topic: str, message: dict[str, Any]) -> None:
+    while True:
+        try:
+            writer.producer.produce(topic, **message)
+        except BufferError:
+            writer.producer.poll(_POLL_S)  # Until sent messages make room; their own time-out bounds it.
+        except KafkaException as error:
+            writer.undelivered.append(f"{topic}: {error.args[0].str()}")
+            raise
+        else:
+            return
+
+
+def _key(shard: str, *rest: object) -> bytes:
+    return orjson.dumps([shard, *rest])
+
+
+def _snapshot(shard: str, values: Mapping[bytes, bytes]) -> tuple[Snapshot | None, dict[str, int]]:
+    """Put the chunks together as the manifest says."""
+    if _key(shard) not in values:
+        return None, {}
+    manifest = orjson.loads(values[_key(shard)])
+    if manifest["version"] != MANIFEST_VERSION:
+        raise CommitLogError(
+            f"restore of shard {shard!r} failed: a newer plantsync wrote its state (version {manifest['version']},"
+            f" this one knows {MANIFEST_VERSION}); upgrade plantsync"
+        )
+    state: dict[str, bytes] = {}
+    for part, count in manifest["chunks"].items():
+        pieces = [values.get(_key(shard, part, i)) for i in range(count)]
+        if None in pieces:
+            raise CommitLogError(
+                f"restore of shard {shard!r} failed: the state topic lost chunk {pieces.index(None)} of {part!r};"
+                " see that its cleanup.policy is compact, and restore the topic from a backup"
+            )
+        state[part] = b"".join(piece for piece in pieces if piece is not None)
+    return Snapshot(manifest["position"], state), manifest["chunks"]
