@@ -1,25 +1,65 @@
 """What moves through a flow: per shard, in order, ``Restored``, then ``Work`` and ``Commit``.
 
-Each stage (``dataflows.stage``) reads the events of a ``Work`` item, puts its own results in,
-and on ``Commit`` adds its encoded state. The sink writes all records since the last ``Commit``,
-the state and the position in one transaction.
+Each stage (``dataflows.stage``) reads the events of a ``Work``, puts its own results in, and on
+``Commit`` adds its encoded state. The sink writes all records since the last ``Commit``, the
+state and the position in one transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from canonical.columns import EventBatch
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from canonical.columns import EventBatch, IntColumn, Sessions, Vocabulary
+from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords, RowFault
 from sinks.commit_log import Record
 
+NO_EVENTS: Final = EventBatch.empty()
 
-@dataclass(slots=True)
+
+class Shard:
+    """One input partition while it is processed here: its name, its plant or stream, its codes.
+
+    ``pending`` says that there are results which no commit has taken yet.
+    """
+
+    __slots__ = ("_mapping", "name", "pending", "sessions", "stream", "vocabulary")
+
+    def __init__(self, name: str, mapping: PlantMapping | None = None, stream: str = "") -> None:
+        self.name = name
+        self.stream = stream
+        self._mapping = mapping
+        self.vocabulary = Vocabulary()
+        self.sessions = Sessions(self.vocabulary)
+        self.pending = False
+
+    @property
+    def mapping(self) -> PlantMapping:
+        """The plant whose records these are; only raw input has one."""
+        assert self._mapping is not None, f"shard {self.name} reads stream {self.stream}, not a plant"
+        return self._mapping
+
+    def renewed(self) -> Shard:
+        """Return the same shard with no codes yet."""
+        return Shard(self.name, self._mapping, self.stream)
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
-    """First item of a shard: the state of its last commit."""
+    """First item of a shard: the state of its last commit.
 
-    state: Mapping[str, bytes]
+    State None asks each stage to take up again the state it gave to its last ``Commit``, in the
+    codes of the new ``shard``: so a vocabulary that has grown too large is renewed.
+    """
+
+    shard: Shard
+    state: Mapping[str, bytes] | None
 
 
 @dataclass(slots=True)
@@ -27,25 +67,34 @@ class Work:
     """One batch on its way; empty when only time has passed.
 
     ``events`` is EVENT[n]; ``late`` is EVENT[k] that fill declared gaps; ``records`` are results
-    to be written; ``faults`` name rows of ``raw``, whose bytes become dead letters.
+    to be written; ``faults`` name the stage and a row of ``raw``, whose bytes become dead letters.
     """
 
     now_us: int
     raw: RawRecords = NO_RECORDS
-    events: EventBatch = field(default_factory=EventBatch.empty)
-    late: EventBatch = field(default_factory=EventBatch.empty)
+    events: EventBatch = NO_EVENTS
+    late: EventBatch = NO_EVENTS
     faults: list[tuple[str, RowFault]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Commit:
-    """Everything before it and after the last one becomes durable together."""
+    """Everything before it and after the last one becomes durable together.
+
+    ``changed`` are the sessions (sid) whose totals have changed, ``totals`` their running totals
+    by name of ``LedgerEntry``; ``unread`` are the totals of records without a source. ``tables``
+    take the place of ``records`` in flows that end in the store.
+    """
 
     now_us: int
     position: str
     state: dict[str, bytes] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    changed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    totals: dict[str, IntColumn] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, pa.Table] = field(default_factory=dict)
 
 
 Item = Restored | Work | Commit

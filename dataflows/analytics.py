@@ -1,0 +1,85 @@
+"""The ``analytics`` flow: everything the other flows committed, into the DuckDB store.
+
+The mechanism against loss and duplicates: rows and position are stored in one DuckDB
+transaction, and a restart reads on from there. It runs apart from ``confirmations``: when it
+stops, postings go on, and it catches up when it comes back (M23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Event
+from typing import Final
+
+import bytewax.operators as op
+import numpy as np
+import pyarrow as pa
+from bytewax.dataflow import Dataflow
+
+from canonical.records import RawRecords
+from canonical.wire import decode_confirmations, decode_events, decode_gaps, decode_ledger
+from dataflows.commit_sink import CommitSink
+from dataflows.items import Commit, Shard, Work
+from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
+from dataflows.stage import stage
+from dataflows.stages import CONFIRMATIONS, EVENTS, GAPS, LEDGER
+from sinks.dead_letters import STREAM as DEAD_LETTERS
+from sinks.fault_table import fault_table
+from sinks.store import Store
+
+NAME: Final = "analytics"
+
+
+def _rows(decode: Callable[[list[bytes]], pa.Table]) -> Callable[[RawRecords], pa.Table]:
+    """Return a reader of records that hold one or more lines each, with the offset of each row."""
+
+    def read(raw: RawRecords) -> pa.Table:
+        values = [raw.value(row) for row in range(len(raw))]
+        lines = [value.count(b"\n") + 1 for value in values]
+        return decode(values).append_column("stream_offset", pa.array(np.repeat(raw.offsets, lines)))
+
+    return read
+
+
+TABLES: Final[Mapping[str, tuple[str, Callable[[RawRecords], pa.Table]]]] = {
+    CONFIRMATIONS: ("confirmation", _rows(decode_confirmations)),
+    EVENTS: ("event", _rows(decode_events)),
+    GAPS: ("gap", _rows(decode_gaps)),
+    LEDGER: ("ledger", _rows(decode_ledger)),
+    DEAD_LETTERS: ("fault", fault_table),
+}
+"""Stream, and the table of the store its records become."""
+
+
+class Tabulate:
+    """Records of one stream to the rows of its table."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
+        self.shard = shard
+        self.table, self.read = TABLES[shard.stream]
+        self.rows: list[pa.Table] = []
+
+    def work(self, work: Work) -> Iterable[Work]:
+        if len(work.raw):
+            self.rows.append(self.read(work.raw))
+        return ()
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        if self.rows:
+            commit.tables = {self.table: pa.concat_tables(self.rows)}
+        self.rows = []
+        return {}
+
+
+def analytics(shards: Mapping[str, ShardInput], store: Store, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
+    """Return the flow; each shard names the stream it reads. Arguments as for ``confirmations``."""
+
+    def write(shard: str, commit: Commit) -> None:
+        store.commit(shard, commit.position, commit.tables)
+        store.publish_if_due(commit.now_us)
+
+    flow = Dataflow(NAME)
+    raw = op.input("streams", flow, ShardSource(shards, store.restore, pace, clock, stop))
+    rows = stage("tabulate", raw, Tabulate)
+    op.output("store", rows, CommitSink(write))
+    return flow

@@ -1,0 +1,47 @@
+"""The ``confirmations`` flow: raw plant records to ERP confirmations, exactly once.
+
+The mechanism: what a commit interval made, the state of every stage and the position of the
+source are stored by the commit log in one transaction, and a restart goes on from the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from threading import Event
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from dataflows.commit_sink import CommitSink
+from dataflows.items import Commit
+from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
+from dataflows.stage import stage
+from dataflows.stages import Account, Confirm, Count, Decode, Order
+from sinks.commit_log import CommitLog
+
+NAME: Final = "confirmations"
+
+
+def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
+    """Return the flow.
+
+    Args:
+        shards: what to read; all records of a source are in one shard.
+        log: where confirmations, events, dead letters, gaps and ledger land with state and position.
+        pace: when to commit. clock: now in UTC microseconds. stop: set it to end after a last commit.
+    """
+
+    def write(shard: str, commit: Commit) -> None:
+        log.commit(shard, commit.position, commit.state, commit.records)
+
+    flow = Dataflow(NAME)
+    raw = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
+    events = stage("decode", raw, Decode)
+    ordered = stage("sequence", events, Order)
+    counted = stage("counter", ordered, Count)
+    confirmed = stage("aggregate", counted, Confirm)
+    accounted = stage("ledger", confirmed, partial(Account, flow=NAME))
+    op.output("commit", accounted, CommitSink(write))
+    return flow

@@ -1,0 +1,234 @@
+"""Landed files: a folder into which a plant drops its files, as one shard.
+
+Laws:
+
+- every complete file is read once, in the order of (time of modification, name);
+- a file that is still being written waits: one whose name says so (``.tmp``, ``.part``,
+  ``.filepart``, a leading dot), and one that changed less than ``settle_us`` ago;
+- a file that has been read and is dropped again unchanged, under its own or another name, is not
+  read again; one that has grown is, and its old records are duplicates by identity or number.
+
+A record's offset is ``file << 40 | byte``: the file's ordinal in this shard and the place in it.
+What has been read is remembered by name, size and time while the file is there, and by content
+(SHA-256) for the last ``files_remembered_max`` files where records have no number of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+import orjson
+
+
+from canonical.records import NO_RECORDS, RawRecords
+from dataflows.sources.errors import SourceUnavailable
+
+UNFINISHED: Final = (".tmp", ".part", ".filepart")
+FILE_SHIFT: Final = 40
+LINE_BYTES_MAX: Final = 64 << 20
+"""A longer line is refused in pieces of this size, so that memory stays bounded."""
+PART: Final = "source.files"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderConfig:
+    """Where a plant's files land and how they are read."""
+
+    folder: Path
+    pattern: str = "*"
+    format: str = "json"
+    by_content: bool = False
+    batch_bytes: int = 4 << 20
+    record_bytes_max: int = 262_144
+    settle_us: int = 2_000_000
+    files_remembered_max: int = 10_000
+
+
+class LandedFiles:
+    """Reads one folder; a ``Reader``."""
+
+    def __init__(self, config: FolderConfig, clock: Callable[[], int]) -> None:
+        self.config = config
+        self._clock = clock
+        self._done: dict[str, list[int]] = {}  # name -> [size, mtime_ns] of files that are still there
+        self._contents: dict[str, None] = {}  # SHA-256 of what has been read, the oldest first
+        self._changed = False
+        self._ordinal = 0
+        self._name = ""
+        self._stamp: list[int] = []
+        self._content = ""
+        self._file: BinaryIO | None = None
+        self._at = 0
+        self._container: RawRecords | None = None
+
+    # -- Reader --------------------------------------------------------------------------------
+
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
+        """Go on in the file of the position, at its byte, if it is still what it was."""
+        if PART in state:
+            known = orjson.loads(state[PART])
+            self._done, self._contents = known["done"], dict.fromkeys(known["contents"])
+        if position is None:
+            return
+        place = orjson.loads(position)
+        self._ordinal = place["ordinal"]
+        path = self.config.folder / place["name"]
+        if not place["name"]:
+            return
+        if path.exists() and _stamp(path) == place["stamp"]:
+            self._open(path)
+            self._at, self._content = place["at"], place["content"]
+        else:
+            self._ordinal += 1  # it has changed or gone: what comes now is another file
+
+    def poll(self) -> RawRecords:
+        """Return the next whole lines, about ``batch_bytes``, or none while nothing is complete."""
+        while self._file is not None or self._open_next():
+            records = self._read()
+            if len(records):
+                return records
+            self._finish()
+        return NO_RECORDS
+
+    def position(self) -> str:
+        """Return the file being read and the byte to go on at."""
+        place = {
+            "ordinal": self._ordinal,
+            "name": self._name,
+            "stamp": self._stamp,
+            "at": self._at,
+            "content": self._content,
+        }
+        return orjson.dumps(place).decode()
+
+    def state(self) -> Mapping[str, bytes]:
+        """Return which files have been read, when that has changed."""
+        if not self._changed:
+            return {}
+        self._changed = False
+        return {PART: orjson.dumps({"done": self._done, "contents": list(self._contents)})}
+
+    def at_end(self) -> bool:
+        """Return whether no file is being read and none is waiting, settled or not."""
+        return self._file is None and not self._waiting(settled_only=False)
+
+    def close(self) -> None:
+        """Close the file being read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _open_next(self) -> bool:
+        for path in self._waiting(settled_only=True):
+            content = _content(path) if self.config.by_content else ""
+            if content in self._contents:
+                self._done[path.name] = _stamp(path)
+                self._changed = True
+                continue
+            self._open(path)
+            self._content = content
+            return True
+        return False
+
+    def _open(self, path: Path) -> None:
+        self._name, self._stamp, self._at = path.name, _stamp(path), 0
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise _unavailable(path, error) from error
+
+    def _finish(self) -> None:
+        """Note the file as read; files that have left the folder need not be remembered."""
+        self.close()
+        self._done[self._name] = self._stamp
+        present = {path.name for path in self._listed()}
+        self._done = {name: stamp for name, stamp in self._done.items() if name in present}
+        self._changed = True
+        if self._content:
+            self._contents[self._content] = None
+            while len(self._contents) > self.config.files_remembered_max:
+                del self._contents[next(iter(self._contents))]
+        self._container = None
+        self._ordinal += 1
+        self._name, self._stamp, self._at, self._content = "", [], 0, ""
+
+    def _waiting(self, *, settled_only: bool) -> list[Path]:
+        """Return the files to be read, in order."""
+        limit_ns = (self._clock() - self.config.settle_us) * 1_000
+        waiting = []
+        for path in self._listed():
+            try:
+                stamp = _stamp(path)
+            except FileNotFoundError:
+                continue  # it was taken away after it was listed
+            if self._done.get(path.name) != stamp and (not settled_only or stamp[1] <= limit_ns):
+                waiting.append((stamp[1], path.name, path))
+        return [path for _, _, path in sorted(waiting)]
+
+    def _listed(self) -> list[Path]:
+        folder = self.config.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = list(folder.glob(self.config.pattern))
+        except OSError as error:
+            raise _unavailable(folder, error) from error
+        return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
+
+    # -- records -------------------------------------------------------------------------------
+
+    def _read(self) -> RawRecords:
+        assert self._file is not None
+        base = self._ordinal << FILE_SHIFT
+        topic = f"{self.config.folder.name}/{self._name}"
+        if self.config.format == "avro":
+            return self._read_container(base, topic)
+        self._file.seek(self._at)
+        data = self._file.read(self.config.batch_bytes)
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) == self.config.batch_bytes:
+            # A line longer than a batch is taken whole, to be refused as one oversize record.
+            while not end and len(data) < LINE_BYTES_MAX and (more := self._file.read(self.config.batch_bytes)):
+                line_end = more.find(b"\n") + 1
+                end = len(data) + line_end if line_end else 0
+                data += more
+        data = data[: end or len(data)]
+        records = RawRecords.from_lines(data, base + self._at, topic)
+        self._at += len(data)
+        return records
+
+    def _read_container(self, base: int, topic: str) -> RawRecords:
+        """Return a slice of the records of an Avro object container file, read whole."""
+        assert self._file is not None
+        if self._container is None:
+            self._container = read_container(self._file.read(), topic)
+        whole, rows = self._container, self.config.batch_bytes // 256
+        part = slice(self._at, self._at + rows)
+        offsets = base + np.arange(len(whole), dtype=np.int64)[part]
+        self._at += len(offsets)
+        return RawRecords(whole.data, whole.starts[part], whole.ends[part], offsets, topic)
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unavailable(path, error) from error
+
+
+def _unavailable(path: Path, error: OSError) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"reading {path} failed: {error.strerror}. Check that the folder is mounted and that this user may read it."
+    )

@@ -1,0 +1,128 @@
+"""The beginning of a flow: each shard restored, read, and told when to commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from canonical.mapping import PlantMapping
+from canonical.records import NO_RECORDS
+from dataflows.items import Commit, Item, Restored, Shard, Work
+from dataflows.sources.reader import Reader
+from sinks.commit_log import Snapshot
+
+Clock = Callable[[], int]
+"""Returns now as int64 UTC microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a shard commits, and how it waits."""
+
+    commit_interval_us: int = 1_000_000
+    commit_rows_max: int = 1_000_000
+    idle_wait_us: int = 50_000
+    vocabulary_max: int = 1_000_000
+    until_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInput:
+    """A shard to be read: how to open its reader, and the plant or the stream whose records it holds."""
+
+    open: Callable[[], Reader]
+    mapping: PlantMapping | None = None
+    stream: str = ""
+
+
+class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
+    """Reads shards; a shard is a partition of the source, so Bytewax gives each to one worker."""
+
+    def __init__(
+        self,
+        shards: Mapping[str, ShardInput],
+        restore: Callable[[str], Snapshot | None],
+        pace: Pace,
+        clock: Clock,
+        stop: Event,
+    ) -> None:
+        self._shards = shards
+        self._restore = restore
+        self._pace = pace
+        self._clock = clock
+        self._stop = stop
+
+    def list_parts(self) -> list[str]:
+        """Return the names of the shards."""
+        return list(self._shards)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Part:
+        """Fence older writers of the shard, then go on where its last commit ended."""
+        snapshot = self._restore(for_part)
+        shard = self._shards[for_part]
+        reader = shard.open()
+        state = snapshot.state if snapshot else {}
+        reader.seek(snapshot.position if snapshot else None, state)
+        return _Part(
+            Restored(Shard(for_part, shard.mapping, shard.stream), state), reader, self._pace, self._clock, self._stop
+        )
+
+
+class _Part(StatefulSourcePartition[tuple[str, Item], None]):
+    def __init__(self, restored: Restored, reader: Reader, pace: Pace, clock: Clock, stop: Event) -> None:
+        self._shard = restored.shard
+        self._items: list[Item] = [restored]
+        self._reader, self._pace, self._clock, self._stop = reader, pace, clock, stop
+        self._interval_began_us = clock()
+        self._vocabulary_limit: int | None = pace.vocabulary_max
+        self._rows = 0
+        self._idle = False
+        self._ended = False
+
+    def next_batch(self) -> list[tuple[str, Item]]:
+        if self._ended:
+            raise StopIteration
+        self._ended = self._stop.is_set()
+        raw = NO_RECORDS if self._ended else self._reader.poll()
+        now_us = self._clock()
+        self._idle = not len(raw)
+        if len(raw):
+            self._items.append(Work(now_us, raw))
+            self._rows += len(raw)
+        elif self._pace.until_end:
+            self._ended |= self._reader.at_end()
+        over = now_us - self._interval_began_us >= self._pace.commit_interval_us
+        if self._ended or over or self._rows >= self._pace.commit_rows_max:
+            self._end_interval(now_us)
+        items, self._items = self._items, []
+        return [(self._shard.name, item) for item in items]
+
+    def _end_interval(self, now_us: int) -> None:
+        """Let time pass for all, and commit if anything has happened."""
+        self._interval_began_us = now_us
+        self._items.append(Work(now_us))
+        if not (self._rows or self._shard.pending or self._ended):
+            return
+        self._rows = 0
+        self._items.append(Commit(now_us, self._reader.position(), dict(self._reader.state())))
+        if self._vocabulary_limit is None:  # renewed an interval ago: now the texts in use are known
+            self._vocabulary_limit = max(self._pace.vocabulary_max, 2 * len(self._shard.vocabulary))
+        elif len(self._shard.vocabulary) > self._vocabulary_limit:
+            self._shard = self._shard.renewed()
+            self._items.append(Restored(self._shard, None))
+            self._vocabulary_limit = None
+
+    def next_awake(self) -> datetime | None:
+        if not self._idle or self._ended:
+            return None  # at once
+        return datetime.now(UTC) + timedelta(microseconds=self._pace.idle_wait_us)
+
+    def snapshot(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self._reader.close()

@@ -1,0 +1,58 @@
+"""A stage: how a processor becomes a step of a Bytewax dataflow.
+
+Law: for each shard a stage sees ``Restored``, then ``Work`` and ``Commit`` in the order of the
+source, and hands on what its processor makes of them in the same order.
+
+A stage is a plain operator that keeps one processor per shard, not a keyed stateful one: a shard
+stays on the worker that reads it, so nothing is exchanged or pickled between workers, and the
+state goes into the commit log together with the results (docs/decisions/0001, 0002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import bytewax.operators as op
+from bytewax.operators import KeyedStream
+
+from dataflows.items import Commit, Item, Restored, Shard, Work
+
+
+class Processor(Protocol):
+    """One shard's part of a stage."""
+
+    def work(self, work: Work) -> Iterable[Work]:
+        """Process a batch, or let time pass."""
+        ...
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        """Return the state as of now, and add to the commit what is only known now."""
+        ...
+
+
+Build = Callable[[Shard, Mapping[str, bytes]], Processor]
+
+
+def stage(step_id: str, up: KeyedStream[Item], build: Build) -> KeyedStream[Item]:
+    """Add a stage to the flow; ``build`` makes a shard's processor from its state, empty at first."""
+    processors: dict[str, Processor] = {}
+    committed: dict[str, Mapping[str, bytes]] = {}
+
+    def process(keyed: tuple[str, Item]) -> Iterable[tuple[str, Item]]:
+        shard, item = keyed
+        match item:
+            case Restored():
+                state = committed.get(shard, {}) if item.state is None else item.state
+                processors[shard] = build(item.shard, state)
+                yield keyed
+            case Work():
+                for work in processors[shard].work(item):
+                    yield shard, work
+            case Commit():
+                state = processors[shard].commit(item)
+                committed[shard] = state
+                item.state.update(state)
+                yield keyed
+
+    return op.flat_map(step_id, up, process)

@@ -1,0 +1,226 @@
+"""The stages of the ``confirmations`` flow: decode, order, count, confirm, account.
+
+Each binds one processor to the items of the flow. What a stage decides stands in its processor;
+here stands only what goes in and what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import orjson
+
+from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, EventBatch, IntColumn, Sessions
+from canonical.decoders import decode
+from canonical.shifts import ShiftCalendar
+from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger
+from dataflows.items import Commit, Shard, Work
+from dataflows.processors.aggregate import Aggregate
+from dataflows.processors.arrival import Arrival
+from dataflows.processors.counter import Counter
+from dataflows.processors.gaps import DeclaredGap
+from dataflows.processors.sequence import Sequence, Sequenced
+from sinks.commit_log import Record
+from sinks.dead_letters import dead_letter_records
+
+CONFIRMATIONS: Final = "confirmations"
+EVENTS: Final = "events"
+LEDGER: Final = "ledger"
+GAPS: Final = "gaps"
+
+
+class Decode:
+    """Original bytes to events; rows that cannot be used become faults."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
+        self.shard = shard
+        self.unread = {"read": 0, "faults": 0, "skipped": 0}
+        self.unread.update(orjson.loads(state.get("decode", b"{}")))
+
+    def work(self, work: Work) -> Iterable[Work]:
+        if len(work.raw):
+            done = decode(self.shard.mapping, work.raw, self.shard.vocabulary, work.now_us)
+            work.events = done.events
+            work.faults += [("decode", fault) for fault in done.faults]
+            self.unread["read"] += len(done.faults)
+            self.unread["faults"] += len(done.faults)
+            self.unread["skipped"] += done.skipped
+        yield work
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        commit.unread = dict(self.unread)
+        return {"decode": orjson.dumps(self.unread)}
+
+
+class Order:
+    """Duplicates out, sequence restored, gaps declared: ``sequence`` or ``arrival``."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
+        self.sessions = shard.sessions
+        policy = shard.mapping.sequencing
+        kind: type[Sequence | Arrival] = Sequence if policy.mode == "number" else Arrival
+        known = "sequence.sessions" in state
+        self.sequence = kind.decode(policy, shard.sessions, state) if known else kind(policy, shard.sessions)
+
+    def work(self, work: Work) -> Iterator[Work]:
+        due_us = self.sequence.due_us()
+        if due_us is not None and due_us <= work.now_us:
+            yield self._handed_on(Work(work.now_us), self.sequence.wake(work.now_us))
+        yield self._handed_on(work, self.sequence.step(work.events, work.now_us))
+
+    def _handed_on(self, work: Work, done: Sequenced) -> Work:
+        work.events, work.late = done.ready, done.late
+        work.faults += [("sequence", fault) for fault in done.faults]
+        if done.gaps:
+            rows = gap_columns(done.gaps, self.sessions, work.now_us)
+            work.records += [Record(GAPS, *message) for message in encode_gaps(rows)]
+        return work
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        table = self.sequence.table
+        changed = commit.changed = np.flatnonzero(table.changed[: table.size])
+        table.changed[:] = False
+        names = ("start_seq", "next_seq", "read", "released", "late", "duplicates", "faults", "gaps", "missing")
+        commit.totals = {name: table[name][changed] for name in names}
+        commit.totals["held"] = self.sequence.held_rows()[changed]
+        return self.sequence.encode()
+
+
+class Count:
+    """Absolute counters to quantities."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
+        policy, sessions = shard.mapping.counters, shard.sessions
+        known = "counter" in state
+        self.counter = Counter.decode(policy, sessions, state["counter"]) if known else Counter(policy, sessions)
+
+    def work(self, work: Work) -> Iterable[Work]:
+        done = self.counter.step(work.events, work.late, work.now_us)
+        work.events, work.late = done.ready, done.late
+        work.faults += [("counter", fault) for fault in done.faults]
+        yield work
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        faulted = _at(commit.changed, *self.counter.faulted())
+        commit.totals["released"] -= faulted
+        commit.totals["faults"] += faulted
+        return {"counter": self.counter.encode()}
+
+
+class Confirm:
+    """Runs of the same key to confirmations; operational events passed on one by one."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
+        mapping, self.sessions = shard.mapping, shard.sessions
+        calendar = ShiftCalendar(mapping.time_zone, mapping.shifts) if mapping.shifts else None
+        settings = (mapping.aggregation, mapping.routes, calendar, shard.sessions)
+        known = "aggregate" in state
+        self.aggregate = Aggregate.decode(*settings, state["aggregate"]) if known else Aggregate(*settings)
+
+    def work(self, work: Work) -> Iterable[Work]:
+        due_us = self.aggregate.due_us()
+        if due_us is not None and due_us <= work.now_us:
+            done = self.aggregate.wake(work.now_us)
+            work.records += self._confirmations(done.confirmations, work.now_us)
+        done = self.aggregate.step(work.events, work.late, work.now_us)
+        work.records += self._confirmations(done.confirmations, work.now_us)
+        if done.operational.n:
+            rows = event_columns(done.operational, self.sessions)
+            work.records += [Record(EVENTS, *message) for message in encode_events(rows, work.now_us)]
+        yield work
+
+    def _confirmations(self, rows: Mapping[str, list[object]], now_us: int) -> list[Record]:
+        if not rows["posting_id"]:
+            return []
+        return [Record(CONFIRMATIONS, *message) for message in encode_confirmations(rows, now_us)]
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        tally = self.aggregate.totals()
+        for name in ("accounted", "analytics_only", "operational"):
+            commit.totals[name] = _at(commit.changed, tally.sids, getattr(tally, name))
+        return {"aggregate": self.aggregate.encode()}
+
+
+class Account:
+    """What became of every record: dead letters at once, the ledger at each commit."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], flow: str) -> None:
+        self.shard, self.flow = shard, flow
+        self.records: list[Record] = []
+        self.unread: dict[str, int] = orjson.loads(state.get("account", b"{}"))
+
+    def work(self, work: Work) -> Iterable[Work]:
+        if work.faults:
+            self.records += dead_letter_records(
+                work.raw,
+                work.faults,
+                work.now_us,
+                flow=self.flow,
+                shard=self.shard.name,
+                plant=self.shard.mapping.plant,
+            )
+        self.records += work.records
+        self.shard.pending = bool(self.records)
+        return ()
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        commit.records, self.records = self.records, []
+        self.shard.pending = False
+        rows = ledger_columns(commit, self.shard.sessions)
+        if commit.unread != self.unread:
+            self.unread = commit.unread
+            for name, column in rows.items():
+                column.append(commit.unread.get(name, "" if name in ("plant", "source", "session") else 0))
+        if rows["source"]:
+            commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
+        return {"account": orjson.dumps(self.unread)}
+
+
+def _at(wanted: IntColumn, sids: IntColumn, values: IntColumn) -> IntColumn:
+    """Return the value of each wanted session, 0 for those not among ``sids``, which ascend."""
+    out = np.zeros(len(wanted), np.int64)
+    place = np.searchsorted(sids, wanted)
+    found = place < len(sids)
+    found[found] = sids[place[found]] == wanted[found]
+    out[found] = values[place[found]]
+    return out
+
+
+def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, list[object]]:
+    """Return the totals of the changed sessions as columns of ``LedgerEntry``."""
+    texts, sids = sessions.vocabulary.texts, commit.changed.tolist()
+    names = (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
+    rows: dict[str, list[object]] = {name: [texts[codes[sid]] for sid in sids] for name, codes in names}
+    rows |= {name: column.tolist() for name, column in commit.totals.items()}
+    rows["skipped"] = [0] * len(sids)
+    return rows
+
+
+def gap_columns(gaps: list[DeclaredGap], sessions: Sessions, now_us: int) -> dict[str, list[object]]:
+    """Return declared gaps as columns of ``Gap``."""
+    texts = sessions.vocabulary.texts
+    names = (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
+    rows: dict[str, list[object]] = {name: [texts[codes[gap.sid]] for gap in gaps] for name, codes in names}
+    rows["first_seq"] = [gap.first for gap in gaps]
+    rows["last_seq"] = [gap.last for gap in gaps]
+    rows["declared_us"] = [now_us] * len(gaps)
+    return rows
+
+
+NOT_IN_EVENT: Final = ("offset", "row", "identity", "session_start", "sid", "gaps", "type")
+"""Columns of a batch that are not fields of the ``Event`` contract."""
+
+
+def event_columns(batch: EventBatch, sessions: Sessions) -> dict[str, list[object]]:
+    """Return EVENT[n] as columns of ``Event``; readings that are absent are None."""
+    rows: dict[str, list[object]] = {"type": [EVENT_TYPES[code].value for code in batch["type"].tolist()]}
+    for name, column in batch.columns.items():
+        if name in TEXT_COLUMNS:
+            rows[name] = list(sessions.vocabulary.text(column))
+        elif name in ("good_counter", "scrap_counter", "recorded_us"):
+            rows[name] = [None if value < 0 else value for value in column.tolist()]
+        elif name not in NOT_IN_EVENT:
+            rows[name] = column.tolist()
+    return rows
