@@ -84,7 +84,7 @@ def _parse_csv(section: CsvSection, columns: Mapping[str, int], lines: Lines) ->
                     lines.faults.append(RowFault(row, FaultCode.MALFORMED, _header_detail(section.columns, found)))
         if not plain.all():
             lines.usable[rows[~plain]] = False
-            cells = {index: column.filter(pa.array(plain)) for index, column in cells.items()}
+            cells = {index: column.filter(pa.array(plain, pa.bool_())) for index, column in cells.items()}
     return _finished({field: cells[index] for field, index in columns.items()}, section.decimal, lines)
 
 
@@ -248,7 +248,7 @@ def _parse_fixed(section: FixedSection, columns: Mapping[str, int], lines: Lines
     lines.refuse(
         beyond, FaultCode.MALFORMED, lambda row: f"{length[row]} characters; the columns end at {width}, text follows"
     )
-    text = text.filter(pa.array(lines.usable[rows]))
+    text = text.filter(pa.array(lines.usable[rows], pa.bool_()))
     ascii_only = lines.data.isascii()
     cells = {
         field: _stripped(_cut(text, column, ascii_only=ascii_only))
@@ -290,5 +290,5 @@ def _finished(cells: dict[str, pa.Array], decimal: str, lines: Lines) -> Parsed:
             cells[field] = pc.replace_substring(cells[field], ",", ".")
         if not good.all():
             rows = rows[good]
-            cells = {field: column.filter(pa.array(good)) for field, column in cells.items()}
+            cells = {field: column.filter(pa.array(good, pa.bool_())) for field, column in cells.items()}
     return Parsed(pa.array(rows, pa.int32()), cells, sorted(lines.faults, key=attrgetter("row")))

@@ -84,7 +84,7 @@ def read(records: RawRecords, encoding: str, record_bytes_max: int) -> Lines:
         for i, byte in enumerate(_BOM):
             marked &= _byte_is(body, starts + i, byte)
         starts = starts + len(_BOM) * marked
-    breaks = np.flatnonzero((body == LF) | (body == CR))
+    breaks = np.flatnonzero((body == LF) | (body == CR) if b"\r" in data else body == LF)
     inside = np.searchsorted(breaks, ends) - np.searchsorted(breaks, starts)
     apart = len(data) - int((ends - starts).sum()) == len(breaks) - int(inside.sum())
     lines = Lines(data, starts, ends, np.ones(len(starts), np.bool_), apart)
@@ -110,7 +110,7 @@ def spans(data: bytes, starts: IntColumn, ends: IntColumn) -> pa.StringArray:
     offsets[1::2] = ends
     offsets[-1] = ends[-1]
     alternating = pa.StringArray.from_buffers(2 * n, pa.py_buffer(offsets), pa.py_buffer(data))
-    return alternating.take(pa.array(np.arange(0, 2 * n, 2, dtype=np.int32)))
+    return alternating.take(pa.array(np.arange(0, 2 * n, 2, dtype=np.int32), pa.int32()))
 
 
 def _byte_is(body: NDArray[np.uint8], positions: IntColumn, byte: int) -> Mask:
