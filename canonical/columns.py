@@ -80,11 +80,13 @@ class Vocabulary:
     def codes(self, texts: Iterable[str | None]) -> CodeColumn:
         """Return the codes of many texts as int32; None counts as the empty text."""
         texts = list(texts)
-        try:
-            return np.fromiter(map(self._codes.__getitem__, texts), np.int32, len(texts))  # type: ignore[arg-type]
-        except KeyError:  # a text is new, or None
-            code = self.code
-            return np.fromiter((code(t) if t else 0 for t in texts), np.int32, len(texts))
+        known: list[int | None] = list(map(self._codes.get, texts))  # type: ignore[arg-type]
+        if None in known:
+            known = [
+                (self.code(text) if text else 0) if code is None else code
+                for text, code in zip(texts, known, strict=True)
+            ]
+        return np.array(known, np.int32)
 
     def text(self, codes: CodeColumn) -> list[str]:
         """Return the texts of ``codes``."""

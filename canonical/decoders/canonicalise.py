@@ -125,9 +125,8 @@ class _Work:
         distinct, indices = values.dictionary, values.indices
         texts: list[str] = distinct.to_pylist()
         # Bytes bound characters, so only the text that has too many of them needs counting.
-        bytes_max = pc.max(pc.binary_length(distinct)).as_py() or 0
         too_long = np.zeros(0, np.bool_)
-        if bytes_max > TEXT_MAX:
+        if len(texts) and pc.binary_length(distinct).to_numpy().max() > TEXT_MAX:
             too_long = np.fromiter((len(text) > TEXT_MAX for text in texts), np.bool_, len(texts))
             texts = [text if len(text) <= TEXT_MAX else "" for text in texts]
         table = codes(texts)
