@@ -57,6 +57,16 @@ class StoreNewer(StoreError):
     """The file was written by a newer plantsync, whose schema this one does not know."""
 
 
+_DISK: Final = "check disk space, owner and permissions"
+_ELSEWHERE: Final = "another writer has it open; stop that one, or give this one a file of its own"
+_OPENING: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
+    ("already attached", StoreLocked, _ELSEWHERE),
+    ("Could not set lock", StoreLocked, _ELSEWHERE),
+    ("not a valid DuckDB", StoreError, "name another file, or move this one away"),
+)
+"""What DuckDB's message contains, what that means, and what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
     """Where the store and its snapshot are, and what it may use."""
@@ -251,19 +261,17 @@ class Store:
         try:
             yield
         except (duckdb.ResourceInUseException, duckdb.IOException) as error:
-            if "already attached" in str(error) or "Could not set lock" in str(error):
-                raise StoreLocked(
-                    f"{what}: another writer has it open; stop that one, or give this one a file of its own ({error})"
-                ) from error
-            raise StoreUnavailable(f"{what}: {error}; check disk space, owner and permissions") from error
+            known = ((kind, hint) for text, kind, hint in _OPENING if text in str(error))
+            kind, hint = next(known, (StoreUnavailable, _DISK))
+            raise kind(f"{what}: {hint} ({error})") from error
         except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
-            raise StoreUnavailable(f"{what}: {error}; raise memory_max_mb if that is what was short") from error
+            raise StoreUnavailable(f"{what}: {error}; if memory was short, raise memory_max_mb") from error
         except subprocess.CalledProcessError as error:
-            raise StoreUnavailable(f"{what}: {error.stderr.strip()}; check disk space and permissions") from error
+            raise StoreUnavailable(f"{what}: {_DISK} ({error.stderr.strip()})") from error
         except OSError as error:
-            raise StoreUnavailable(f"{what}: {error}; check disk space and permissions") from error
+            raise StoreUnavailable(f"{what}: {_DISK} ({error})") from error
         except duckdb.Error as error:
-            raise StoreError(f"{what}: {error}; nothing was stored") from error
+            raise StoreError(f"{what} and changed nothing: {error}") from error
 
 
 def _ascending(table: pa.Table) -> bool:

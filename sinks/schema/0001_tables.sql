@@ -136,6 +136,7 @@ CREATE TABLE ledger (
     operational BIGINT NOT NULL,
     gaps BIGINT NOT NULL,
     missing BIGINT NOT NULL,
+    skipped BIGINT NOT NULL,
     stream_shard VARCHAR NOT NULL,
     stream_offset BIGINT NOT NULL
 );

@@ -90,6 +90,7 @@ SELECT
     CAST(sum(operational) AS BIGINT) AS operational,
     CAST(sum(gaps) AS BIGINT) AS gaps,
     CAST(sum(missing) AS BIGINT) AS missing,
+    CAST(sum(skipped) AS BIGINT) AS skipped,
     bool_and(
         ledger.read = ledger.released + ledger.late + ledger.duplicates + ledger.faults + ledger.held
         AND ledger.released + ledger.late = ledger.accounted + ledger.analytics_only + ledger.operational
