@@ -76,17 +76,13 @@ class CsvSection(Policy):
     """How delimited text is written."""
 
     delimiter: Letter = ","
-    header: bool = Field(default=True, description="The first line of each file names the columns.")
-    columns: tuple[str, ...] = Field(default=(), description="Names of the columns where there is no header.")
+    header: bool = Field(default=True, description="Lines that repeat the names of the columns are headers.")
+    columns: tuple[str, ...] = Field(
+        min_length=1, description="Names of all columns in their order, also with a header: a batch may begin anywhere."
+    )
     quote: Letter = '"'
     encoding: Encoding = "utf-8"
     decimal: Decimal = "."
-
-    @model_validator(mode="after")
-    def _columns(self) -> Self:
-        if not self.header and not self.columns:
-            raise refused("neither a header nor columns", "list the columns, or set header = true")
-        return self
 
 
 class FixedColumn(Policy):

@@ -48,7 +48,7 @@ def _sections(mapping: PlantMapping) -> Iterator[Finding]:
         present = getattr(mapping, name) is not None
         if present and mapping.format != name:
             yield (name,), f"the format is {mapping.format}, so this section has no effect", "remove it"
-        if not present and mapping.format == name and name != "csv":
+        if not present and mapping.format == name:
             yield (name,), f"the format {name} needs this section", f"add [{name}]"
 
 
@@ -68,7 +68,10 @@ def _required(mapping: PlantMapping) -> Iterator[Finding]:
             "sequencing by number needs it",
             'map the number, or set sequencing.mode = "arrival" where the source does not number its records',
         )
-    if "type" not in sources and mapping.default_type is None:
+    if mapping.format == "shdr":
+        if mapping.types:
+            yield ("types",), "what an SHDR line carries tells its type", "remove this section"
+    elif "type" not in sources and mapping.default_type is None:
         yield ("default_type",), "no field names the type of a record", "map fields.type or set default_type"
 
 
@@ -104,7 +107,7 @@ def _columns(mapping: PlantMapping) -> tuple[str, ...] | None:
     """Return the columns the mapping itself declares; None where only the records tell."""
     if mapping.format == "fixed" and mapping.fixed is not None:
         return tuple(column.name for column in mapping.fixed.columns)
-    if mapping.format == "csv" and mapping.csv is not None and not mapping.csv.header:
+    if mapping.format == "csv" and mapping.csv is not None:
         return mapping.csv.columns
     return None
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from canonical.columns import Vocabulary
 from canonical.decoders.canonicalise import canonicalise
+from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.json import parse_json
-from canonical.decoders.parsed import Decoded
+from canonical.decoders.parsed import Decoded, Parsed
+from canonical.decoders.shdr import parse_shdr
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
+
+PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
+    "json": parse_json,
+    "csv": parse_delimited,
+    "fixed": parse_delimited,
+    "shdr": parse_shdr,
+}
+"""The parser of each format a mapping may name."""
 
 
 def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> Decoded:
@@ -16,5 +29,5 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Args:    records: RAW[n]; vocabulary: the shard's, which grows; now_us: the time of reading, int64 UTC microseconds.
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
-    parsed = parse_json(mapping, records)
+    parsed = PARSERS[mapping.format](mapping, records)
     return canonicalise(mapping, parsed, records, vocabulary, now_us)
