@@ -78,7 +78,7 @@ def columns(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {name: field for name, field in model.model_fields.items() if get_origin(field.annotation) is not Literal}
 
 
-def default(field: FieldInfo) -> Any:  # noqa: ANN401 - a default is of the field's own type
+def default(field: FieldInfo) -> Any:
     """Return a field's default as JSON has it; the field must not be required."""
     value = field.default
     return list(value) if isinstance(value, tuple) else value.value if isinstance(value, StrEnum) else value
@@ -99,7 +99,7 @@ def _avro_field(name: str, field: FieldInfo) -> dict[str, Any]:
     return stated if field.is_required() else {**stated, "default": default(field)}
 
 
-def _avro_type(annotation: Any) -> Any:  # noqa: ANN401 - annotations have no type of their own
+def _avro_type(annotation: Any) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _avro_type(arguments[0])
@@ -125,7 +125,7 @@ def _arrow_field(field: Schema) -> pa.Field:
     return pa.field(field["name"], _arrow_type(field["type"][1] if nullable else field["type"]), nullable=nullable)
 
 
-def _arrow_type(schema: Any) -> pa.DataType:  # noqa: ANN401 - a name, or a dictionary
+def _arrow_type(schema: Any) -> pa.DataType:
     if isinstance(schema, str):
         return _ARROW[schema]
     if schema["type"] == "record":

@@ -59,4 +59,6 @@ class LedgerEntry(BaseModel):
     operational: Count = Field(0, description="Passed on one by one: holds, releases, moves, consumption.")
     gaps: Count = Field(0, description="Declared gaps.")
     missing: Count = Field(0, description="Numbers inside declared gaps that have not arrived since.")
-    skipped: int = Field(0, description="Lines that are no records: headers, blank or continuation lines; not in read.")
+    skipped: Count = Field(
+        0, description="Lines that are no records: headers, blank or continuation lines; not in read."
+    )

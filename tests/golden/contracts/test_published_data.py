@@ -59,7 +59,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "ledger_entry": {
         "shard": "A/press", "plant": "A", "source": "press-1", "session": "b7", "start_seq": 0, "next_seq": 42,
         "read": 50, "released": 40, "late": 1, "duplicates": 6, "faults": 2, "held": 1, "accounted": 30,
-        "analytics_only": 6, "operational": 5, "gaps": 1, "missing": 2,
+        "analytics_only": 6, "operational": 5, "gaps": 1, "missing": 2, "skipped": 4,
     },
     "gap": {
         "plant": "A", "source": "press-1", "session": "b7", "first_seq": 5, "last_seq": 6,
