@@ -33,9 +33,9 @@ COUNTER_COLUMNS: Final = ("good_counter", "scrap_counter")
 """int64 absolute readings in thousandths; -1 where the event carries no reading."""
 
 DEFAULTS: Final[Mapping[str, tuple[type[np.generic], int]]] = {
-    **{name: (np.int32, 0) for name in TEXT_COLUMNS},
-    **{name: (np.int64, 0) for name in QUANTITY_COLUMNS},
-    **{name: (np.int64, -1) for name in COUNTER_COLUMNS},
+    **dict.fromkeys(TEXT_COLUMNS, (np.int32, 0)),
+    **dict.fromkeys(QUANTITY_COLUMNS, (np.int64, 0)),
+    **dict.fromkeys(COUNTER_COLUMNS, (np.int64, -1)),
     "seq": (np.int64, -1),  # -1: the source does not number
     "type": (np.int8, 0),  # index into EVENT_TYPES
     "occurred_us": (np.int64, 0),
@@ -64,7 +64,7 @@ class Vocabulary:
     def __init__(self) -> None:
         self.texts: list[str] = [""]
         self._codes: dict[str, int] = {"": 0}
-        self._crc: NDArray[np.uint32] = np.zeros(1, np.uint32)
+        self._crc: NDArray[np.uint64] = np.zeros(1, np.uint64)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -93,11 +93,11 @@ class Vocabulary:
         texts = self.texts
         return [texts[c] for c in codes.tolist()]
 
-    def crc(self) -> NDArray[np.uint32]:
-        """Return one content hash per code, equal in every process; index it with codes."""
+    def crc(self) -> NDArray[np.uint64]:
+        """Return one 32-bit content hash per code, equal in every process; index it with codes."""
         known = len(self._crc)
         if known < len(self.texts):
-            new = np.fromiter((zlib.crc32(t.encode()) for t in self.texts[known:]), np.uint32)
+            new = np.fromiter((zlib.crc32(t.encode()) for t in self.texts[known:]), np.uint64)
             self._crc = np.concatenate((self._crc, new))
         return self._crc
 
@@ -161,9 +161,9 @@ class EventBatch:
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> EventBatch:
         """Return the rows at these indices, in that order, or where the mask is true."""
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        n = int(np.count_nonzero(rows)) if rows.dtype == np.bool_ else len(rows)
-        return EventBatch(n, columns)
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        return EventBatch(len(rows), {name: column.take(rows) for name, column in self.columns.items()})
 
     def with_columns(self, columns: Mapping[str, Column]) -> EventBatch:
         """Return a batch with these columns added or replaced."""

@@ -49,9 +49,8 @@ class RawRecords:
         if len(ends):
             starts[0] = 0
             starts[1:] = ends[:-1] + 1
-            carriage_return = (ends > starts) & (body[np.maximum(ends - 1, 0)] == 13)
-            if carriage_return.any():
-                ends = ends - carriage_return
+            if b"\r" in data:
+                ends = ends - ((ends > starts) & (body[np.maximum(ends - 1, 0)] == 13))
         return RawRecords(data, starts, ends, starts + first_offset, topic)
 
     @staticmethod

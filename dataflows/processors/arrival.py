@@ -54,7 +54,7 @@ class Arrival:
         """Take EVENT[n] in the order of arrival; column ``identity`` says which are the same."""
         if not batch.n:
             return Sequenced()
-        source = self.sessions.vocabulary.crc()[batch["source"]].astype(np.uint64)
+        source = self.sessions.vocabulary.crc()[batch["source"]]
         fresh = self.known.add(batch["identity"] + source * _SPREAD)
         batch = batch.with_columns({"session": self._sessions(batch, fresh)})
         # session_start has done its work; from here on it marks the rows that are not duplicates.

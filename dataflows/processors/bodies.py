@@ -36,7 +36,7 @@ def body_hashes(batch: EventBatch, vocabulary: Vocabulary) -> NDArray[np.uint32]
             continue
         column = batch[name]
         if name in TEXT_COLUMNS:
-            value = vocabulary.crc()[column].astype(np.uint64)
+            value = vocabulary.crc().take(column)
         else:
             value = column.astype(np.int64, copy=False).view(np.uint64)
             default = DEFAULTS[name][1]
