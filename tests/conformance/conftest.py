@@ -1,0 +1,109 @@
+"""The commit log's adapters, each behind the same face for the suite."""
+
+import uuid
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from sinks.commit_log import Stored
+from sinks.kafka import KafkaLog
+from sinks.memory import MemoryLog, MemoryStore
+from sinks.sqlite import SqliteLog, SqliteStreams
+from tests.conformance.commit_forever import kafka_settings
+
+
+class MemoryPlace:
+    """Where the records of a test go; ``open`` returns a new writer, as a new process would have."""
+
+    examples = 100  # Histories to try.
+
+    def __init__(self):
+        self.store = MemoryStore()
+
+    def open(self):
+        return MemoryLog(self.store)
+
+    def read(self, stream):
+        return self.store.read(stream, 0, 1_000_000)
+
+    def reader(self):
+        return self.store
+
+
+class SqlitePlace:
+    examples = 50
+
+    def __init__(self, path):
+        self.path = path
+        self.address = ("sqlite", str(path))
+
+    def open(self):
+        return SqliteLog(self.path)
+
+    def read(self, stream):
+        reader = self.reader()
+        records = reader.read(stream, 0, 1_000_000)
+        reader.close()
+        return records
+
+    def reader(self):
+        return SqliteStreams(self.path)
+
+
+class KafkaPlace:
+    examples = 5
+
+    def __init__(self, servers, prefix):
+        self.settings = kafka_settings(servers, prefix)
+        self.address = ("kafka", f"{prefix}@{servers}")
+
+    def open(self):
+        return KafkaLog("flow", self.settings)
+
+    def read(self, stream, isolation="read_committed"):
+        """All of a topic's only partition, up to where it ends now."""
+        properties = {"group.id": "suite", "enable.partition.eof": "true", "isolation.level": isolation}
+        consumer = Consumer(self.settings.client(properties))
+        topic = self.settings.topic(stream)
+        records = []
+        try:
+            if topic not in consumer.list_topics(timeout=10).topics:
+                return []
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            while True:
+                for message in consumer.consume(1000, 0.1):
+                    if message.error() is not None:
+                        return records
+                    headers = tuple(message.headers() or ())
+                    records.append(Stored(message.offset(), message.key(), message.value(), headers))
+        finally:
+            consumer.close()
+
+
+def place(request, kind):
+    if kind == "memory":
+        return MemoryPlace()
+    if kind == "sqlite":
+        return SqlitePlace(request.getfixturevalue("tmp_path") / "log.db")
+    return KafkaPlace(request.getfixturevalue("kafka").servers, f"t{uuid.uuid4().hex}.")
+
+
+KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
+
+
+@pytest.fixture(params=["memory", "sqlite", KAFKA])
+def log_place(request):
+    """Every adapter."""
+    return place(request, request.param)
+
+
+@pytest.fixture(params=["sqlite", KAFKA])
+def durable_place(request):
+    """The adapters that outlive a process."""
+    return place(request, request.param)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def embedded_place(request):
+    """The adapters that are also read as ``Streams``."""
+    return place(request, request.param)

@@ -1,0 +1,32 @@
+"""Fixtures that every test may ask for."""
+
+import os
+
+import pytest
+
+from tests import kafka_broker
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """A Kafka broker for the whole run: the one that PLANTSYNC_KAFKA names, else one started here."""
+    if servers := os.environ.get("PLANTSYNC_KAFKA"):
+        yield kafka_broker.Broker(servers)
+        return
+    try:
+        with kafka_broker.running() as broker:
+            yield broker
+    except kafka_broker.BrokerUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """In CI a test marked kafka must run: a skip there would hide that the broker is never tested."""
+    report = yield
+    skipped = report.skipped and "wasxfail" not in vars(report)
+    if skipped and item.get_closest_marker("kafka") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} may not be skipped in CI. {reason}"
+    return report
