@@ -11,7 +11,6 @@ dropped again. A header with other names is a fault; rows cannot be read by posi
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -33,6 +32,8 @@ from canonical.records import RawRecords, RowFault
 NUMBER_FIELDS: Final = frozenset((*QUANTITY_FIELDS, *DURATION_FIELDS, "energy", "seq"))
 """Fields whose decimal sign is the plant's."""
 
+_BLANKS: Final = " \t\n\v\f\r"
+
 
 def parse_delimited(mapping: PlantMapping, records: RawRecords) -> Parsed:
     """Read the mapped columns of CSV or fixed-width lines.
@@ -41,13 +42,11 @@ def parse_delimited(mapping: PlantMapping, records: RawRecords) -> Parsed:
     Returns: the mapped fields as strings, stripped of blanks, empty ones null, numbers with a
              decimal point; faults OVERSIZE, NOT_UTF8, TRUNCATED, MALFORMED, WRONG_TYPE. Rows in
              neither are blank lines and headers.
-    Raises:  ValueError when the mapping names no columns, or maps a column that it does not name.
     """
-    if mapping.format == "csv":
-        delimited = mapping.csv or CsvSection()
-        columns = _columns(mapping, delimited.columns)
-        lines = read(records, delimited.encoding, mapping.limits.record_bytes_max)
-        return _parse_csv(delimited, columns, lines)
+    if mapping.csv is not None:
+        columns = _columns(mapping, mapping.csv.columns)
+        lines = read(records, mapping.csv.encoding, mapping.limits.record_bytes_max)
+        return _parse_csv(mapping.csv, columns, lines)
     assert mapping.fixed is not None, "a mapping has the section of its format"
     columns = _columns(mapping, [column.name for column in mapping.fixed.columns])
     lines = read(records, mapping.fixed.encoding, mapping.limits.record_bytes_max)
@@ -55,18 +54,13 @@ def parse_delimited(mapping: PlantMapping, records: RawRecords) -> Parsed:
 
 
 def _columns(mapping: PlantMapping, names: Sequence[str]) -> dict[str, int]:
-    """Return the index of the column of each mapped field."""
-    if not names:
-        raise ValueError("csv.columns is empty: list the names of all columns in their order, also with a header")
-    missing = [
-        f"fields.{field} = {source.path!r}" for field, source in mapping.paths.items() if source.path not in names
-    ]
-    if missing:
-        raise ValueError(f"no such column: {', '.join(missing)}; the columns are {', '.join(names)}")
+    """Return the index of the column of each mapped field; the mapping has been checked to name them."""
     return {field: names.index(source.path) for field, source in mapping.paths.items()}
 
 
 def _parse_csv(section: CsvSection, columns: Mapping[str, int], lines: Lines) -> Parsed:
+    assert section.delimiter.isascii(), "a delimiter is one byte"
+    assert section.quote.isascii(), "a quote is one byte"
     _refuse_ill_formed(section, lines)
     first, last = 0, len(section.columns) - 1
     cells = _read_csv(section, {first, last, *columns.values()}, lines)
@@ -77,7 +71,7 @@ def _parse_csv(section: CsvSection, columns: Mapping[str, int], lines: Lines) ->
         plain = np.ones(len(rows), np.bool_)
         for i in np.flatnonzero(suspects).tolist():
             row = int(rows[i])
-            found = _cells(section, lines.line(row))
+            found, _ = _cells(section, lines.line(row))
             if _is_header(section.columns, found):
                 plain[i] = False
                 if tuple(found) != section.columns:
@@ -98,7 +92,7 @@ def _refuse_ill_formed(section: CsvSection, lines: Lines) -> None:
         well_formed[quoted] = _plainly_quoted(section, lines, delimiters, quotes)[quoted]
     # What remains is judged one by one: faults, and the rare line with a quote inside a bare cell.
     for row in np.flatnonzero(lines.usable & ~well_formed).tolist():
-        fault = _ill_formed(section, lines.line(row))
+        fault = _fault(section, lines.line(row))
         if fault is not None:
             lines.faults.append(RowFault(row, *fault))
             lines.usable[row] = False
@@ -136,35 +130,38 @@ def _cell_pattern(delimiter: str, quote: str) -> str:
     return f"(?:{q}(?:[^{q}]|{q}{q})*{q}|[^{d}{q}][^{d}]*|)"
 
 
-def _ill_formed(section: CsvSection, line: str) -> tuple[FaultCode, str] | None:
+def _fault(section: CsvSection, line: str) -> tuple[FaultCode, str] | None:
     """Say what is wrong with one line, if anything is."""
-    quote, wanted = section.quote, len(section.columns)
-    cell = re.compile(_cell_pattern(section.delimiter, quote))
-    at = count = 0
+    cells, problem = _cells(section, line)
+    if problem is not None or len(cells) == len(section.columns):
+        return problem
+    if section.header and _is_header(section.columns, cells):
+        return FaultCode.MALFORMED, _header_detail(section.columns, cells)
+    code = FaultCode.TRUNCATED if len(cells) < len(section.columns) else FaultCode.MALFORMED
+    return code, f"{len(cells)} columns instead of {len(section.columns)}"
+
+
+def _cells(section: CsvSection, line: str) -> tuple[list[str], tuple[FaultCode, str] | None]:
+    """Take one line apart: its cells up to its end, or up to where the quotes go wrong."""
+    quote = section.quote
+    pattern = re.compile(_cell_pattern(section.delimiter, quote))
+    cells: list[str] = []
+    at = 0
     while True:
-        match = cell.match(line, at)
-        count += 1
+        match = pattern.match(line, at)
         assert match is not None, "a cell may be empty"
+        cell = match[0]
+        if cell.startswith(quote):
+            cell = cell[1:-1].replace(quote * 2, quote)
+        cells.append(cell.strip(_BLANKS))
         at = match.end()
         if at == len(line):
-            break
-        if line[at] == section.delimiter:
-            at += 1
-        elif line[at] == quote:
-            return FaultCode.TRUNCATED, f"column {count}: a quote is opened and not closed"
-        else:
-            return FaultCode.MALFORMED, f"column {count}: text after the closing quote"
-    if count == wanted:
-        return None
-    found = _cells(section, line)
-    if section.header and _is_header(section.columns, found):
-        return FaultCode.MALFORMED, _header_detail(section.columns, found)
-    code = FaultCode.TRUNCATED if count < wanted else FaultCode.MALFORMED
-    return code, f"{count} columns instead of {wanted}"
-
-
-def _cells(section: CsvSection, line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=section.delimiter, quotechar=section.quote))]
+            return cells, None
+        if line[at] == quote:
+            return cells, (FaultCode.TRUNCATED, f"column {len(cells)}: a quote is opened and not closed")
+        if line[at] != section.delimiter:
+            return cells, (FaultCode.MALFORMED, f"column {len(cells)}: text after the closing quote")
+        at += 1
 
 
 def _is_header(columns: Iterable[str], cells: Sequence[str]) -> bool:

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 LF: Final = 10
 CR: Final = 13
-_BLANKS: Final = (9, 32)
+_BLANKS: Final = b" \t"
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -128,7 +128,7 @@ def _blank(lines: Lines, body: NDArray[np.uint8]) -> Mask:
     for byte in _BLANKS:
         ends_blank |= _byte_is(body, lines.ends - 1, byte)
     for row in np.flatnonzero(ends_blank & ~blank).tolist():
-        blank[row] = lines.data[lines.starts[row] : lines.ends[row]].isspace()
+        blank[row] = not lines.data[lines.starts[row] : lines.ends[row]].strip(_BLANKS)
     return blank
 
 

@@ -174,18 +174,6 @@ def test_single_byte_encodings() -> None:
     assert table(parse(b"t;Fr\xe4se;1;\x80", plant(encoding="latin-1")))["source"] == ["Fräse"]
 
 
-@pytest.mark.parametrize(
-    ("mapping", "problem"),
-    [
-        (plant(columns=()), "csv.columns is empty: list the names of all columns"),
-        (plant(fields={**FIELDS, "lot": "batch"}), "no such column: fields.lot = 'batch'"),
-    ],
-)
-def test_mapping_that_cannot_be_applied(mapping: PlantMapping, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
-        parse(b"", mapping)
-
-
 def test_no_records() -> None:
     parsed = parse(b"")
     assert len(parsed.rows) == 0
