@@ -60,7 +60,6 @@ def open_published(
         "temp_directory": "",  # A reader may own no folder to spill to.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        "python_enable_replacements": False,
     }
     with closing(duckdb.connect(":memory:", config=limits)) as db:
         try:

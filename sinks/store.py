@@ -93,6 +93,7 @@ class Store:
         self._flow = flow
         self._lock = threading.Lock()
         self._generations: dict[str, int] = {}
+        self._positions: dict[str, str | None] = {}
         self._copies = 0
         self._published_us: int | None = None
         self._changed = True  # A crash may have come between the last commit and its publication.
@@ -146,7 +147,7 @@ class Store:
                 " ON CONFLICT (flow, shard) DO UPDATE SET generation = generation + 1 RETURNING generation, position",
                 [self._flow, shard],
             ).fetchall()
-        self._generations[shard] = generation
+        self._generations[shard], self._positions[shard] = generation, position
         return None if position is None else Snapshot(position)
 
     def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
@@ -159,8 +160,10 @@ class Store:
         """
         assert shard in self._generations, f"restore shard {shard!r} before committing to it"
         rows = 0
+        filled = {name: table for name, table in tables.items() if table.num_rows}
+        if not filled and position == self._positions[shard]:
+            return 0  # An idle flow costs no disk.
         with self._lock, ExitStack() as incoming:
-            filled = {name: table for name, table in tables.items() if table.num_rows}
             for name, table in filled.items():
                 assert _ascending(table), f"offsets of {name} decrease"
                 self._db.register(f"incoming_{name}", table)
@@ -169,7 +172,8 @@ class Store:
                 self._advance(shard, position)
                 for name, table in filled.items():
                     rows += self._insert(TABLES[name], shard, last_offset=table[STREAM_OFFSET][-1].as_py())
-            self._changed = True
+            self._positions[shard] = position
+            self._changed |= rows > 0
         return rows
 
     def _advance(self, shard: str, position: str) -> None:
