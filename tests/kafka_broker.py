@@ -94,10 +94,12 @@ def running(*, secure: bool = False, properties: Mapping[str, str] | None = None
     Raises: BrokerUnavailable.
     """
     classpath = jars()
-    with tempfile.TemporaryDirectory(prefix="plantsync-kafka-") as scratch, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="plantsync-kafka-") as scratch:
         process, broker = _started(classpath, Path(scratch), dict(properties or {}), secure=secure)
-        stack.callback(_stop, process)
-        yield broker
+        try:
+            yield broker
+        finally:
+            _stop(process)
 
 
 def _started(
@@ -151,8 +153,9 @@ def _server_properties(home: Path, ports: list[int]) -> dict[str, str]:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # Compaction within a test's patience; production keeps the default of 15 s.
+        # Within a test's patience: compaction, and the roll-back of a dead writer's transaction.
         "log.cleaner.backoff.ms": "500",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     }
 
 
@@ -226,7 +229,7 @@ def _ready(process: subprocess.Popen[bytes], broker: Broker) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """A clean stop takes seconds and its data is thrown away: kill at once when it lingers."""
+    """Ask it to stop, and insist when it lingers: its data is thrown away."""
     if process.poll() is None:
         process.terminate()
         try:

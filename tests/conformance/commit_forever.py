@@ -32,7 +32,7 @@ def kafka_settings(servers, prefix):
         prefix=prefix,
         partitions=1,
         state_partitions=2,
-        transaction_timeout_ms=10_000,
+        transaction_timeout_ms=5_000,
         restore_timeout_ms=30_000,
     )
 
