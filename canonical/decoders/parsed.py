@@ -18,7 +18,8 @@ class Parsed:
     ``rows`` (int32[k], increasing) are their rows in the raw batch. ``fields`` holds, by canonical
     field name (``source``, ``seq``, ``occurred``, ``good``, ...), one Arrow array of length k:
     text as string, numbers as float64 or as string, null where the record has none.
-    ``faults`` are the rows that have no such form; every row is in exactly one of the two.
+    ``faults`` are the rows that have no such form. Rows in neither are no records (a header, a
+    blank line, a part of an asset's document); no row is in both.
     """
 
     rows: pa.Int32Array

@@ -62,6 +62,7 @@ def test_mapped_columns_become_fields() -> None:
     [
         (b"t;M1;5", FaultCode.TRUNCATED, "3 columns instead of 4"),
         (b"t", FaultCode.TRUNCATED, "1 columns instead of 4"),
+        (b'"t;M1";5;ok', FaultCode.TRUNCATED, "3 columns instead of 4"),
         (b't;M1;5;"open', FaultCode.TRUNCATED, "column 4: a quote is opened and not closed"),
         (b't;"M1;5;note', FaultCode.TRUNCATED, "column 2: a quote is opened and not closed"),
         (b't;M1;5;"a""', FaultCode.TRUNCATED, "column 4: a quote is opened and not closed"),

@@ -11,7 +11,8 @@ import pytest
 from canonical.contracts.fault import FaultCode
 from canonical.decoders.parsed import Parsed
 from canonical.decoders.shdr import parse_shdr
-from canonical.mapping import PlantMapping
+from canonical.mapping import PlantMapping, load
+from canonical.plants import shipped
 from canonical.records import RawRecords
 
 OKUMA = Path(__file__).parents[2].parent / "shared/fixtures/shdr/okuma_imts2022_shdr.txt"
@@ -159,19 +160,7 @@ def okuma() -> bytes:
     return OKUMA.read_bytes()
 
 
-MULTUS = PlantMapping.model_validate(
-    {
-        "plant": "M",
-        "format": "shdr",
-        "input": {"folder": "m"},
-        "sequencing": {"mode": "arrival"},
-        "shdr": {
-            "source": "MULTUS-1",
-            "session_start": "avail",
-            "items": {"good_counter": "ppartcount", "type": "pexecution", "material": "pprogram"},
-        },
-    }
-)
+MULTUS = load(next(path for path in shipped() if path.name == "plant_m.toml"))
 
 
 def outcome(data: bytes, cuts: list[int]) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]]]:
