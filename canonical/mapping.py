@@ -30,6 +30,7 @@ from canonical.policy import (
     SequencePolicy,
     ShiftPolicy,
 )
+from canonical.writer_schema import writer_schema
 
 __all__ = ["MappingError", "PlantMapping", "Problem", "load", "problems"]
 
@@ -123,7 +124,7 @@ def _schema(value: object, info: ValidationInfo) -> object:
     folder: Path = info.context["folder"]
     try:
         text = (folder / value).read_text("utf-8")
-        fastavro.parse_schema(json.loads(text))
+        writer_schema(text)
     except OSError as error:
         raise refused(f"{value}: {error.strerror}", "the path is relative to the mapping file") from error
     except (ValueError, KeyError, fastavro.schema.SchemaParseException) as error:

@@ -7,12 +7,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS
+from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS, numeric_fields
 from canonical.mapping_problems import Finding
 from canonical.units import ALIASES, known
+from canonical.writer_schema import writer_schema
 
 if TYPE_CHECKING:
-    from canonical.mapping import PlantMapping
+    from canonical.mapping import AvroSection, PlantMapping
     from canonical.mapping_fields import FieldSource
     from canonical.policy import ShiftPolicy
 
@@ -87,8 +88,12 @@ def _fields(mapping: PlantMapping) -> Iterator[Finding]:
             yield (*key, "unit"), f"{name} cannot be in {source.unit!r}", hint
         if mapping.format in {"json", "avro"} and "" in source.path.split(".") and source.value is None:
             yield key, f"the path {source.path!r} has an empty step", "separate the steps by single dots"
+        if mapping.avro is not None and source.path and not _held(mapping.avro, source.path):
+            yield key, f"no schema of [avro.ids] has a single value at {source.path!r}", "separate nested names by dots"
         if source.path and columns is not None and source.path not in columns:
             yield key, f"there is no column {source.path!r}", f"one of {', '.join(columns)}"
+    if mapping.format == "json":
+        yield from _clashes(mapping)
     if mapping.plant and "plant" in mapping.fields:
         yield ("fields", "plant"), "the plant is constant already", "remove this or the key plant"
     if mapping.shdr is not None and "source" in {*mapping.fields, *mapping.shdr.items}:
@@ -101,6 +106,29 @@ def _placed(mapping: PlantMapping) -> Iterator[tuple[tuple[str, ...], str, Field
     if mapping.shdr is not None:
         for name, source in mapping.shdr.items.items():
             yield ("shdr", "items"), name, source
+
+
+def _clashes(mapping: PlantMapping) -> Iterator[Finding]:
+    """Yield fields that would read one place of the record as two things."""
+    numeric = numeric_fields(mapping.time.format)
+    kinds: dict[tuple[str, ...], tuple[str, str]] = {}
+    for name, source in mapping.paths.items():
+        path = tuple(source.path.split("."))
+        kind = "number" if name in numeric else "text"
+        for known_path, (known_name, known_kind) in kinds.items():
+            shorter = min(len(path), len(known_path))
+            if path[:shorter] != known_path[:shorter]:
+                continue
+            if len(path) != len(known_path):
+                yield ("fields", name), f"{source.path!r} and {known_name} lie inside one another", "map single values"
+            elif kind != known_kind:
+                yield ("fields", name), f"{source.path!r} is {known_kind} for {known_name}, and {kind} here", "map one"
+        kinds[path] = (name, kind)
+
+
+def _held(section: AvroSection, path: str) -> bool:
+    schemas = [writer_schema(schema.text) for schema in section.ids.values()]
+    return not schemas or any(schema.holds(tuple(path.split("."))) for schema in schemas)
 
 
 def _columns(mapping: PlantMapping) -> tuple[str, ...] | None:

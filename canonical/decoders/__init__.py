@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from canonical.columns import Vocabulary
+from canonical.decoders.avro import parse_avro
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.json import parse_json
@@ -16,6 +17,7 @@ from canonical.records import RawRecords
 
 PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
     "json": parse_json,
+    "avro": parse_avro,
     "csv": parse_delimited,
     "fixed": parse_delimited,
     "shdr": parse_shdr,

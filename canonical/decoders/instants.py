@@ -45,14 +45,16 @@ def instants(mapping: PlantMapping, values: pa.Array) -> tuple[IntColumn, Mask]:
 
     Args: values: TEXT[n] or float64[n], as ``mapping.time.format`` says; or Arrow timestamps.
     """
+    zone, latest = ZoneInfo(mapping.time_zone), mapping.time.ambiguous == "latest"
     if pa.types.is_timestamp(values.type):
-        us = values.cast(_LOCAL if values.type.tz is None else _UTC, safe=False)
-        return _filled(us), valid_rows(values)
+        us = _filled(values.cast(_LOCAL if values.type.tz is None else _UTC, safe=False))
+        if values.type.tz is not None:
+            return us, valid_rows(values)
+        return _localised(us, valid_rows(values), zone, latest=latest)
     how = mapping.time.format
     if how in EPOCH_US:
         return _epoch(values, EPOCH_US[how])
     text = values if pa.types.is_string(values.type) else values.cast(pa.string())
-    zone, latest = ZoneInfo(mapping.time_zone), mapping.time.ambiguous == "latest"
     if how == "iso8601":
         return _iso(text, zone, latest=latest)
     return _patterned(text, how, zone, latest=latest)
