@@ -171,8 +171,9 @@ class Account:
         rows = ledger_columns(commit, self.shard.sessions)
         if commit.unread != self.unread:
             self.unread = commit.unread
+            unread = {**commit.unread, "plant": self.shard.mapping.plant, "source": "", "session": ""}
             for name, column in rows.items():
-                column.append(commit.unread.get(name, "" if name in ("plant", "source", "session") else 0))
+                column.append(unread.get(name, 0))
         if rows["source"]:
             commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
         return {"account": orjson.dumps(self.unread)}

@@ -111,7 +111,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "ledger",
             "What became of every record read: running totals of each session, newest entry only.",
             (*_fields(LedgerEntry), *_PLACE),
-            newest_by=("shard", "source", "session"),
+            newest_by=("shard", "plant", "source", "session"),
         ),
     )
 }

@@ -1,0 +1,1 @@
+"""Benchmarks: speed claims are made here and nowhere else; `make bench` runs them."""

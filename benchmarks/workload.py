@@ -1,0 +1,87 @@
+"""Workload W: 2.1 million events of 1,000 sources, disordered, with duplicates, and what must come out.
+
+The generator and the oracle are not ours (../shared/peers); they are run, never copied. What they
+make is kept in the user's cache, by size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT.parent / "shared" / "peers"
+MAPPING = ROOT / "benchmarks" / "w.toml"
+KEYS = (
+    "plant", "source", "order", "operation", "work_center", "lot", "good_qty", "scrap_qty",
+    "runtime_ms", "energy_wh", "events", "first_time", "last_time",
+)  # fmt: skip
+"""The columns that the peers' canon.py hashes, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Where W is: the chunks in the order of arrival, and the oracle's rows and hash."""
+
+    folder: Path
+    messages: int
+    rows: int
+    digest: str
+
+    @property
+    def chunks(self) -> Path:
+        """Folder of files of 100,000 messages each, dated in their order."""
+        return self.folder / "chunks"
+
+
+def workload(sources: int = 1000, per_source: int = 2000) -> Workload:
+    """Return W of this size, made once. Raises: FileNotFoundError where ../shared/peers is absent."""
+    if not (PEERS / "gen.py").exists():
+        raise FileNotFoundError(f"{PEERS / 'gen.py'} is missing: workload W is made by the peers' generator")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "plantsync"
+    folder = cache / f"w-{sources}-{per_source}"
+    about = folder / "about.json"
+    if not about.exists():
+        size = [str(sources), str(per_source)]
+        _run("gen.py", str(folder), *size)
+        _run("oracle.py", str(folder / "events.ndjson"), str(folder / "oracle.ndjson"))
+        with (folder / "events.ndjson").open("rb") as events:
+            messages = sum(1 for _ in events)
+        with (folder / "oracle.ndjson").open() as oracle:
+            rows, digest = canon(json.loads(line) for line in oracle)
+        (folder / "events.ndjson").unlink()
+        about.write_text(json.dumps({"messages": messages, "rows": rows, "digest": digest}))
+    return Workload(folder, **json.loads(about.read_text()))
+
+
+def canon(rows: Iterable[dict[str, object]]) -> tuple[int, str]:
+    """Return the number of rows and the hash that the peers' canon.py gives them."""
+    lines = sorted(json.dumps([row[key] for key in KEYS]) for row in rows)
+    return len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def as_peers_row(value: bytes) -> dict[str, object]:
+    """Return a confirmation of W in the words of job J."""
+    told = json.loads(value)
+    exact = {"good_qty": ("good", 1000), "scrap_qty": ("scrap", 1000), "runtime_ms": ("machine_us", 1000)}
+    exact["energy_wh"] = ("energy_mwh", 1000)
+    for name, (ours, factor) in exact.items():
+        told[name], rest = divmod(told[ours], factor)
+        assert not rest, f"{ours} of {told['posting_id']} is no whole number"
+    told["first_time"], told["last_time"] = _iso(told["first_occurred_us"]), _iso(told["last_occurred_us"])
+    return told
+
+
+def _iso(us: int) -> str:
+    return datetime.fromtimestamp(us // 1000 / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _run(program: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, str(PEERS / program), *arguments], check=True, stdout=subprocess.DEVNULL)
