@@ -40,9 +40,11 @@ from canonical.identity import posting_ids
 from canonical.policy import AggregatePolicy, Route
 from canonical.shifts import ShiftCalendar
 from dataflows.processors.boundaries import Boundaries, Cut, LaneRows, Places, heads_of
-from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs
+from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs, concat, pick, place, runs_of, runs_table
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 
+SESSIONS_KIND: Final = "aggregate.sessions"
+RUNS_KIND: Final = "aggregate.runs"
 VERSION: Final = 1
 LATE_IDLE_US: Final = 60_000_000
 """A supplementary run nothing has joined for so long ends, where the plant sets no ``idle_s``."""
@@ -149,7 +151,7 @@ class Aggregate:
         for lane in self._lanes:
             if lane.idle_us is not None:
                 runs = lane.runs.take_idle(now_us - lane.idle_us)
-                runs["cut"], runs["late"] = Cut.IDLE, lane.late
+                runs["cut"] = Cut.IDLE
                 closed.append(runs)
         return Aggregated(self._confirmations(closed), EventBatch.empty(), _tally([]))
 
@@ -172,12 +174,13 @@ class Aggregate:
         return Tally(sids, *self._totals[:, sids])
 
     def encode(self) -> bytes:
-        """Return the state: open runs, open runs of late rows, totals; three tables back to back."""
+        """Return the state: sessions with their totals, and open runs; two tables back to back."""
         totals = self.totals()
         columns = session_columns(totals.sids, self._sessions)
         columns |= {name: pa.array(getattr(totals, name)) for name in TOTALS}
-        runs = [lane.runs.encode(_kind(lane), VERSION, self._sessions) for lane in self._lanes]
-        return b"".join((*runs, encode_table("aggregate.totals", VERSION, pa.table(columns))))
+        runs, arrived_us = zip(*(lane.runs.all() for lane in self._lanes), strict=True)
+        table = runs_table(concat(runs), np.concatenate(arrived_us), totals.sids, self._sessions.vocabulary)
+        return encode_table(SESSIONS_KIND, VERSION, pa.table(columns)) + encode_table(RUNS_KIND, VERSION, table)
 
     @classmethod
     def decode(
@@ -195,13 +198,15 @@ class Aggregate:
         """
         aggregate = cls(policy, routes, calendar, sessions)
         reader = pa.BufferReader(data)
-        for lane in aggregate._lanes:
-            lane.runs = Runs.decode(_kind(lane), VERSION, sessions, reader)
-        _, table = decode_table("aggregate.totals", {VERSION}, reader)
+        _, table = decode_table(SESSIONS_KIND, {VERSION}, reader)
         sids = session_rows(table, sessions)
         aggregate._grow(len(sessions))
         for total, name in zip(aggregate._totals, TOTALS, strict=True):
             total[sids] = table.column(name).to_numpy()
+        runs, arrived_us = runs_of(decode_table(RUNS_KIND, {VERSION}, reader)[1], sids, sessions.vocabulary)
+        for lane in aggregate._lanes:
+            own = runs["late"] == lane.late
+            lane.runs.put(pick(runs, own), arrived_us[own])
         return aggregate
 
     def _count(self, sid: CodeColumn, route: NDArray[np.int8]) -> tuple[IntColumn, IntColumn]:
@@ -225,8 +230,9 @@ class Aggregate:
         first[heads] = True
         starts = np.flatnonzero(first | (cuts > 0))
         runs = self._runs(rows, starts, keeps_reason=lane.boundaries.keeps_reason())
+        runs["late"] = lane.late
         joins = cuts[rows.at] == Cut.NONE
-        _prepend(runs, np.searchsorted(starts, rows.at[joins]), opened[joins])
+        _prepend(runs, np.searchsorted(starts, rows.at[joins]), pick(opened, joins))
 
         # A run ends where the next one of its session begins; the last one of a session by its own last row.
         last = np.append(first[starts[1:]], True)
@@ -234,10 +240,8 @@ class Aggregate:
         ends = np.append(starts[1:], len(batch)) - 1
         runs["cut"][last] = np.where(lane.boundaries.completes(batch, ends[last]), Cut.COMPLETE, Cut.NONE)
         opened["cut"][~joins] = cuts[rows.at[~joins]]
-        lane.runs.put(runs[runs["cut"] == Cut.NONE], now_us)
-        closed = np.concatenate((opened[~joins], runs[runs["cut"] != Cut.NONE]))
-        closed["late"] = lane.late
-        return closed
+        lane.runs.put(pick(runs, runs["cut"] == Cut.NONE), now_us)
+        return concat((pick(opened, ~joins), pick(runs, runs["cut"] != Cut.NONE)))
 
     def _runs(self, rows: LaneRows, starts: Places, *, keeps_reason: bool) -> RunArray:
         """Return RUN[m]: what the rows from each start to the next amount to."""
@@ -274,8 +278,8 @@ class Aggregate:
 
     def _confirmations(self, closed: list[RunArray]) -> dict[str, list[Any]]:
         """Return closed runs as columns of ``Confirmation``."""
-        runs = np.concatenate(closed) if closed else np.zeros(0, RUN)
-        runs = runs[np.lexsort((runs["first_seq"], runs["sid"]))]
+        runs = concat(closed)
+        runs = pick(runs, np.lexsort((runs["first_seq"], runs["sid"])))
         sessions, texts = self._sessions, self._sessions.vocabulary.texts
         sids, cuts = runs["sid"].tolist(), runs["cut"].tolist()
         kinds = (ConfirmationKind.CONFIRMATION.value, ConfirmationKind.SUPPLEMENTARY.value)
@@ -307,22 +311,17 @@ class Aggregate:
             self._totals = np.concatenate((self._totals, more), axis=1)
 
 
-def _kind(lane: _Lane) -> str:
-    return "aggregate.late" if lane.late else "aggregate.runs"
-
-
 def _prepend(runs: RunArray, at: Places, opened: RunArray) -> None:
-    """Let the runs at ``at`` continue the open runs that come before them."""
-    joined = opened.copy()
-    after = runs[at]
+    """Let the runs at ``at`` continue these open runs; ``opened`` is written over."""
+    after = pick(runs, at)
     for name in ("last_seq", "last_occurred_us"):
-        joined[name] = after[name]
+        opened[name] = after[name]
     for name in ("events", *QUANTITY_COLUMNS):
-        joined[name] += after[name]
-    joined["first_offset"] = np.minimum(opened["first_offset"], after["first_offset"])
-    joined["last_offset"] = np.maximum(opened["last_offset"], after["last_offset"])
-    joined["reason"] = np.maximum(opened["reason"], after["reason"])
-    runs[at] = joined
+        opened[name] += after[name]
+    np.minimum(opened["first_offset"], after["first_offset"], out=opened["first_offset"])
+    for name in ("last_offset", "reason"):
+        np.maximum(opened[name], after[name], out=opened[name])
+    place(opened, at, runs)
 
 
 def _tally(counts: list[tuple[IntColumn, IntColumn]]) -> Tally:

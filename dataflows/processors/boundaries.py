@@ -137,14 +137,11 @@ class Boundaries:
 
     def _gaps(self, rows: LaneRows) -> NDArray[np.bool_]:
         """Return whether the row does not follow the row before it directly."""
-        changed = _changes(rows, rows.batch["gaps"], rows.opened["gaps"])
-        if self._late:
-            seq = rows.batch["seq"]
-            changed[1:] |= seq[1:] != seq[:-1] + 1
-            changed[rows.at] = (seq[rows.at] != rows.opened["last_seq"] + 1) | (
-                rows.batch["gaps"][rows.at] != rows.opened["gaps"]
-            )
-        return changed
+        if not self._late:
+            return _changes(rows, rows.batch["gaps"], rows.opened["gaps"])
+        # Numbers that follow each other differ from their row numbers by the same amount.
+        from_row = rows.batch["seq"] - np.arange(len(rows.batch))
+        return _changes(rows, from_row, rows.opened["last_seq"] + 1 - rows.at)
 
     def _reason_changes(self, rows: LaneRows, cuts: NDArray[np.int8], head: NDArray[np.bool_]) -> Places:
         """Return the rows whose reason differs from that of the run open before them, given these cuts.

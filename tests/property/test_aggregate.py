@@ -48,26 +48,25 @@ def rows_of(quiet):
     """Return rows that mostly carry on as before (``quiet``), so that runs are long enough to be interesting."""
     seldom = st.sampled_from([0] * quiet + [1])
     text = seldom.map(lambda i: ("a", "b")[i])
-    return st.lists(
-        st.fixed_dictionaries(
-            {
-                "source": st.sampled_from(["m1", "m2"]),
-                "skip": seldom,  # numbers of a declared gap before it
-                "late": st.sampled_from([False] * 3 + [True]),
-                "type": types,
-                "minutes": st.sampled_from([0] * quiet + [1, 60, 61, 300, -5]),
-                "reason": st.sampled_from(["", "", "", "", "wear", "dirt"]),
-                "order": text,
-                "operation": text,
-                "lot": text,
-                "unit": seldom.map(lambda i: ("", "KGM")[i]),
-                "good": st.integers(0, 3),
-                "energy_mwh": st.integers(0, 3),
-                "wait_us": st.sampled_from([0] * 5 + [9_000_000, 10_000_000, 60_000_000]),
-            }
-        ),
-        max_size=40,
+    row = st.fixed_dictionaries(
+        {
+            "source": st.sampled_from(["m1", "m2"]),
+            "skip": seldom,  # numbers of a declared gap before it
+            "late": st.sampled_from([False] * 3 + [True]),
+            "type": types,
+            "minutes": st.sampled_from([0] * quiet + [1, 60, 61, 300, -5]),
+            "reason": st.sampled_from(["", "", "", "", "wear", "dirt"]),
+            "order": text,
+            "operation": text,
+            "lot": text,
+            "unit": seldom.map(lambda i: ("", "KGM")[i]),
+            "good": st.integers(0, 3),
+            "energy_mwh": st.integers(0, 3),
+            "wait_us": st.sampled_from([0] * 5 + [9_000_000, 10_000_000, 60_000_000]),
+            "offset": st.integers(0, 1000),
+        }
     )
+    return st.sampled_from([0, 40]).flatmap(lambda size: st.lists(row, min_size=size, max_size=40))
 
 
 def local(row):
@@ -84,9 +83,9 @@ def told(drafts):
     A late row fills a gap: it takes the number after the session's last late one, or skips some.
     """
     next_seq, gaps, occurred_us, now_us, rows = {}, {}, START_US, 0, []
-    for offset, draft in enumerate(drafts):
+    for draft in drafts:
         row = dict.fromkeys(TEXT_COLUMNS, "") | {name: 0 for name, (kind, _) in DEFAULTS.items() if kind is np.int64}
-        row |= draft | {"plant": "P", "session": "s", "offset": offset}
+        row |= draft | {"plant": "P", "session": "s"}
         occurred_us += draft["minutes"] * 60_000_000
         now_us += draft["wait_us"]
         lane = row["source"], row["late"]
@@ -124,6 +123,16 @@ def stepped(aggregate, sessions, rows):
     return aggregate.step(ready, late, rows[0]["now_us"])
 
 
+def rows_in(outcome, sessions):
+    """Return the confirmations one by one, which must be ordered by (sid, first_seq)."""
+    columns, vocabulary = outcome.confirmations, sessions.vocabulary
+    found = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    keys = [(*(vocabulary.code(c[name]) for name in ("plant", "source", "session")), c["first_seq"]) for c in found]
+    order = [(sessions.find(*key), first_seq) for *key, first_seq in keys]
+    assert order == sorted(order)
+    return found
+
+
 def restarted(aggregate, policy, calendar):
     """Return the aggregate as another process finds it, with other codes and session rows."""
     vocabulary = Vocabulary()
@@ -131,10 +140,6 @@ def restarted(aggregate, policy, calendar):
     sessions = Sessions(vocabulary)
     sessions.row(vocabulary.code("P"), vocabulary.code("m2"), vocabulary.code("s"))
     return Aggregate.decode(policy, DEFAULT_ROUTES, calendar, sessions, aggregate.encode()), sessions
-
-
-def rows_in(columns):
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def run(policy, calendar, rows, cuts, restarts, *, wakes=True):
@@ -150,9 +155,9 @@ def run(policy, calendar, rows, cuts, restarts, *, wakes=True):
             due_us = aggregate.due_us()
             outcome = aggregate.wake(now_us)
             assert bool(outcome.confirmations["kind"]) == (due_us is not None and due_us <= now_us)
-            confirmations += rows_in(outcome.confirmations)
+            confirmations += rows_in(outcome, sessions)
         outcome = stepped(aggregate, sessions, rows[begin:end])
-        confirmations += rows_in(outcome.confirmations)
+        confirmations += rows_in(outcome, sessions)
         texts = sessions.vocabulary.texts
         passed = outcome.operational
         operational += [(texts[sessions.source[s]], q) for s, q in zip(passed["sid"], passed["seq"], strict=True)]
@@ -207,7 +212,7 @@ def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, calendar, dr
 @example(AggregatePolicy(count_max=2), ["wear", "", "dirt", "wear"], [])
 @example(AggregatePolicy(count_max=2), ["wear", "", "dirt", "wear"], [2])
 def test_full_runs_that_change_their_reason_agree_with_the_naive_twin(policy, reasons, cuts):
-    quiet = {"source": "m1", "skip": 0, "late": False, "type": "scrap", "minutes": 0, "wait_us": 0}
+    quiet = {"source": "m1", "skip": 0, "late": False, "type": "scrap", "minutes": 0, "wait_us": 0, "offset": 0}
     rows = told([quiet | {"reason": reason} for reason in reasons])
     confirmations, *_ = run(policy, None, rows, cuts, set())
     assert by_id(confirmations) == by_id(naive(policy, None, rows).confirmations)
@@ -218,8 +223,8 @@ def test_confirmations_conserve_and_tile(policy, drafts):
     rows = told(drafts)
     aggregated = [row for row in rows if DEFAULT_ROUTES[EventType(row["type"])].value == "aggregated"]
     # The day after, every run that can go idle has done so, and the others are still open.
-    confirmations, _, aggregate, _ = run(policy, None, rows, [], set())
-    confirmations += rows_in(aggregate.wake(10**14).confirmations)
+    confirmations, _, aggregate, sessions = run(policy, None, rows, [], set())
+    confirmations += rows_in(aggregate.wake(10**14), sessions)
     assert sum(c["events"] for c in confirmations) + aggregate.open_events() == len(aggregated)
     if policy.idle_s is not None:
         assert aggregate.open_runs() == 0
@@ -244,13 +249,13 @@ def test_confirmations_conserve_and_tile(policy, drafts):
 def test_due_is_when_wake_first_closes_something(drafts, seconds):
     policy = AggregatePolicy(idle_s=20)
     rows = told(drafts)
-    *_, aggregate, _ = run(policy, None, rows, [], set(), wakes=False)
+    *_, aggregate, sessions = run(policy, None, rows, [], set(), wakes=False)
     due_us = aggregate.due_us()
     assert (due_us is None) == (aggregate.open_runs() == 0)
     if due_us is not None:
         now_us = due_us - 20_000_000 + seconds * 1_000_000
         before = aggregate.open_runs()
-        closed = rows_in(aggregate.wake(now_us).confirmations)
+        closed = rows_in(aggregate.wake(now_us), sessions)
         assert bool(closed) == (now_us >= due_us)
         assert {c["close_reason"] for c in closed} <= {"idle"}
         assert aggregate.open_runs() == before - len(closed)
