@@ -242,7 +242,7 @@ class _Work:
     def session_starts(self) -> None:
         if "session_start" in self.fields:
             self.columns["session_start"] = (
-                self.fields["session_start"].fill_null(value=False).to_numpy(zero_copy_only=False)
+                self.fields["session_start"].fill_null(fill_value=False).to_numpy(zero_copy_only=False)
             )
 
     def __getitem__(self, name: str) -> Column:
