@@ -78,7 +78,7 @@ def _exports(config: SimulationConfig, csv: CsvSection, rows: list[Row], witness
             again[hour + rng.randint(0, 3)].append((f"{name}_Kopie", part))
         for copy, old in again.pop(hour, []):
             _note_copies(witness, old)
-            witness.redropped += sum(not isinstance(r.meaning, FaultCode) for r in old)
+            witness.repeated.update(row.meaning if isinstance(row.meaning, FaultCode) else None for row in old)
             yield drop(copy, old)
 
 
@@ -153,9 +153,9 @@ class _Tracker:
             del self._resets[0]
             if self._shows_reset(good):
                 self._good = self._scrap = scrap = 0
-        elif self._baseline:
+        if self._baseline:
             good, scrap = 0, 0
-        self._baseline = False
+            self._baseline = False
         self._good += good
         self._scrap += scrap
         minutes, kwh = rng.randint(100, 900), rng.randint(1, 400)
@@ -212,7 +212,7 @@ CHANGES: Final[Mapping[FaultCode, Sequence[tuple[int, str]]]] = {
     FaultCode.TEXT_TOO_LONG: [(2, "1" * 300)],
 }
 """Per code, ways to spoil a row: a column and what stands there instead."""
-DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.NOT_UTF8)
+DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.NOT_UTF8, FaultCode.TRUNCATED)
 """What can be wrong with a row of this plant."""
 TERMINAL: Final = "B-M00"
 NO_LETTER: Final = b"\x81"
@@ -236,4 +236,6 @@ def _damaged(config: SimulationConfig, calendar: Calendar, mapping: PlantMapping
         record = mapping.csv.delimiter.join(cells).encode(mapping.csv.encoding)
         if code is FaultCode.NOT_UTF8:
             record += NO_LETTER
+        elif code is FaultCode.TRUNCATED:
+            record = record[: rng.randint(20, len(record) // 2)]
         yield Row(occurred_us, TERMINAL, record, code)

@@ -35,7 +35,9 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
     inspections = max(1, round(records / len(jobs)) - 1)
     deliveries: list[Delivery] = []
     for job in jobs:
-        for call in _calls(rng, job, inspections):
+        for at_us, call in _calls(rng, job, inspections):
+            if at_us >= config.end_us:
+                break  # it has not happened yet
             tick = len(deliveries)
             witness.event(Fate.OPERATIONAL)
             deliveries.append(call._replace(tick=tick))
@@ -52,20 +54,20 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
     return hourly("C", ".jsonl", deliveries), witness
 
 
-def _calls(rng: Random, job: Job, inspections: int) -> Iterator[Delivery]:
-    """Yield the calls about one lot, each some seconds after what it tells of."""
+def _calls(rng: Random, job: Job, inspections: int) -> Iterator[tuple[int, Delivery]]:
+    """Yield when something happened to a lot, and the call about it, which comes seconds later."""
     station = rng.choice(STATIONS)
     for _ in range(inspections):
         at_us = rng.randrange(job.begin_us, job.end_us, 1000)
-        yield _call(rng, station, "inspection.result", "MEASURED", "", job, at_us)
+        yield at_us, _call(rng, station, "inspection.result", "MEASURED", "", job, at_us)
     at_us = job.end_us + rng.randint(1, 30) * MINUTE_US
     if rng.random() < HOLD_SHARE:
-        yield _call(rng, station, "lot.hold", "HOLD", rng.choice(REASONS), job, at_us)
+        yield at_us, _call(rng, station, "lot.hold", "HOLD", rng.choice(REASONS), job, at_us)
         at_us += rng.randint(20, 180) * MINUTE_US
         if rng.random() < REJECT_SHARE:
-            yield _call(rng, station, "lot.hold", "REJECTED", rng.choice(REASONS), job, at_us)
+            yield at_us, _call(rng, station, "lot.hold", "REJECTED", rng.choice(REASONS), job, at_us)
             return
-    yield _call(rng, station, "lot.release", "RELEASED", "", job, at_us)
+    yield at_us, _call(rng, station, "lot.release", "RELEASED", "", job, at_us)
 
 
 def _call(rng: Random, station: str, event: str, status: str, reason: str, job: Job, at_us: int) -> Delivery:
@@ -89,10 +91,10 @@ def _body(rng: Random, station: str, event: str, at_us: int) -> dict[str, Any]:
 
 
 CHANGES: Final[Changes] = {
-    FaultCode.WRONG_TYPE: [{"subject": {"lot": [LOT]}}, {"station": "LAB-1"}],
+    FaultCode.WRONG_TYPE: [{"subject": {"lot": [LOT]}}, {"station": "LAB-1"}, {"occurred_at": "now"}],
     FaultCode.MISSING_FIELD: [{"event": None}, {"occurred_at": None}, {"station": None}, {"event_id": None}],
     FaultCode.UNKNOWN_TYPE: [{"event": "lot.vanished"}],
-    FaultCode.BAD_TIMESTAMP: [{"occurred_at": "now"}],
+    FaultCode.BAD_TIMESTAMP: [{"occurred_at": 10**18}],
     FaultCode.TIMESTAMP_FUTURE: [{"occurred_at": 32_503_680_000_000}],  # the year 3000
     FaultCode.TIMESTAMP_PAST: [{"occurred_at": 549_950_000_000}],  # the year 1987
     FaultCode.TEXT_TOO_LONG: [{"subject": {"lot": "L" * 300}}],

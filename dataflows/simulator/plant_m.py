@@ -35,6 +35,8 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
     deliveries: list[Delivery] = []
     share = config.disturbance.duplicates
     for at_us, line, meaning in _Adapter(rng, config, mapping, records).lines():
+        if at_us >= config.end_us:
+            break
         witness.event(meaning)
         deliveries.append(Delivery(at_us, 2 * len(deliveries), source, line))
         if meaning is Fate.ANALYTICS_ONLY and b"|avail|" not in line and rng.random() < share:
@@ -44,7 +46,7 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
         at_us = rng.randrange(config.start_us, config.end_us)
         witness.fault(code)
         deliveries.append(Delivery(at_us, number, source, _damaged(code, at_us, mapping)))
-    return hourly("M", ".shdr", deliveries), witness
+    return hourly("M", ".txt", deliveries), witness
 
 
 _Line = tuple[int, bytes, Meaning]
@@ -66,12 +68,12 @@ class _Adapter:
         self._cutting_s = rng.randint(1_000, 9_000)
 
     def lines(self) -> Iterator[_Line]:
-        """Yield the adapter's lines as they come; a few carry a time before that of the line above."""
+        """Yield the adapter's lines without end; a few carry a time before that of the line above."""
         config, rng = self._config, self._rng
         restarts = instants(rng, config.disturbance.restarts_per_day, config.start_us + SECOND_US, config.end_us)
         resets = instants(rng, config.disturbance.resets_per_day, config.start_us + SECOND_US, config.end_us)
         yield from self._connect()
-        while self._now_us < config.end_us:
+        while True:
             if restarts and self._now_us >= restarts[0]:
                 del restarts[0]
                 self._now_us += rng.randint(1, 15) * 60 * SECOND_US
@@ -154,6 +156,7 @@ CHANGES: Final[Mapping[FaultCode, tuple[str, bytes]]] = {
     FaultCode.TIMESTAMP_FUTURE: ("2999-12-31T23:59:59.0000000Z", b"Z1load|3"),
     FaultCode.TIMESTAMP_PAST: ("1987-06-05T04:03:02.0000000Z", b"Z1load|3"),
     FaultCode.NOT_UTF8: ("", b"p1block|\xe4\xff"),
+    FaultCode.TRUNCATED: ("", b"ppartcount|17|Z1load"),
 }
 """Per code, a time other than the line's own, and the rest of the line."""
 DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.MALFORMED)

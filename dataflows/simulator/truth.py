@@ -7,7 +7,7 @@ record by record while the traffic is made.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -75,8 +75,9 @@ class PlantTruth(_Row):
     plant: str
     records: int = Field(description="Records written; lines that are no records are not among them.")
     duplicates: int
-    redropped: int = Field(description="Of the duplicates, those in files that repeat an earlier file whole.")
     faults: dict[str, int] = Field(description="Expected faults by code.")
+    repeated: int = Field(description="Of the duplicates, those in files that repeat an earlier file whole.")
+    repeated_faults: dict[str, int] = Field(description="Of the faults, those in such files.")
     accounted: int = Field(description="Events that belong into confirmations.")
     operational: int
     analytics_only: int
@@ -111,6 +112,9 @@ def compare(
 ) -> list[str]:
     """Return where the outcome differs from the truth, one sentence each; empty when it matches.
 
+    A file that repeats an earlier one whole may be read, as from Kafka, or passed over, as by the
+    source of landed files; the number of records read says which, and everything must agree with it.
+
     Args:
         truth: What was made.
         confirmations: Rows with the fields of ``Confirmation``, however the runs were cut.
@@ -120,13 +124,28 @@ def compare(
     rows = confirmations.to_pylist() if isinstance(confirmations, pa.Table) else list(confirmations)
     strangers = sorted({str(row["plant"]) for row in rows} - truth.plants.keys())
     differences = [f"plant {plant}: has confirmations, but made nothing" for plant in strangers]
-    for plant, expected in truth.plants.items():
+    for plant, written in truth.plants.items():
         own = [r for r in rows if r["plant"] == plant]
-        differences += _sums(plant, ORDER_KEY, expected.orders, own)
-        differences += _sums(plant, SHIFT_KEY, expected.shifts, own)
-        differences += _totals(plant, expected, ledger.get(plant, {}))
+        differences += _sums(plant, ORDER_KEY, written.orders, own)
+        differences += _sums(plant, SHIFT_KEY, written.shifts, own)
+        totals = ledger.get(plant, {})
+        fresh = _without_repeats(written)
+        expected = fresh if totals.get("read") == fresh.records else written
+        differences += _totals(plant, expected, totals)
         differences += _faults(plant, expected.faults, faults.get(plant, {}))
     return differences
+
+
+def _without_repeats(expected: PlantTruth) -> PlantTruth:
+    faults = Counter(expected.faults)
+    faults.subtract(expected.repeated_faults)
+    return expected.model_copy(
+        update={
+            "records": expected.records - expected.repeated - sum(expected.repeated_faults.values()),
+            "duplicates": expected.duplicates - expected.repeated,
+            "faults": dict(faults),
+        }
+    )
 
 
 def _sums(plant: str, key: tuple[str, ...], expected: Iterable[Sums], rows: list[Mapping[str, Any]]) -> list[str]:

@@ -63,7 +63,8 @@ class Witness:
         self._orders: defaultdict[tuple[str, ...], list[int]] = defaultdict(_nothing)
         self._shifts: defaultdict[tuple[date, str, str], list[int]] = defaultdict(_nothing)
         self.duplicates = 0
-        self.redropped = 0
+        self.repeated: Counter[FaultCode | None] = Counter()
+        """Records in files that repeat an earlier file whole, by fault; None counts the copies of events."""
         self.delayed = 0
 
     def event(self, meaning: Meaning) -> None:
@@ -83,9 +84,9 @@ class Witness:
                 sums[i] += quantity
             sums[-1] += 1
 
-    def fault(self, code: FaultCode, times: int = 1) -> None:
+    def fault(self, code: FaultCode) -> None:
         """Note a record that must be refused."""
-        self._faults[code] += times
+        self._faults[code] += 1
 
     def gap(self, source: str, session: str, first_seq: int, last_seq: int) -> None:
         """Note numbers that never arrive."""
@@ -97,7 +98,8 @@ class Witness:
             plant=self._plant,
             records=self._fates.total() + self.duplicates + self._faults.total(),
             duplicates=self.duplicates,
-            redropped=self.redropped,
+            repeated=self.repeated[None],
+            repeated_faults={code.value: n for code, n in sorted(self.repeated.items(), key=str) if code},
             faults={code.value: n for code, n in sorted(self._faults.items())},
             accounted=self._fates[Fate.ACCOUNTED],
             operational=self._fates[Fate.OPERATIONAL],
