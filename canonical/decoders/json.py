@@ -14,7 +14,8 @@ More lenient than RFC 8259 in plain records: superfluous or absent commas, leadi
 without digits, and numbers like ``1.2.3`` where no field is mapped. Everywhere: of equal keys the
 last counts; a number may come as a string; a byte order mark is skipped.
 
-Records that hold U+0000 are refused, and never reach arrow-rs: arro3 aborts the process where
+Escaped surrogate pairs are written out before arrow-rs sees them: it takes ``\\ud840\\udc00`` (U+20000)
+for U+10000. Records that hold U+0000 are refused, and never reach arrow-rs: arro3 aborts the process where
 an error message quotes it.
 """
 
@@ -30,7 +31,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from canonical.decoders.json_plain import suspects
-from canonical.decoders.json_strict import form_refusal, texts, trimmed, type_refusal
+from canonical.decoders.json_strict import form_refusal, texts, trimmed, type_refusal, unescaped
 from canonical.decoders.parsed import Parsed
 from canonical.mapping import PlantMapping
 from canonical.mapping_fields import numeric_fields
@@ -86,7 +87,7 @@ class _Parser:
             refusal = form_refusal(value, self.limits)
             if refusal is None:
                 accepted.append(row)
-                values.append(value)
+                values.append(unescaped(value))
             else:
                 self.faults.append(RowFault(row, refusal[0], refusal[1][:_DETAIL_MAX]))
         return self.whole(np.array(accepted, np.int32), values)
@@ -105,6 +106,8 @@ class _Parser:
 
     def decoded(self, lines: bytes, count: int) -> pa.RecordBatch | None:
         """Return ``count`` rows, or None where the lines do not hold as many documents of the schema."""
+        if b"\0" in lines:
+            return None  # Such records are suspects and refused before; but nothing less than the process is at stake.
         try:
             reader = arro3.io.read_json(io.BytesIO(lines), self.schema, batch_size=_BATCH_ROWS)
             batch = pa.concat_batches([pa.record_batch(piece) for piece in reader])

@@ -2,7 +2,7 @@
 
 A record is plain when it begins with ``{`` and ends with ``}``; every other ``{`` in it follows ``:``, ``,``
 or ``[``, with one space between or none; it is within the limits of size and depth; and it holds
-neither control characters nor an escaped U+0000.
+neither control characters nor an escaped U+0000 or surrogate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 _OPEN, _CLOSE, _BRACKET, _SPACE = b"{}[ "
 _BEFORE_OPEN: Final = np.isin(np.arange(256), np.frombuffer(b":,[", np.uint8))
 _BLOCK_BYTES: Final = 1 << 17  # Small enough to stay in cache while it is looked at four times.
-_NUL_ESCAPE: Final = re.compile(rb"\\u0000")
+_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89abAB])")
 
 
 def suspects(records: RawRecords, limits: LimitPolicy) -> Mask:
@@ -30,19 +30,17 @@ def suspects(records: RawRecords, limits: LimitPolicy) -> Mask:
     data, starts, ends = records.data, records.starts, records.ends
     body = np.frombuffer(data, np.uint8)
     lengths = ends - starts
-    found: Mask = lengths == 0
-    if found.any():
-        # An empty record may lie behind the last byte; any byte will do, it is suspected already.
-        starts, ends = np.where(found, 0, starts), np.where(found, 1, ends)
     if not len(body):
-        return found
-    found |= (body[starts] != _OPEN) | (body[ends - 1] != _CLOSE) | (lengths > limits.record_bytes_max)
+        return np.ones(len(starts), np.bool_)
+    # An empty record may lie behind the last byte; whatever is looked at instead, its length tells.
+    first, last = body[np.minimum(starts, len(body) - 1)], body[np.maximum(ends - 1, 0)]
+    found: Mask = (first != _OPEN) | (last != _CLOSE) | (lengths < 2) | (lengths > limits.record_bytes_max)
     controls, opens, nested, escaped = _counted(data, body)
     # Each record but the last has one line end behind it; anything more may be in a record.
     if controls > len(starts) - 1:
         _suspect(found, np.flatnonzero(body < _SPACE), starts, ends)
     if escaped:
-        escapes = np.fromiter((match.start() for match in _NUL_ESCAPE.finditer(data)), np.int64)
+        escapes = np.fromiter((match.start() for match in _ESCAPE.finditer(data)), np.int64)
         _suspect(found, escapes, starts, ends)
     if nested or opens != len(starts):
         _suspect_nested(found, body, starts, ends, limits.depth_max)
@@ -68,9 +66,8 @@ def _suspect_nested(found: Mask, body: NDArray[np.uint8], starts: IntColumn, end
     opens = np.flatnonzero(body == _OPEN)
     before = body[opens - 1]
     before = np.where(before == _SPACE, body[opens - 2], before)
-    inner = np.ones(len(body), np.bool_)
-    inner[starts] = False
-    _suspect(found, opens[~_BEFORE_OPEN[before] & inner[opens]], starts, ends)
+    owner = np.maximum(np.searchsorted(starts, opens, side="right") - 1, 0)
+    _suspect(found, opens[~_BEFORE_OPEN[before] & (starts[owner] != opens)], starts, ends)
     nesting = np.flatnonzero((body == _OPEN) | (body == _BRACKET))
     # The number of opening brackets bounds the depth; those above it are looked at one by one.
     found |= np.searchsorted(nesting, ends) - np.searchsorted(nesting, starts) > depth_max

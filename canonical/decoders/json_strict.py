@@ -20,6 +20,7 @@ _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _UNENDED: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?\Z', re.DOTALL)
 _BRACKETS: Final = re.compile(rb"[][{}]")
 _ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB]")
 _DECIMAL: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
@@ -50,6 +51,11 @@ def form_refusal(value: bytes, limits: LimitPolicy) -> Refusal | None:
     if _ESCAPED_NUL.search(value):
         return FaultCode.MALFORMED, "the record holds U+0000"
     return None
+
+
+def unescaped(value: bytes) -> bytes:
+    """Return a valid record with its surrogate pairs written out."""
+    return orjson.dumps(orjson.loads(value)) if _SURROGATE.search(value) else value
 
 
 def type_refusal(value: bytes, paths: Mapping[str, Path], numeric: frozenset[str]) -> Refusal:
