@@ -159,6 +159,7 @@ def _patterned(text: pa.Array, pattern: str, zone: ZoneInfo, *, latest: bool) ->
         coded = text.filter(pa.array(rest)).dictionary_encode()
         times = [_parsed(value, pattern) for value in coded.dictionary.to_pylist()]
         where = coded.indices.to_numpy()
+        us, is_local = us.copy(), is_local.copy()  # Arrow's own memory cannot be written to.
         us[rest] = _each(times, lambda t: (t.replace(tzinfo=t.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1))[
             where
         ]
