@@ -20,7 +20,7 @@ Finding = tuple[Key, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one key of a mapping file, and what to do."""
+    """What is wrong with one key of a file, and what to do; line 0 is a place that has no lines."""
 
     file: str
     line: int
@@ -30,9 +30,10 @@ class Problem:
 
     def __str__(self) -> str:
         """Return ``file:line: key: message (hint)``."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
         key = f"{self.key}: " if self.key else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.file}:{self.line}: {key}{self.message}{hint}"
+        return f"{place}: {key}{self.message}{hint}"
 
 
 class MappingError(Exception):

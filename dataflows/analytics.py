@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event
-from typing import Final
+from typing import Final, Protocol
 
 import bytewax.operators as op
 import numpy as np
@@ -23,11 +23,27 @@ from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from dataflows.stages import CONFIRMATIONS, EVENTS, GAPS, LEDGER
+from sinks.commit_log import Snapshot
 from sinks.dead_letters import STREAM as DEAD_LETTERS
 from sinks.fault_table import fault_table
-from sinks.store import Store
 
 NAME: Final = "analytics"
+
+
+class TableStore(Protocol):
+    """Where the flow writes: ``sinks.store.Store``, or what stands in front of it."""
+
+    def restore(self, shard: str) -> Snapshot | None:
+        """Fence every older writer of the shard, then return the position of its last commit."""
+        ...
+
+    def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
+        """Store the rows and the position in one transaction, or nothing; return how many rows were new."""
+        ...
+
+    def publish_if_due(self, now_us: int) -> bool:
+        """Publish what is committed, when that is due; return whether it was."""
+        ...
 
 
 def _rows(decode: Callable[[list[bytes]], pa.Table]) -> Callable[[RawRecords], pa.Table]:
@@ -71,7 +87,7 @@ class Tabulate:
         return {}
 
 
-def analytics(shards: Mapping[str, ShardInput], store: Store, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
+def analytics(shards: Mapping[str, ShardInput], store: TableStore, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
     """Return the flow; each shard names the stream it reads. Arguments as for ``confirmations``."""
 
     def write(shard: str, commit: Commit) -> None:

@@ -96,6 +96,11 @@ class KafkaPartition:
         """Return whether the broker has said that nothing follows."""
         return self._at_end
 
+    def behind(self) -> int:
+        """Return the number of offsets that follow, those of open and rolled back transactions included."""
+        low, high = self.watermarks()
+        return max(high - max(self._next, low), 0)
+
     def watermarks(self) -> tuple[int, int]:
         """Return the first offset there is and the one after the last."""
         try:

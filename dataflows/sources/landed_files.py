@@ -117,6 +117,11 @@ class LandedFiles:
         """Return whether no file is being read and none is waiting, settled or not."""
         return self._file is None and not self._waiting(settled_only=False)
 
+    def behind(self) -> int:
+        """Return the bytes that have not been read, settled or not."""
+        files = self._waiting(settled_only=False)
+        return sum(max(path.stat().st_size - (self._at if path.name == self._name else 0), 0) for path in files)
+
     def close(self) -> None:
         """Close the file being read."""
         if self._file is not None:

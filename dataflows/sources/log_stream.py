@@ -53,6 +53,10 @@ class LogStream:
         """Return whether the last poll found nothing more."""
         return self._streams.end(self.stream) <= self._after
 
+    def behind(self) -> int:
+        """Return the number of records that follow."""
+        return max(self._streams.end(self.stream) - self._after, 0)
+
     def close(self) -> None:
         """Release the reader of the log."""
         self._streams.close()

@@ -35,6 +35,10 @@ class Reader(Protocol):
         """Return whether everything that is there now has been polled."""
         ...
 
+    def behind(self) -> int:
+        """Return how much is there that has not been polled: records, or bytes of files. Raises: SourceUnavailable."""
+        ...
+
     def close(self) -> None:
         """Release what the reader holds."""
         ...

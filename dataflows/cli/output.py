@@ -1,0 +1,25 @@
+"""Where commands write: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+
+def results() -> Console:
+    """Return the console of results; plain text where it is piped."""
+    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+
+
+def errors() -> Console:
+    """Return the console of messages and progress."""
+    return Console(file=sys.stderr)
+
+
+def print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    """Print a result for scripts: one JSON document, the same keys every time."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")

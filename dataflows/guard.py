@@ -1,0 +1,139 @@
+"""Operating errors of a running flow: the first one ends the flow in order and is told afterwards.
+
+An exception that leaves a source or a sink makes the engine panic: it prints a stack of its own, and
+in a cluster the exception itself is lost. So the edges of a flow are guarded: after the first
+operating error nothing more is read or committed, every shard ends, and what was not committed is
+done again by the next run. Defects are not guarded; they crash.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
+from typing import Final, ParamSpec, TypeVar
+
+import pyarrow as pa
+
+from canonical.records import NO_RECORDS, RawRecords
+from dataflows.analytics import TableStore
+from dataflows.progress import Progress
+from dataflows.sources.reader import Reader
+from dataflows.sources.shard_source import Clock, ShardInput
+from sinks.commit_log import CommitLog, PlantsyncError, Record
+
+BEHIND_US: Final = 5_000_000
+"""How often a shard is asked how much it has still to read."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Failure:
+    """The first operating error of a run, if there was one.
+
+    Args: stop: set then, so that the flow ends. raising: let the error out as well, which ends every
+        process of a cluster.
+    """
+
+    def __init__(self, stop: Event, *, raising: bool = False) -> None:
+        self.error: PlantsyncError | None = None
+        self._stop = stop
+        self._raising = raising
+
+    def guarded(self, call: Callable[P, R], otherwise: R) -> Callable[P, R]:
+        """Return the call made safe: after a failure, its own or another's, it does nothing."""
+
+        def attempt(*args: P.args, **kwargs: P.kwargs) -> R:
+            if self.error is not None:
+                return otherwise
+            try:
+                return call(*args, **kwargs)
+            except PlantsyncError as error:
+                self.error = error
+                self._stop.set()
+                if self._raising:
+                    raise
+                return otherwise
+
+        return attempt
+
+
+class GuardedReader:
+    """A shard's reader behind a guard; tells the progress what was read. A ``Reader``."""
+
+    def __init__(self, shard: str, source: ShardInput, failure: Failure, progress: Progress, clock: Clock) -> None:
+        self._shard, self._progress, self._clock = shard, progress, clock
+        self._asked_us = 0
+        self._failure = failure
+        self._reader: Reader | None = failure.guarded(source.open, None)()
+        self._poll = failure.guarded(self._polled, NO_RECORDS)
+
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
+        """Go on from a committed position, unless something has failed."""
+        if self._reader is not None:
+            self._failure.guarded(self._reader.seek, None)(position, state)
+
+    def poll(self) -> RawRecords:
+        """Return the next records; none after a failure."""
+        return self._poll()
+
+    def position(self) -> str:
+        """Return where the next poll goes on."""
+        return self._reader.position() if self._reader is not None else ""
+
+    def state(self) -> Mapping[str, bytes]:
+        """Return what the position needs beyond itself."""
+        return self._reader.state() if self._reader is not None else {}
+
+    def at_end(self) -> bool:
+        """Return whether everything that is there now has been polled; true after a failure."""
+        return self._reader is None or self._failure.guarded(self._reader.at_end, otherwise=True)()
+
+    def behind(self) -> int:
+        """Return how much is there that has not been polled."""
+        return self._reader.behind() if self._reader is not None else 0
+
+    def close(self) -> None:
+        """Release what the reader holds."""
+        if self._reader is not None:
+            self._progress.behind[self._shard] = self._failure.guarded(self._reader.behind, 0)()
+            self._reader.close()
+
+    def _polled(self) -> RawRecords:
+        assert self._reader is not None
+        records = self._reader.poll()
+        self._progress.read += len(records)
+        now_us = self._clock()
+        if now_us - self._asked_us >= BEHIND_US:
+            self._asked_us = now_us
+            self._progress.behind[self._shard] = self._reader.behind()
+        return records
+
+
+class GuardedLog:
+    """A commit log behind a guard; tells the progress what was committed. A ``CommitLog``."""
+
+    def __init__(self, log: CommitLog, failure: Failure, progress: Progress, clock: Clock) -> None:
+        def commit(shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+            log.commit(shard, position, state, records)
+            progress.committed(clock(), Counter(record.stream for record in records))
+            progress.ledger(records)
+
+        self.restore = failure.guarded(log.restore, None)
+        self.commit = failure.guarded(commit, None)
+        self.close = log.close
+
+
+class GuardedStore:
+    """An analytics store behind a guard; tells the progress what was committed. A ``TableStore``."""
+
+    def __init__(self, store: TableStore, failure: Failure, progress: Progress, clock: Clock) -> None:
+        def commit(shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
+            rows = store.commit(shard, position, tables)
+            progress.committed(clock(), Counter({name: table.num_rows for name, table in tables.items()}))
+            return rows
+
+        self.restore = failure.guarded(store.restore, None)
+        self.commit = failure.guarded(commit, 0)
+        self.publish_if_due = failure.guarded(store.publish_if_due, otherwise=False)

@@ -1,0 +1,354 @@
+"""Settings: one TOML file and the environment, every problem told at once, each with its line.
+
+A variable ``PLANTSYNC_<SECTION>__<KEY>`` takes the place of the key in the file; lists and tables are
+written as JSON. ``PLANTSYNC_KAFKA=host:port`` is short for the property ``bootstrap.servers``. Paths
+are relative to the folder of the settings file, whoever names them.
+
+A librdkafka property may name where its value lies instead of holding it: ``{ env = "NAME" }`` or
+``{ file = "/run/secrets/x" }``. Such values, and those that are secret by their name, are never shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, cast
+
+import pydantic_settings
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from canonical import mapping
+from canonical.mapping import PlantMapping, Problem
+from canonical.mapping_problems import Finding, explained, refused, syntax_problem
+from canonical.plants import shipped
+from canonical.toml_lines import Key, key_lines
+from sinks.commit_log import PlantsyncError
+from sinks.kafka_settings import KafkaSettings
+
+PREFIX: Final = "PLANTSYNC_"
+DELIMITER: Final = "__"
+SHIPPED: Final = "shipped:"
+PROPERTIES: Final = ("kafka", "properties")
+SECRET: Final = re.compile(r"(password|secret|\.key\.pem|basic\.auth\.user\.info|oauthbearer\.config)$")
+"""Names of librdkafka properties whose values nobody may see."""
+
+
+class SettingsInvalid(PlantsyncError):
+    """The settings cannot be used; ``problems`` holds every reason."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def _beside(value: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.normpath(_folder(info) / value.expanduser()))
+
+
+def _folder(info: ValidationInfo) -> Path:
+    assert info.context is not None
+    folder: Path = info.context["folder"]
+    return folder
+
+
+def _plant_file(value: object, info: ValidationInfo) -> object:
+    """Return the path of a mapping file, or of one that is shipped."""
+    if not isinstance(value, str):
+        raise refused("not the name of a mapping file", 'such as "plants/plant_a.toml" or "shipped:plant_a"')
+    if value.startswith(SHIPPED):
+        known = {path.stem: path for path in shipped()}
+        name = value.removeprefix(SHIPPED)
+        if name not in known:
+            raise refused(f"plant {name!r} is not shipped", f"one of {', '.join(known)}")
+        return known[name]
+    path = _beside(Path(value), info)
+    if not path.is_file():
+        raise refused(f"there is no file {path}", "the path is relative to the settings file")
+    return path
+
+
+def _property(value: object) -> object:
+    """Return a librdkafka property as text; where it lies elsewhere, as a secret."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case {"env": str(name), **rest} if not rest:
+            if name not in os.environ:
+                raise refused(f"the environment variable {name} is not set", "set it where plantsync runs")
+            return SecretStr(os.environ[name])
+        case {"file": str(name), **rest} if not rest:
+            try:
+                return SecretStr(Path(name).read_text("utf-8").rstrip("\r\n"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise refused(f"{name} cannot be read: {error}", "the file holds the value and nothing else") from error
+        case dict():
+            raise refused("not a value", 'a text, a number, true, false, { env = "NAME" } or { file = "/path" }')
+    return value
+
+
+Place = Annotated[Path, AfterValidator(_beside)]
+PlantFile = Annotated[Path, BeforeValidator(_plant_file)]
+Property = Annotated[str | SecretStr, BeforeValidator(_property)]
+Interval = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A part of the settings: no unknown keys, no changes after loading."""
+
+    # Defaults are validated too, since paths among them are relative to the settings file.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, revalidate_instances="always")
+
+
+class LogSection(Section):
+    """Where flows commit what they made."""
+
+    kind: Literal["sqlite", "kafka"] = Field(default="sqlite", description="One file, or topics of a cluster.")
+    path: Place = Field(default=Path("state/plantsync.db"), description="The file of `sqlite`.")
+
+
+class KafkaSection(Section):
+    """How to reach Kafka, and the bounds of the commit log on it."""
+
+    properties: dict[str, Property] = Field(
+        default={}, description="Properties of librdkafka, handed on unchanged; at least `bootstrap.servers`."
+    )
+    prefix: str = Field(default="plantsync.", description="Begins every topic and transactional id of ours.")
+    partitions: int = Field(default=6, description="Of a record topic that the log creates.")
+    state_partitions: int = Field(default=16, description="Of the state topic; fixed once that exists.")
+    replication_factor: int = Field(default=-1, description="Of topics that the log creates; -1: the broker's default.")
+    retention_ms: int = Field(default=2_592_000_000, description="Of records in topics that the log creates.")
+    record_bytes_max: int = Field(default=4_194_304, description="Largest record that may be written.")
+    state_chunk_bytes: int = Field(default=900_000, description="Larger parts of a state are cut.")
+    state_segment_bytes: int = Field(default=33_554_432, description="Segment size of the state topic.")
+    transaction_timeout_ms: int = Field(default=30_000, description="A commit that takes longer fails.")
+    request_timeout_ms: int = Field(default=10_000, description="Bound of one administrative request.")
+    restore_timeout_ms: int = Field(default=90_000, description="Bound of the restore of one shard.")
+
+    def connection(self) -> KafkaSettings:
+        """Return the settings for the clients, secrets in clear."""
+        plain = {
+            name: value if isinstance(value, str) else value.get_secret_value()
+            for name, value in self.properties.items()
+        }
+        others = {name: value for name, value in self if name != "properties"}
+        return KafkaSettings(properties=plain, **others)
+
+    @field_validator("properties")
+    @classmethod
+    def _hidden(cls, value: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
+        return {k: SecretStr(v) if isinstance(v, str) and SECRET.search(k) else v for k, v in value.items()}
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        try:
+            self.connection()
+        except ValueError as error:
+            raise refused(str(error).removeprefix("Kafka settings: "), "docs/settings.md lists the keys") from error
+        return self
+
+
+class StoreSection(Section):
+    """The analytics store and the snapshot of it that is published."""
+
+    path: Place = Field(default=Path("state/store.duckdb"), description="Opened by the analytics flow alone.")
+    published: Place = Field(default=Path("analytics.duckdb"), description="Replaced as a whole, for readers.")
+    publish_interval_s: Interval = Field(default=2.0, description="Shortest time between two publications.")
+    threads: int = Field(default=2, ge=1, le=1024, description="Threads of DuckDB.")
+    memory_max_mb: int = Field(default=1024, ge=64, description="Memory of DuckDB.")
+
+
+class PaceSection(Section):
+    """When shards commit, and how they read."""
+
+    commit_interval_s: Interval = Field(default=1.0, description="Time between two commits of a shard.")
+    commit_rows_max: int = Field(default=1_000_000, ge=1, description="Records after which a shard commits at once.")
+    idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
+    vocabulary_max: int = Field(default=1_000_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
+    settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
+    batch_bytes: int = Field(default=4_194_304, ge=4_096, le=67_108_864, description="Read at once from a file.")
+    files_remembered_max: int = Field(
+        default=10_000, ge=1, description="Contents remembered per folder, to know a file dropped again."
+    )
+
+
+class Settings(Section):
+    """Everything plantsync is told."""
+
+    landing: Place | None = Field(default=None, description="Folder below which the plants drop files.")
+    plants: tuple[PlantFile, ...] = Field(
+        min_length=1, description="Mapping files; `shipped:plant_a` is one of those that come with plantsync."
+    )
+    log: LogSection = LogSection.model_construct()
+    kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
+    store: StoreSection = StoreSection.model_construct()
+    pace: PaceSection = PaceSection.model_construct()
+
+    def mappings(self) -> list[PlantMapping]:
+        """Return the mapping of each plant, in the order of ``plants``.
+
+        Raises: MappingError.
+        """
+        return [mapping.load(path) for path in self.plants]
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file, the environment, and check the mappings they name.
+
+    Raises: SettingsInvalid, with all problems.
+    """
+    settings, found = _read(path)
+    if settings is None or found:
+        raise SettingsInvalid(found)
+    return settings
+
+
+def problems(path: Path) -> list[Problem]:
+    """Return all problems of a settings file, the environment and the mappings; none if they can be used."""
+    return _read(path)[1]
+
+
+def warnings(path: Path) -> list[Problem]:
+    """Return what works but should not be so: secrets that stand in the file. The file must be TOML."""
+    text = path.read_text("utf-8")
+    content = _flat_properties(tomllib.loads(text))
+    given: Mapping[str, object] = content.get("kafka", {}).get("properties", {})
+    hint = 'name where it lies: { env = "NAME" } or { file = "/run/secrets/x" }'
+    literal = [name for name, value in given.items() if SECRET.search(name) and isinstance(value, str)]
+    return [_located(path, text, ((*PROPERTIES, name), "a secret stands in the file", hint), {}) for name in literal]
+
+
+def _read(path: Path) -> tuple[Settings | None, list[Problem]]:
+    file = str(path)
+    try:
+        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        content = tomllib.loads(text)
+    except OSError as error:
+        return None, [
+            Problem(file, 0, "", str(error.strerror), "name a settings file with --config or PLANTSYNC_CONFIG")
+        ]
+    except UnicodeDecodeError as error:
+        return None, [Problem(file, 1, "", "the file is not UTF-8", f"byte {error.start} is not text")]
+    except tomllib.TOMLDecodeError as error:
+        return None, [syntax_problem(file, text, error)]
+    try:
+        variables = _environment()
+    except pydantic_settings.SettingsError as error:
+        return None, [Problem("environment", 0, "", str(error), "write lists and tables as JSON")]
+    merged = _flat_properties(_merged(content, variables))
+    try:
+        settings = Settings.model_validate(merged, context={"folder": path.parent.absolute()})
+    except ValidationError as error:
+        return None, _sorted(_located(path, text, f, variables) for f in explained(error, merged, Settings))
+    found = [problem for plant in settings.plants for problem in mapping.problems(plant)]
+    if not found:
+        found = _sorted(_located(path, text, finding, variables) for finding in _contradictions(settings))
+    return settings, found
+
+
+def _contradictions(settings: Settings) -> Iterator[Finding]:
+    """Yield what no single key gets wrong."""
+    kafka = settings.log.kind == "kafka"
+    if kafka and settings.kafka is None:
+        yield ("kafka",), "required where log.kind is kafka", 'set kafka.properties."bootstrap.servers"'
+    if settings.store.path == settings.store.published:
+        yield ("store", "published"), "is the store itself", "name another file"
+    seen: dict[str, int] = {}
+    for index, plant in enumerate(settings.mappings()):
+        folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()
+        inputs = folders | ({f"topic {topic}" for topic in plant.input.topics} if kafka else set())
+        if not inputs:
+            hint = "set landing, and input.folder in the mapping" + (", or input.topics there" if kafka else "")
+            yield ("plants", index), "has nothing to be read from here", hint
+        for name in sorted(inputs & seen.keys()):
+            yield ("plants", index), f"reads {name}, as plants[{seen[name]}] does", "each plant needs its own"
+        seen |= dict.fromkeys(inputs, index)
+
+
+def _environment() -> dict[str, Any]:
+    """Return the values of our variables, as the tables and keys they stand for."""
+    source = pydantic_settings.EnvSettingsSource(
+        cast("type[pydantic_settings.BaseSettings]", Settings),
+        case_sensitive=False,
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+    )
+    variables = dict(source.env_vars)
+    servers = variables.pop(f"{PREFIX}kafka".lower(), None)
+    if servers:
+        variables["__".join((f"{PREFIX}kafka".lower(), "properties", "bootstrap.servers"))] = servers
+    source.env_vars = variables
+    return source()
+
+
+def _merged(content: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with the values of ``over`` in place of its own, table by table."""
+    both = dict(content)
+    for key, value in over.items():
+        own = both.get(key)
+        both[key] = _merged(own, value) if isinstance(own, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _flat_properties(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with ``sasl.password = ...``, which TOML reads as nested tables, as one name."""
+    kafka = content.get("kafka")
+    if not isinstance(kafka, dict) or not isinstance(kafka.get("properties"), dict):
+        return content
+    return {**content, "kafka": {**kafka, "properties": dict(_flat((), kafka["properties"]))}}
+
+
+def _flat(path: tuple[str, ...], value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and not (path and value.keys() <= {"env", "file"}):
+        for name, inner in value.items():
+            yield from _flat((*path, name), inner)
+    else:
+        yield ".".join(path), value
+
+
+def _located(path: Path, text: str, finding: Finding, variables: Mapping[str, Any]) -> Problem:
+    """Return the finding with its line, or with the variable that takes the key's place."""
+    key, message, hint = finding
+    name = ".".join(map(str, key))
+    if variable := _variable(key, variables):
+        return Problem(f"environment variable {variable}", 0, name, message, hint)
+    lines = key_lines(text)
+    at: Key = key
+    if key[:2] == PROPERTIES and len(key) > 2 and key not in lines:
+        at = (*PROPERTIES, *str(key[2]).split("."))
+    while at and at not in lines:
+        at = at[:-1]
+    return Problem(str(path), lines.get(at, 1), name, message, hint)
+
+
+def _variable(key: Key, variables: Mapping[str, Any]) -> str | None:
+    """Return the variable the value of a key comes from, if it does."""
+    at: Any = variables
+    names: list[str] = []
+    for part in key:
+        if not isinstance(at, dict) or part not in at:
+            break
+        at = at[part]
+        names.append(str(part))
+    if not names or (isinstance(at, dict) and len(names) < len(key)):
+        return None
+    return PREFIX + DELIMITER.join(names).upper()
+
+
+def _sorted(found: Iterator[Problem]) -> list[Problem]:
+    return sorted(found, key=lambda problem: (problem.line, problem.key))

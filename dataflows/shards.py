@@ -1,0 +1,133 @@
+"""The shards a configuration amounts to: what each flow reads, and under which name it is committed.
+
+A shard's name is the place of its records: ``folder:plant-a``, ``<topic>-<partition>``,
+``stream:confirmations``. State and position are stored under it, so it must not change while the
+place stays the same; it does not depend on the order of the settings or on the number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Self
+
+from canonical.mapping import PlantMapping
+from dataflows.analytics import TABLES
+from dataflows.settings import Settings
+from dataflows.sources.errors import SourceUnavailable
+from dataflows.sources.kafka_partition import KafkaPartition
+from dataflows.sources.landed_files import FolderConfig, LandedFiles
+from dataflows.sources.log_stream import LogStream
+from dataflows.sources.reader import Reader
+from dataflows.sources.shard_source import Clock, ShardInput
+from sinks.kafka_connection import KafkaConnection
+from sinks.kafka_settings import KafkaSettings
+from sinks.sqlite import SqliteStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of ``count`` equal parts of the shards, for processes that share nothing."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``I/N``, as 0/4 to 3/4. Raises: ValueError."""
+        index, slash, count = text.partition("/")
+        if not (slash and index.isascii() and index.isdigit() and count.isascii() and count.isdigit()):
+            raise ValueError(f"{text!r} is not I/N, such as 0/2 and 1/2 for two processes")
+        if int(index) >= int(count):
+            raise ValueError(
+                f"{text!r}: shares are numbered from 0, so the last of {count} is {int(count) - 1}/{count}"
+            )
+        return cls(int(index), int(count))
+
+    def of(self, shards: Mapping[str, ShardInput]) -> dict[str, ShardInput]:
+        """Return every ``count``-th shard by name."""
+        return {name: shards[name] for name in sorted(shards)[self.index :: self.count]}
+
+
+WHOLE: Final = Share()
+
+
+def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
+    """Return a shard for each drop folder and, where Kafka is the log, for each partition of each topic.
+
+    Raises: MappingError, CommitLogUnavailable, CommitLogError, SourceUnavailable where a topic is missing.
+    """
+    shards: dict[str, ShardInput] = {}
+    mappings = settings.mappings()
+    if settings.landing is not None:
+        for plant in mappings:
+            if plant.input.folder:
+                config = folder_config(settings, plant)
+                shards[f"folder:{plant.input.folder}"] = ShardInput(partial(LandedFiles, config, clock), plant)
+    if settings.log.kind == "kafka":
+        assert settings.kafka is not None
+        kafka = settings.kafka.connection()
+        topics = [(topic, plant) for plant in mappings for topic in plant.input.topics]
+        counts = _partitions(kafka)
+        for topic, plant in topics:
+            if topic not in counts:
+                raise SourceUnavailable(
+                    f"topic {topic} of plant {plant.plant or plant.title} is not there, or this user may not see it; "
+                    "create it with as many partitions as processes may ever read it"
+                )
+            shards |= {name: ShardInput(opened, plant) for name, opened in _readers(kafka, topic, counts[topic])}
+    return shards
+
+
+def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
+    """Return a shard for each stream of the log; on Kafka, one for each partition of its topic.
+
+    Raises: CommitLogUnavailable, CommitLogError.
+    """
+    if settings.log.kind == "sqlite":
+        return {
+            f"stream:{stream}": ShardInput(partial(_log_stream, settings, stream), stream=stream) for stream in TABLES
+        }
+    assert settings.kafka is not None
+    kafka = settings.kafka.connection()
+    counts = _partitions(kafka)
+    shards: dict[str, ShardInput] = {}
+    for stream in TABLES:
+        topic = kafka.topic(stream)
+        if topic not in counts:  # Nothing has been written to it; reading begins before that.
+            KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic())
+            counts = _partitions(kafka)
+        for name, opened in _readers(kafka, topic, counts[topic]):
+            shards[name] = ShardInput(opened, stream=stream)
+    return shards
+
+
+def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:
+    """Return how the drop folder of a plant is read."""
+    assert settings.landing is not None
+    pace = settings.pace
+    return FolderConfig(
+        folder=settings.landing / plant.input.folder,
+        pattern=plant.input.pattern,
+        format=plant.format,
+        # Records that have a number of their own are known by it when their file is dropped again.
+        by_content=plant.sequencing.mode == "arrival",
+        batch_bytes=pace.batch_bytes,
+        settle_us=round(pace.settle_s * 1e6),
+        files_remembered_max=pace.files_remembered_max,
+    )
+
+
+def _log_stream(settings: Settings, stream: str) -> Reader:
+    return LogStream(SqliteStreams(settings.log.path), stream)
+
+
+def _partitions(kafka: KafkaSettings) -> dict[str, int]:
+    """Return the number of partitions of each topic that the cluster shows us."""
+    return KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000)
+
+
+def _readers(kafka: KafkaSettings, topic: str, count: int) -> Iterator[tuple[str, partial[KafkaPartition]]]:
+    for number in range(count):
+        yield f"{topic}-{number}", partial(KafkaPartition, kafka, topic, number)
