@@ -1,0 +1,167 @@
+"""Landed files: each complete file once, whole, in order, from any position (M03, M17)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from canonical.records import RawRecords
+from dataflows.sources import landed_files
+from dataflows.sources.landed_files import FILE_SHIFT, FolderConfig, LandedFiles
+
+NOW_US = 1_800_000_000_000_000
+SECOND_US = 1_000_000
+
+
+def drop(folder: Path, name: str, data: bytes, age_s: float = 60) -> None:
+    path = folder / name
+    path.write_bytes(data)
+    written_ns = NOW_US * 1000 - int(age_s * 1e9)
+    os.utime(path, ns=(written_ns, written_ns))
+
+
+OPEN: list[LandedFiles] = []
+
+
+def reader(folder: Path, **settings: object) -> LandedFiles:
+    OPEN.append(LandedFiles(FolderConfig(folder, **settings), lambda: NOW_US))
+    return OPEN[-1]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
+def values(records: RawRecords) -> list[bytes]:
+    return [records.value(row) for row in range(len(records))]
+
+
+def read_all(files: LandedFiles) -> list[bytes]:
+    out: list[bytes] = []
+    while len(records := files.poll()):
+        out += values(records)
+    return out
+
+
+def test_files_are_read_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+    drop(tmp_path, "b", b"1\n2\n", age_s=30)
+    drop(tmp_path, "a", b"3\n", age_s=20)
+    drop(tmp_path, "0", b"4", age_s=20 - 1e-6)
+    files = reader(tmp_path)
+    assert read_all(files) == [b"1", b"2", b"3", b"4"]
+    assert files.at_end()
+
+
+@pytest.mark.parametrize("name", ["x.tmp", "x.part", "x.csv.filepart", ".x"])
+def test_a_file_that_says_it_is_unfinished_waits(tmp_path: Path, name: str) -> None:
+    drop(tmp_path, name, b"1\n")
+    files = reader(tmp_path)
+    assert read_all(files) == []
+    assert files.at_end()
+
+
+def test_a_file_that_was_just_written_waits(tmp_path: Path) -> None:
+    drop(tmp_path, "x", b"1\n", age_s=1)
+    files = reader(tmp_path)
+    assert read_all(files) == []
+    assert not files.at_end(), "there is more to come"
+    drop(tmp_path, "x", b"1\n2\n", age_s=3)
+    assert read_all(files) == [b"1", b"2"]
+
+
+def test_the_pattern_chooses(tmp_path: Path) -> None:
+    drop(tmp_path, "x.csv", b"1\n")
+    drop(tmp_path, "x.log", b"2\n")
+    assert read_all(reader(tmp_path, pattern="*.csv")) == [b"1"]
+
+
+@pytest.mark.parametrize("batch_bytes", [5, 7, 1000])
+def test_reading_goes_on_from_any_position(tmp_path: Path, batch_bytes: int) -> None:
+    drop(tmp_path, "a", b"".join(b"%d\n" % n for n in range(20)), age_s=20)
+    drop(tmp_path, "b", b"x\ny", age_s=10)
+    everything = read_all(reader(tmp_path, batch_bytes=batch_bytes))
+    told: list[bytes] = []
+    state: dict[str, bytes] = {}
+    position = None
+    while True:  # a new reader for every poll, as after a crash
+        files = reader(tmp_path, batch_bytes=batch_bytes)
+        files.seek(position, state)
+        records = files.poll()
+        told += values(records)
+        position = files.position()
+        state |= files.state()
+        if not len(records):
+            break
+    assert told == everything == [b"%d" % n for n in range(20)] + [b"x", b"y"]
+
+
+def test_offsets_tell_file_and_byte_and_grow(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"one\ntwo\n", age_s=20)
+    drop(tmp_path, "b", b"three\n", age_s=10)
+    files = reader(tmp_path)
+    assert files.poll().offsets.tolist() == [0, 4]
+    assert files.poll().offsets.tolist() == [1 << FILE_SHIFT]
+
+
+def test_a_file_dropped_again_is_not_read_again(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"1\n", age_s=20)
+    files = reader(tmp_path, by_content=True)
+    assert read_all(files) == [b"1"]
+    drop(tmp_path, "a", b"1\n", age_s=10)
+    drop(tmp_path, "copy of a", b"1\n", age_s=9)
+    assert read_all(files) == []
+    drop(tmp_path, "a", b"1\n2\n", age_s=8)
+    assert read_all(files) == [b"1", b"2"], "it has grown; its old records are duplicates by identity"
+
+
+def test_what_has_been_read_is_remembered_after_a_restart(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"1\n", age_s=20)
+    files = reader(tmp_path, by_content=True)
+    assert read_all(files) == [b"1"]
+    again = reader(tmp_path, by_content=True)
+    again.seek(files.position(), files.state())
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert read_all(again) == []
+
+
+def test_files_that_have_left_the_folder_are_forgotten(tmp_path: Path) -> None:
+    files = reader(tmp_path)
+    for name in ("a", "b", "c"):
+        drop(tmp_path, name, b"1\n")
+        read_all(files)
+        (tmp_path / name).unlink()
+    drop(tmp_path, "d", b"1\n")
+    read_all(files)
+    assert b'"a"' not in files.state()["source.files"]
+
+
+def test_a_file_that_was_replaced_while_being_read_is_another_file(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"1\n2\n3\n", age_s=20)
+    files = reader(tmp_path, batch_bytes=2)
+    assert values(files.poll()) == [b"1"]
+    position = files.position()
+    drop(tmp_path, "a", b"1\n2\n3\n4\n", age_s=10)
+    again = reader(tmp_path)
+    again.seek(position, {})
+    records = again.poll()
+    assert values(records) == [b"1", b"2", b"3", b"4"]
+    assert records.offsets[0] == 1 << FILE_SHIFT, "offsets of the old file are not used again"
+
+
+def test_a_line_longer_than_a_batch_is_one_record(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"x" * 50 + b"\ny\n")
+    files = reader(tmp_path, batch_bytes=8)
+    assert values(files.poll()) == [b"x" * 50]
+    assert values(files.poll()) == [b"y"]
+
+
+def test_an_endless_line_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landed_files, "LINE_BYTES_MAX", 16)
+    drop(tmp_path, "a", b"x" * 40 + b"\ny\n")
+    assert read_all(reader(tmp_path, batch_bytes=8)) == [b"x" * 16, b"x" * 16, b"x" * 8, b"y"]
