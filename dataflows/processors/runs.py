@@ -96,7 +96,7 @@ class Runs:
             return
         self._grow(k, int(runs["sid"].max()) + 1)
         self._free_n -= k
-        slots = self._free[self._free_n : self._free_n + k].copy()
+        slots = self._free[self._free_n : self._free_n + k]
         place(runs, slots, self._records)
         self._arrived_us[slots] = arrived_us
         self._slots[runs["sid"]] = slots

@@ -255,6 +255,12 @@ def test_an_absent_column_is_empty_and_differs_from_what_is_open():
     assert [c["close_reason"] for c in line.step({})] == ["key"]
 
 
+def test_the_reason_of_a_run_that_ended_is_not_held_against_the_next_one():
+    line = Line()
+    assert line.step(A | WEAR) == []
+    assert [c["reason"] for c in line.step(B, B | DIRT)] == ["wear"]
+
+
 def test_a_smaller_count_after_a_restart_ends_a_run_that_is_past_it():
     line = Line()
     line.step(*[{}] * 5)
