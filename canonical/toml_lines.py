@@ -45,14 +45,13 @@ class _Scanner:
             start = self.at
             if self.take("[["):
                 array = self.under_arrays(self.key())
-                self.note(array, start)
                 table = (*array, self.tables[array])
                 self.tables[array] += 1
-                self.note(table, start)
+                self.note_all(table, start)
                 self.take("]]")
             elif self.take("["):
                 table = self.under_arrays(self.key())
-                self.note(table, start)
+                self.note_all(table, start)
                 self.take("]")
             else:
                 self.pair(table)
@@ -116,6 +115,10 @@ class _Scanner:
 
     def string(self) -> bool:
         return any(self.skip(pattern) for pattern in _STRINGS)
+
+    def note_all(self, path: Key, at: int) -> None:
+        for depth in range(1, len(path) + 1):
+            self.note(path[:depth], at)
 
     def note(self, path: Key, at: int) -> None:
         self.lines.setdefault(path, self.text.count("\n", 0, at) + 1)

@@ -77,7 +77,9 @@ def twin():
 
 
 texts = st.one_of(
-    st.sampled_from(["4711", "M-01", "Stk", "{", "}{", "}\n{", '"}{"', "[", "\\", "\t", "ä", "😀", "", "x" * 257, "\0"]),
+    st.sampled_from(
+        ["4711", "M-01", "Stk", "{", "}{", "}\n{", '"}{"', "[", "\\", "\t", "ä", "😀", "", "x" * 257, "\0"]
+    ),
     st.text(max_size=6),
 )
 decimals = st.one_of(
@@ -92,7 +94,11 @@ times = st.sampled_from(
         "2036-01-05T07:00:00Z", "1999-01-05T07:00:00Z", "", "soon", "2026-01-05T07:00:00.Z", "2026-01-05T07:00:00+0100",
     ]
 )  # fmt: skip
-nested = st.recursive(st.none() | texts, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2), max_leaves=6)
+nested = st.recursive(
+    st.none() | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=6,
+)
 
 documents = st.fixed_dictionaries(
     {},
@@ -132,7 +138,24 @@ def mutated(draw):
         at, to = sorted((draw(st.integers(0, len(value))), draw(st.integers(0, len(value)))))
         junk = draw(
             st.sampled_from(
-                [b"", b'"', b"{", b"}", b"}{", b"{}", b"\\", b"\\u0000", b"\x00", b"\xff", b"\n", b" ", b"\t", b"[", b"]", b":"]
+                [
+                    b"",
+                    b'"',
+                    b"{",
+                    b"}",
+                    b"}{",
+                    b"{}",
+                    b"\\",
+                    b"\\u0000",
+                    b"\x00",
+                    b"\xff",
+                    b"\n",
+                    b" ",
+                    b"\t",
+                    b"[",
+                    b"]",
+                    b":",
+                ]
             )
         )
         value = value[:at] + junk + draw(st.sampled_from([value[at:], value[to:]]))

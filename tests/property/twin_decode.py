@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -21,6 +22,9 @@ from canonical.mapping_fields import (
 )
 from canonical.units import QuantityError, code_of, thousandths
 
+FORM = re.compile(
+    r"(\d{4}-\d\d-\d\d[T ]\d\d(?::\d\d(?::\d\d)?)?)((?<=:\d\d:\d\d)\.\d+)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
+)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -188,13 +192,11 @@ def _instant(mapping, value, now_us):
 
 
 def _iso(mapping, text):
-    head, dot, tail = text.partition(".")
-    digits = len(tail) - len(tail.lstrip("0123456789"))
-    if dot and not digits or not dot and "T" not in text and " " not in text or "," in text or "W" in text:
+    form = FORM.fullmatch(text)
+    if form is None:
         raise Refused(FaultCode.BAD_TIMESTAMP)
     try:
-        # fromisoformat takes more forms than plants may use; the corpus holds none of those.
-        instant = datetime.fromisoformat(head + dot + tail[: min(digits, 6)] + tail[digits:])
+        instant = datetime.fromisoformat(form[1] + (form[2] or "")[:7] + (form[3] or ""))
     except ValueError:
         raise Refused(FaultCode.BAD_TIMESTAMP) from None
     if instant.tzinfo is None:
