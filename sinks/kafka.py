@@ -70,6 +70,8 @@ class KafkaLog:
         self._settings = settings
         self._flow = flow
         self._state_topic = settings.state_topic(flow)
+        # Without a bound the driver waits for ever; and after this time the broker has given up too.
+        self._patience_s = settings.transaction_timeout_ms / 1000
         self._connection = KafkaConnection(settings)
         self._topics: dict[str, int] = {}
         self._writers: dict[str, _Writer] = {}
@@ -89,6 +91,16 @@ class KafkaLog:
         self._writers[shard] = writer
         return snapshot
 
+    def peek(self, shard: str) -> Snapshot | None:
+        """Return the last commit of a shard and fence nobody: for those who only look.
+
+        Raises: CommitLogUnavailable; CommitLogError when the cluster refuses us or the state is damaged.
+        """
+        deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
+        if self._state_topic not in self._connection.connect(self._settings.request_timeout_ms / 1000):
+            return None
+        return _snapshot(shard, self._values(shard, self._partition(shard), deadline))[0]
+
     def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
         """Store all of it in one transaction, or nothing.
 
@@ -104,12 +116,12 @@ class KafkaLog:
         try:
             writer.producer.begin_transaction()
             chunks = self._send(shard, writer, position, state, records)
-            writer.producer.commit_transaction()
+            writer.producer.commit_transaction(self._patience_s)
         except KafkaException as error:
             raise self._undone(shard, writer, error.args[0]) from error
         except BaseException:
             with suppress(KafkaException):  # The next commit, or the broker's time-out, rolls it back.
-                writer.producer.abort_transaction()
+                writer.producer.abort_transaction(self._patience_s)
             raise
         writer.chunks = chunks
 
@@ -119,7 +131,6 @@ class KafkaLog:
 
     def _take_over(self, shard: str, deadline: float) -> _Writer:
         """Become the shard's writer: from here on no other can commit to it."""
-        partition = zlib.crc32(shard.encode()) % self._settings.state_partitions
         undelivered: list[str] = []
 
         def note(error: KafkaError | None, message: Any) -> None:
@@ -143,7 +154,10 @@ class KafkaLog:
         with self._connection.translating(f"restore of shard {shard!r}"):
             producer = Producer(defaults | properties, logger=LOGGER)
             producer.init_transactions(max(deadline - time.monotonic(), _POLL_S))
-        return _Writer(producer, partition, undelivered)
+        return _Writer(producer, self._partition(shard), undelivered)
+
+    def _partition(self, shard: str) -> int:
+        return zlib.crc32(shard.encode()) % self._settings.state_partitions
 
     def _ensure_state_topic(self) -> None:
         """Create the state topic, or see that an existing one is fit to hold the state."""
@@ -227,7 +241,7 @@ class KafkaLog:
         """Roll the transaction back and say what became of the commit."""
         operation = f"commit of shard {shard!r}"
         try:
-            writer.producer.abort_transaction()
+            writer.producer.abort_transaction(self._patience_s)
         except KafkaException as aborting:
             if kafka_connection.FENCED in (error.code(), aborting.args[0].code()):
                 writer.fenced = True

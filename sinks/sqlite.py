@@ -228,6 +228,23 @@ class SqliteStreams:
         """Number of records; offsets have no holes, so this costs no scan."""
         return self.end(stream)
 
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Last commit of each shard that has one, all as of one instant; fences nobody.
+
+        Raises: CommitLogUnavailable, CommitLogError.
+        """
+        rows = self._query(
+            "look at the shards",
+            "SELECT shard, position, part, value FROM shard LEFT JOIN state USING (shard) WHERE position NOT NULL",
+            (),
+        )
+        positions = {shard: position for shard, position, _, _ in rows}
+        parts: dict[str, dict[str, bytes]] = {shard: {} for shard in positions}
+        for shard, _, part, value in rows:
+            if part is not None:
+                parts[shard][part] = value
+        return {shard: Snapshot(position, parts[shard]) for shard, position in positions.items()}
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -245,8 +262,10 @@ def _end(db: sqlite3.Connection, stream: str) -> int:
 def _version(db: sqlite3.Connection, path: Path) -> int:
     """Schema version of the file, 0 when it is empty."""
     with _translated("open", path):
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one statement, so that a file another process is just creating looks empty or complete.
+        ((version, tables),) = db.execute(
+            "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        )
     if version > SCHEMA_VERSION:
         raise CommitLogError(
             f"open of {path} failed: a newer plantsync wrote it (schema {version}, this one knows {SCHEMA_VERSION});"
