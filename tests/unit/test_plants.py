@@ -14,6 +14,7 @@ from canonical.plants import shipped
 from canonical.records import RawRecords
 
 NOON = datetime(2026, 3, 28, 11, tzinfo=UTC)
+S = 1_000_000
 NOON_US = int(NOON.timestamp()) * 1_000_000
 
 
@@ -69,7 +70,7 @@ def test_plant_a_speaks_two_versions_at_once():
     ("kind", "body", "changed"),
     [
         ("ORDER_START", b"", {"type": "start"}),
-        ("ORDER_END", b',"setup_min":5,"labour_s":9', {"type": "complete", "setup_us": 3 * 10**8, "labour_us": 9 * 10**6}),
+        ("ORDER_END", b',"setup_min":5,"labour_s":9', {"type": "complete", "setup_us": 300 * S, "labour_us": 9 * S}),
         ("SCRAP", b',"scrap":0.5,"reason":"TOOL"', {"type": "scrap", "scrap": 500, "reason": "TOOL"}),
         ("REWORK", b',"rework":3', {"type": "rework", "rework": 3_000}),
         ("STOP", b',"reason":"FAULT"', {"type": "downtime", "reason": "FAULT"}),
