@@ -10,7 +10,7 @@ from typing import Final
 
 import typer
 
-from dataflows.cli import run
+from dataflows.cli import demo, run
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
 
@@ -36,6 +36,7 @@ def _commands() -> None:
 
 
 app.command("run")(run.run)
+app.command("demo")(demo.demo)
 
 
 def main() -> None:

@@ -1,0 +1,73 @@
+"""``plantsync demo``: the main job at full length, in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataflows.cli.options import Json
+
+REPLAY_S = 10.0
+RECORDS = 250_000
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to write; emptied first if an earlier demo wrote it.")] = Path(
+        "demo"
+    ),
+    records: Annotated[
+        int, typer.Option(min=5_000, max=2_000_000, help="About how many records to simulate.")
+    ] = RECORDS,
+    as_json: Json = False,
+) -> None:
+    """Simulate plants, run the flows, kill one of them half-way, and check what reached the store.
+
+    Everything is real but the plants: files, processes, the kill, SQLite and DuckDB. Exit code 0 means
+    that every record is accounted for and that exactly what was made was confirmed.
+    """
+    import os
+    import signal
+    import sys
+    from datetime import UTC, datetime
+
+    from dataflows.cli.output import errors, print_json, results
+    from dataflows.demo.demonstration import Demonstration
+    from dataflows.demo.folder import DemoFolder
+    from dataflows.demo.page import show
+    from dataflows.demo.progress import shown
+    from dataflows.demo.replay import latest_tuesday
+    from dataflows.settings import PREFIX
+    from dataflows.simulator import SimulationConfig
+
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the flows end, too
+    config = SimulationConfig.demo(latest_tuesday(datetime.now(UTC), hours=48)).model_copy(update={"records": records})
+    with shown(errors()) as watch:
+        report = Demonstration(
+            folder=DemoFolder(folder),
+            config=config,
+            replay_s=REPLAY_S,
+            # The demo's settings are all in its own file; others must not reach its flows.
+            environment={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+            program=_program(),
+            watch=watch,
+        ).run()
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        show(report, results())
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _program() -> str:
+    """Return what to type for plantsync here: its name where the shell finds it, else its path."""
+    import shutil
+    import sys
+
+    called = Path(sys.argv[0])
+    found = shutil.which("plantsync")
+    if found and Path(found).resolve() == called.resolve():
+        return "plantsync"
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)

@@ -1,0 +1,91 @@
+"""A flow as a process of its own, as an operator would start it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from sinks.commit_log import PlantsyncError
+
+STOP_S: Final = 20.0
+PLANTSYNC: Final = ("-c", "from dataflows.cli import main; main()")
+
+
+class FlowDied(PlantsyncError):
+    """A flow ended without being told to."""
+
+
+class FlowProcess:
+    """``plantsync run FLOW`` until the block ends; then it is told to stop, and killed if it does not.
+
+    Args:
+        flow: which one.
+        settings: the settings file.
+        output: the file to which its messages are appended.
+        environment: of the process.
+        options: further options of the command.
+    """
+
+    def __init__(
+        self, flow: str, settings: Path, output: Path, environment: Mapping[str, str], options: tuple[str, ...] = ()
+    ) -> None:
+        self.flow = flow
+        self._output = output
+        with output.open("ab") as messages:
+            self._process = subprocess.Popen(  # noqa: S603 - no shell; ourselves
+                [sys.executable, *PLANTSYNC, "run", flow, "--config", settings, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=messages,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def alive(self) -> None:
+        """Raise FlowDied unless it runs."""
+        if self._process.poll() is not None:
+            raise self._died()
+
+    def kill(self) -> int:
+        """Kill it as ``kill -9`` does; return the number of the signal it died of."""
+        self.alive()
+        self._process.kill()
+        return -self._process.wait()
+
+    def stop(self) -> None:
+        """Let it make its last commit and end. Raises: FlowDied."""
+        self.alive()
+        self._process.terminate()
+        self.ended()
+
+    def ended(self) -> None:
+        """Wait until it has ended by itself. Raises: FlowDied."""
+        if self._process.wait(STOP_S) != 0:
+            raise self._died()
+
+    def _died(self) -> FlowDied:
+        code = self._process.returncode
+        why = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        last = self._output.read_text("utf-8", "replace").strip().splitlines()[-5:]
+        return FlowDied("\n".join([f"flow {self.flow} ended with {why}; the end of {self._output}:", *last]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
