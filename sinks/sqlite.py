@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from sinks.commit_log import FENCED, CommitLogError, CommitLogUnavailable, Recor
 
 SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 30_000
+_RETRY_S: Final = 0.01
 
 _SCHEMA: Final = (
     """
@@ -85,14 +87,18 @@ class SqliteLog:
             )
         with ExitStack() as opened:
             opened.callback(self._db.close)
-            self._prepare()
+            self._prepare(busy_timeout_ms)
             opened.pop_all()
 
-    def _prepare(self) -> None:
+    def _prepare(self, busy_timeout_ms: int) -> None:
         _version(self._db, self._path)  # Another program's file stays as it is.
+        deadline = time.monotonic() + busy_timeout_ms / 1000
         with _translated("open", self._path):
-            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+            while (mode := self._journal_mode()) is None and time.monotonic() < deadline:
+                time.sleep(_RETRY_S)
             self._db.execute("PRAGMA synchronous=FULL")
+        if mode is None:
+            raise CommitLogUnavailable(f"open of {self._path} failed: it is locked; {_HINTS['SQLITE_BUSY']}")
         if mode != "wal":
             raise CommitLogError(
                 f"open of {self._path} failed: its disk cannot hold a write-ahead log; use a local one"
@@ -102,6 +108,16 @@ class SqliteLog:
                 for statement in _SCHEMA:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _journal_mode(self) -> str | None:
+        """Turn the write-ahead log on; None when another process is doing so, for which SQLite would not wait."""
+        try:
+            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            return None
+        return str(mode)
 
     def restore(self, shard: str) -> Snapshot | None:
         """Raise the shard's generation, which fences every older writer, then return its last commit.
