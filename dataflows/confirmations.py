@@ -22,6 +22,8 @@ from dataflows.stages import Account, Confirm, Count, Decode, Order
 from sinks.commit_log import CommitLog
 
 NAME: Final = "confirmations"
+COMMITTED_US: Final = "committed_us"
+"""Part of the state that says when it was committed, for those who look at it from outside."""
 
 
 def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
@@ -34,7 +36,8 @@ def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, 
     """
 
     def write(shard: str, commit: Commit) -> None:
-        log.commit(shard, commit.position, commit.state, commit.records)
+        state = {**commit.state, COMMITTED_US: str(commit.now_us).encode()}
+        log.commit(shard, commit.position, state, commit.records)
 
     flow = Dataflow(NAME)
     raw = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))

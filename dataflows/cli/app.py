@@ -10,7 +10,7 @@ from typing import Final
 
 import typer
 
-from dataflows.cli import demo, run
+from dataflows.cli import dead_letters, demo, doctor, lint, query, run, simulate
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
 
@@ -35,8 +35,13 @@ def _commands() -> None:
     """Say that there are several commands, even where one is registered."""
 
 
-app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("simulate")(simulate.simulate)
+app.command("lint")(lint.lint)
+app.add_typer(dead_letters.letters)
+app.command("query")(query.query)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
+
+PIPED_COLUMNS: Final = 160
+"""Width of tables that go into a pipe or a file."""
 
 
 def results() -> Console:
     """Return the console of results; plain text where it is piped."""
-    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, soft_wrap=not terminal, width=None if terminal else PIPED_COLUMNS)
 
 
 def errors() -> Console:

@@ -1,0 +1,112 @@
+"""The dead letters a log holds: one after the other, or one by its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+import orjson
+
+from canonical.contracts import FaultCode
+from dataflows.settings import Settings
+from dataflows.sources.kafka_partition import KafkaPartition
+from sinks.commit_log import PlantsyncError, Stored
+from sinks.dead_letters import STREAM
+from sinks.kafka_connection import KafkaConnection
+from sinks.kafka_settings import KafkaSettings
+from sinks.sqlite import SqliteStreams
+
+READ_RECORDS: Final = 1_000
+PLACE: Final = re.compile(r"(?:(\d+):)?(\d+)")
+
+HINTS: Final = {
+    FaultCode.NOT_UTF8: "Ask the sender for UTF-8, or set the encoding in the mapping.",
+    FaultCode.TRUNCATED: "See whether the sender or a copy was cut off; have the record sent again.",
+    FaultCode.MALFORMED: "Compare the record with the mapping's format; have the sender mend and repeat it.",
+    FaultCode.WRONG_TYPE: "Compare the field with the mapping; map another field, or have the sender mend it.",
+    FaultCode.MISSING_FIELD: "Map another field, give it a constant value, or have the sender fill it.",
+    FaultCode.UNKNOWN_TYPE: "Add the word to [types] of the mapping, then send the record again.",
+    FaultCode.UNKNOWN_UNIT: "Add the unit to [units] of the mapping, then send the record again.",
+    FaultCode.UNKNOWN_SCHEMA: "Add the writer schema to [avro.ids] of the mapping, then send the record again.",
+    FaultCode.NEGATIVE_QUANTITY: "Ask the plant what was meant; correct it in the ERP if it was made.",
+    FaultCode.ABSURD_QUANTITY: "Check the unit; raise limits.quantity_max if such quantities are real.",
+    FaultCode.BAD_SEQUENCE: "Have the sender number from 0 in whole numbers, or set sequencing.mode to arrival.",
+    FaultCode.BAD_TIMESTAMP: "Compare the text with time.format and time_zone of the mapping.",
+    FaultCode.TIMESTAMP_FUTURE: "Check the clock of the source; limits.future_max_s is the tolerance.",
+    FaultCode.TIMESTAMP_PAST: "Check the clock of the source; limits.past_max_s is the tolerance.",
+    FaultCode.OVERSIZE: "See what makes it so large; limits.record_bytes_max is the bound.",
+    FaultCode.DEEP_NESTING: "See what makes it so deep; limits.depth_max is the bound.",
+    FaultCode.TEXT_TOO_LONG: "Check that the mapped field is the key that is meant, not a description.",
+    FaultCode.CONFLICTING_DUPLICATE: "One number, two records: find out which is true. The first counts.",
+    FaultCode.TOO_LATE: "Enter by hand what it says, or raise sequencing.gaps_max for the next time.",
+    FaultCode.SESSIONS_EXHAUSTED: "See whether each record names a session of its own; raise sequencing.sessions_max.",
+}
+"""What a person should do about a record of each code."""
+
+
+class NoSuchLetter(PlantsyncError):
+    """There is no dead letter at this place."""
+
+
+def letters(settings: Settings) -> Iterator[tuple[str, Stored]]:
+    """Yield every dead letter with its place, those of a partition in order.
+
+    A place is an offset; on Kafka, ``partition:offset``.
+
+    Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable.
+    """
+    if settings.log.kind == "sqlite":
+        yield from _from_file(settings, 0)
+        return
+    kafka = _kafka(settings)
+    count = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000).get(kafka.topic(STREAM), 0)
+    for partition in range(count):
+        yield from _from_partition(kafka, partition, None)
+
+
+def letter(settings: Settings, place: str) -> Stored:
+    """Return the dead letter at a place.
+
+    Raises: NoSuchLetter, CommitLogUnavailable, CommitLogError, SourceUnavailable.
+    """
+    match = PLACE.fullmatch(place)
+    on_kafka = settings.log.kind == "kafka"
+    if match is None or (match[1] is not None) != on_kafka:
+        form = "PARTITION:OFFSET" if on_kafka else "an offset"
+        raise NoSuchLetter(f"{place!r} is not {form}; plantsync dead-letters list shows the places there are")
+    offset = int(match[2])
+    found = _from_partition(_kafka(settings), int(match[1]), offset) if on_kafka else _from_file(settings, offset - 1)
+    for at, stored in found:
+        if at == place:
+            return stored
+        break
+    raise NoSuchLetter(f"there is no dead letter {place}; plantsync dead-letters list shows those there are")
+
+
+def _kafka(settings: Settings) -> KafkaSettings:
+    assert settings.kafka is not None
+    return settings.kafka.connection()
+
+
+def _from_file(settings: Settings, after: int) -> Iterator[tuple[str, Stored]]:
+    with closing(SqliteStreams(settings.log.path)) as log:
+        while found := log.read(STREAM, after, READ_RECORDS):
+            yield from ((str(stored.offset), stored) for stored in found)
+            after = found[-1].offset
+
+
+def _from_partition(kafka: KafkaSettings, partition: int, offset: int | None) -> Iterator[tuple[str, Stored]]:
+    topic = kafka.topic(STREAM)
+    position = None
+    if offset is not None:
+        position = orjson.dumps({"topic": topic, "partition": partition, "offset": offset}).decode()
+    with closing(KafkaPartition(kafka, topic, partition)) as reader:
+        reader.seek(position, {})
+        while not reader.at_end():
+            records = reader.poll()
+            for row, at in enumerate(records.offsets.tolist()):
+                key = records.keys[row] if records.keys is not None else None
+                headers = records.headers[row] if records.headers is not None else ()
+                yield f"{partition}:{at}", Stored(at, key, records.value(row), headers)

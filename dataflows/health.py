@@ -1,0 +1,204 @@
+"""Health: how far each shard has come, read from outside, without fencing or delaying its writer.
+
+What a shard holds back, has open and has counted is read from the state of its last commit with the
+very code that wrote it, so figures and balance are those of that commit, whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from canonical.mapping import PlantMapping
+from dataflows.confirmations import COMMITTED_US
+from dataflows.confirmations import NAME as CONFIRMATIONS_FLOW
+from dataflows.items import Commit, Shard
+from dataflows.processors.state import StateVersionUnknown
+from dataflows.settings import Settings
+from dataflows.shards import analytics_shards, confirmations_shards
+from dataflows.sources.shard_source import Clock, ShardInput
+from dataflows.stages import Confirm, Count, Decode, Order
+from sinks.commit_log import PlantsyncError, Snapshot
+from sinks.kafka import KafkaLog
+from sinks.published import StoreNotPublished, query
+from sinks.sqlite import SqliteStreams
+
+MARKS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ShardHealth:
+    """One shard of one flow.
+
+    ``behind`` is what it has still to read, in records or, of a folder, in bytes; None where that
+    cannot be found out, for the reason in ``problem``. ``age_s`` is the time since the last commit.
+    ``totals`` are the sums of its ledger; empty for the analytics flow.
+    """
+
+    flow: str
+    shard: str
+    behind: int | None
+    age_s: float | None = None
+    open_runs: int = 0
+    totals: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found: fine; a note, where something has not begun yet; or a problem."""
+
+    name: str
+    state: Literal["fine", "note", "problem"]
+    detail: str
+
+
+def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[ShardHealth]]:
+    """Look at everything the settings name; what cannot be reached is a finding, not an error."""
+    findings = [*_folders(settings)]
+    shards: list[ShardHealth] = []
+    started = settings.log.kind == "kafka" or settings.log.path.exists()
+    name = f"log {settings.log.path}" if settings.log.kind == "sqlite" else "log Kafka"
+    if not started:
+        findings.append(Finding(name, "note", "nothing there yet; the confirmations flow creates it"))
+    else:
+        try:
+            shards += confirmations_health(settings, clock)
+            findings.append(Finding(name, "fine", f"{len(shards)} shards of confirmations"))
+        except (PlantsyncError, StateVersionUnknown) as error:
+            findings.append(Finding(name, "problem", str(error)))
+    name = f"store {settings.store.published}"
+    try:
+        stored = analytics_health(settings) if started else []
+        shards += stored
+        if stored:
+            findings.append(Finding(name, "fine", f"published; {len(stored)} shards of analytics"))
+    except StoreNotPublished as error:
+        findings.append(Finding(name, "note", str(error)))
+    except PlantsyncError as error:
+        findings.append(Finding(name, "problem", str(error)))
+    return findings, shards
+
+
+def confirmations_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
+    """Return the health of each shard of the confirmations flow, by name.
+
+    Raises: PlantsyncError where the log or the broker cannot be reached.
+    """
+    shards = confirmations_shards(settings, clock)
+    snapshots = _snapshots(settings, shards)
+    return [_confirming(name, shards[name], snapshots.get(name), clock()) for name in sorted(shards)]
+
+
+def analytics_health(settings: Settings) -> list[ShardHealth]:
+    """Return the health of each shard of the analytics flow, as of what it has published.
+
+    Raises: PlantsyncError where the log, the broker or the published store cannot be reached.
+    """
+    marks = query(
+        settings.store.published,
+        "SELECT shard, position FROM store_mark WHERE flow = 'analytics'",
+        rows_max=MARKS_MAX,
+    ).rows.to_pylist()
+    positions: dict[str, str | None] = {mark["shard"]: mark["position"] for mark in marks}
+    shards = analytics_shards(settings)
+    healths = []
+    for name in sorted(shards):
+        behind, problem = _behind(shards[name], positions.get(name), {})
+        healths.append(ShardHealth("analytics", name, behind, problem=problem))
+    return healths
+
+
+def imbalances(totals: Mapping[str, int]) -> list[str]:
+    """Return which equations of the ledger do not hold (DESIGN law 1), as sentences.
+
+    Args: totals: sums of the fields of ``LedgerEntry``.
+    """
+    equations = (
+        ("read", ("released", "late", "duplicates", "faults", "held")),
+        ("released", ("accounted", "analytics_only", "operational")),
+    )
+    found = []
+    for left, right in equations:
+        have = totals[left] + (totals["late"] if left == "released" else 0)
+        sums = sum(totals[name] for name in right)
+        if have != sums:
+            name = "released + late" if left == "released" else left
+            found.append(f"{name} is {have}, but {' + '.join(right)} is {sums}")
+    return found
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    """Yield whether each drop folder is there and can be read."""
+    if settings.landing is None:
+        return
+    for plant in settings.mappings():
+        folder = settings.landing / plant.input.folder
+        if not plant.input.folder:
+            continue
+        name = f"folder {folder}"
+        if not folder.is_dir():
+            yield Finding(name, "note", "not there yet; the confirmations flow creates it")
+        elif os.access(folder, os.R_OK | os.X_OK):
+            yield Finding(name, "fine", "can be read")
+        else:
+            yield Finding(name, "problem", "cannot be read by this user; check owner and permissions")
+
+
+def _snapshots(settings: Settings, shards: Iterable[str]) -> dict[str, Snapshot]:
+    if settings.log.kind == "sqlite":
+        with closing(SqliteStreams(settings.log.path)) as log:
+            return log.snapshots()
+    assert settings.kafka is not None
+    with closing(KafkaLog(CONFIRMATIONS_FLOW, settings.kafka.connection())) as log:
+        found = {shard: log.peek(shard) for shard in shards}
+    return {shard: snapshot for shard, snapshot in found.items() if snapshot is not None}
+
+
+def _confirming(name: str, source: ShardInput, snapshot: Snapshot | None, now_us: int) -> ShardHealth:
+    if snapshot is None:
+        behind, problem = _behind(source, None, {})
+        return ShardHealth(CONFIRMATIONS_FLOW, name, behind, problem=problem)
+    behind, problem = _behind(source, snapshot.position, snapshot.state)
+    assert source.mapping is not None
+    totals, open_runs = _accounts(name, source.mapping, snapshot.state)
+    problem = "; ".join(filter(None, [problem, *imbalances(totals)]))
+    age_s = (now_us - int(snapshot.state[COMMITTED_US])) / 1e6 if COMMITTED_US in snapshot.state else None
+    return ShardHealth(CONFIRMATIONS_FLOW, name, behind, age_s, open_runs, totals, problem)
+
+
+def _behind(source: ShardInput, position: str | None, state: Mapping[str, bytes]) -> tuple[int | None, str]:
+    try:
+        reader = source.open()
+        try:
+            reader.seek(position, state)
+            return reader.behind(), ""
+        finally:
+            reader.close()
+    except PlantsyncError as error:
+        return None, str(error)
+
+
+def _accounts(name: str, mapping: PlantMapping, state: Mapping[str, bytes]) -> tuple[dict[str, int], int]:
+    """Return the totals of all sessions of a state, and the number of open runs."""
+    shard = Shard(name, mapping)
+    decode, order, count, confirm = (
+        Decode(shard, state),
+        Order(shard, state),
+        Count(shard, state),
+        Confirm(shard, state),
+    )
+    table = order.sequence.table
+    table.changed[: table.size] = True  # Each stage adds the totals of sessions that changed: here, of all.
+    commit = Commit(0, "")
+    for stage in (decode, order, count, confirm):
+        stage.commit(commit)
+    totals = {total: int(np.sum(values)) for total, values in commit.totals.items()}
+    for total, value in commit.unread.items():
+        totals[total] = totals.get(total, 0) + value
+    return totals, confirm.aggregate.open_runs()
