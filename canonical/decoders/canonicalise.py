@@ -269,7 +269,7 @@ class _Work:
         """Note the fault of these rows, unless they have one already."""
         for row in np.flatnonzero(where).tolist():
             if row not in self.found:
-                self.found[row] = (code, self.told(name, what, self.fields[name][row].as_py()))
+                self.found[row] = (code, self.told(name, what, _shown(self.fields[name][row])))
 
     def told(self, name: str, what: str, value: object = None) -> str:
         source = self.mapping.paths.get(name)  # type: ignore[call-overload]
@@ -292,6 +292,11 @@ class _Work:
             )
             for row, (code, detail) in self.found.items()
         ]
+
+
+def _shown(value: pa.Scalar) -> object:
+    # A timestamp may lie outside Python's calendar; its count is what the record holds anyway.
+    return value.value if pa.types.is_timestamp(value.type) else value.as_py()
 
 
 def _array(codes: list[int]) -> CodeColumn:

@@ -47,10 +47,8 @@ def instants(mapping: PlantMapping, values: pa.Array) -> tuple[IntColumn, Mask]:
     """
     zone, latest = ZoneInfo(mapping.time_zone), mapping.time.ambiguous == "latest"
     if pa.types.is_timestamp(values.type):
-        us = _filled(values.cast(_LOCAL if values.type.tz is None else _UTC, safe=False))
-        if values.type.tz is not None:
-            return us, valid_rows(values)
-        return _localised(us, valid_rows(values), zone, latest=latest)
+        us, valid = _logical(values)
+        return (us, valid) if values.type.tz is not None else _localised(us, valid, zone, latest=latest)
     how = mapping.time.format
     if how in EPOCH_US:
         return _epoch(values, EPOCH_US[how])
@@ -58,6 +56,16 @@ def instants(mapping: PlantMapping, values: pa.Array) -> tuple[IntColumn, Mask]:
     if how == "iso8601":
         return _iso(text, zone, latest=latest)
     return _patterned(text, how, zone, latest=latest)
+
+
+def _logical(values: pa.Array) -> tuple[IntColumn, Mask]:
+    """Return Arrow timestamps in microseconds; what does not fit is no instant."""
+    count, valid = _filled(values), valid_rows(values)
+    if values.type.unit == "ns":
+        return count // 1_000, valid
+    scale_us = {"s": 1_000_000, "ms": 1_000, "us": 1}[values.type.unit]
+    valid = valid & (np.abs(count // 2) < int(_EPOCH_US_MAX) // (2 * scale_us))
+    return np.where(valid, count, 0) * scale_us, valid
 
 
 def _epoch(values: pa.Array, scale_us: int) -> tuple[IntColumn, Mask]:

@@ -14,7 +14,7 @@ More lenient than RFC 8259 in plain records: superfluous or absent commas, leadi
 without digits, and numbers like ``1.2.3`` where no field is mapped. Everywhere: of equal keys the
 last counts; a number may come as a string; a byte order mark is skipped.
 
-Escaped surrogate pairs are written out before arrow-rs sees them: it takes ``\\ud840\\udc00`` (U+20000)
+Escaped surrogate pairs are written out before arrow-rs sees them: it takes the pair of U+20000
 for U+10000. Records that hold U+0000 are refused, and never reach arrow-rs: arro3 aborts the process where
 an error message quotes it.
 """

@@ -122,7 +122,7 @@ def _fields(mapping, document):
     return fields
 
 
-def _event(mapping, fields, value, now_us):
+def _event(mapping, fields, value, now_us):  # noqa: C901, PLR0912 - the order of checks, in one place
     event = dict(mapping.constants)
     for name in TEXT_FIELDS:
         if name in fields and name != "unit":
@@ -179,7 +179,7 @@ def _type(mapping, fields):
 
 def _instant(mapping, value, now_us):
     if mapping.time.format == "epoch_ms":
-        if value != value or abs(value) > 2**50:
+        if not abs(value) <= 2**50:
             raise Refused(FaultCode.BAD_TIMESTAMP)
         us = round(value * 1000)
     else:
