@@ -83,7 +83,8 @@ class KafkaLog:
         """
         deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
         self._topics = self._connection.connect(self._settings.restore_timeout_ms / 1000)
-        self._ensure_state_topic()
+        self._ensure(self._state_topic, self._settings.state_partitions, self._settings.compacted_topic())
+        self._check_state_topic()
         self._writers.pop(shard, None)
         writer = self._take_over(shard, deadline)
         values = self._values(shard, writer.partition, deadline)
@@ -97,8 +98,10 @@ class KafkaLog:
         Raises: CommitLogUnavailable; CommitLogError when the cluster refuses us or the state is damaged.
         """
         deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
-        if self._state_topic not in self._connection.connect(self._settings.request_timeout_ms / 1000):
+        self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
+        if self._state_topic not in self._topics:
             return None
+        self._check_state_topic()
         return _snapshot(shard, self._values(shard, self._partition(shard), deadline))[0]
 
     def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
@@ -159,10 +162,9 @@ class KafkaLog:
     def _partition(self, shard: str) -> int:
         return zlib.crc32(shard.encode()) % self._settings.state_partitions
 
-    def _ensure_state_topic(self) -> None:
-        """Create the state topic, or see that an existing one is fit to hold the state."""
+    def _check_state_topic(self) -> None:
+        """See that the state topic, whoever created it, places the shards as we do and keeps their state."""
         topic, partitions = self._state_topic, self._settings.state_partitions
-        self._ensure(topic, partitions, self._settings.compacted_topic())
         if (found := self._topics[topic]) != partitions:
             raise CommitLogError(
                 f"topic {topic} has {found} partitions, the settings say {partitions}: their number places the"

@@ -29,6 +29,9 @@ class MemoryPlace:
     def reader(self):
         return self.store
 
+    def look(self, shard):
+        return self.store.snapshots.get(shard)
+
 
 class SqlitePlace:
     examples = 50
@@ -49,6 +52,12 @@ class SqlitePlace:
     def reader(self):
         return SqliteStreams(self.path)
 
+    def look(self, shard):
+        reader = self.reader()
+        snapshots = reader.snapshots()
+        reader.close()
+        return snapshots.get(shard)
+
 
 class KafkaPlace:
     examples = 5
@@ -60,9 +69,12 @@ class KafkaPlace:
     def open(self):
         return KafkaLog("flow", self.settings)
 
-    def read(self, stream, isolation="read_committed"):
+    def look(self, shard):
+        return self.open().peek(shard)
+
+    def read(self, stream):
         """All of a topic's only partition, up to where it ends now."""
-        properties = {"group.id": "suite", "enable.partition.eof": "true", "isolation.level": isolation}
+        properties = {"group.id": "suite", "enable.partition.eof": "true", "isolation.level": "read_committed"}
         consumer = Consumer(self.settings.client(properties))
         topic = self.settings.topic(stream)
         records = []

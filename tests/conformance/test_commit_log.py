@@ -112,6 +112,19 @@ def test_a_replaced_writer_cannot_commit(log_place):
     assert values(log_place, "s") == [b"1", b"2", b"3"]
 
 
+def test_looking_at_a_shard_fences_nobody(log_place):
+    log = log_place.open()
+    log.restore("a")
+    log.restore("b")
+    assert log_place.look("a") is None
+    log.commit("a", "1", {"x": b"1", "y": b"2"}, [])
+    assert log_place.look("a") == Snapshot("1", {"x": b"1", "y": b"2"})
+    log.commit("a", "2", {"x": b"", "y": b""}, [])
+    assert log_place.look("a") == Snapshot("2", {})
+    assert log_place.look("b") is None
+    log.commit("b", "1", {}, [])
+
+
 def test_a_fence_stops_only_its_shard(log_place):
     old, new = log_place.open(), log_place.open()
     for shard in ("a", "b", "a b"):
