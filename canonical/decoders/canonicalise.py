@@ -18,7 +18,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from canonical.columns import DEFAULTS, TYPE_CODE, CodeColumn, Column, EventBatch, IntColumn, Vocabulary
@@ -124,9 +123,8 @@ class _Work:
             values = (values if pa.types.is_string(values.type) else values.cast(pa.string())).dictionary_encode()
         distinct, indices = values.dictionary, values.indices
         texts: list[str] = distinct.to_pylist()
-        # Bytes bound characters, so only the text that has too many of them needs counting.
         too_long = np.zeros(0, np.bool_)
-        if len(texts) and pc.binary_length(distinct).to_numpy().max() > TEXT_MAX:
+        if max(map(len, texts), default=0) > TEXT_MAX:
             too_long = np.fromiter((len(text) > TEXT_MAX for text in texts), np.bool_, len(texts))
             texts = [text if len(text) <= TEXT_MAX else "" for text in texts]
         table = codes(texts)

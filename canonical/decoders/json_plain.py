@@ -36,8 +36,10 @@ def suspects(records: RawRecords, limits: LimitPolicy) -> Mask:
     first, last = body[np.minimum(starts, len(body) - 1)], body[np.maximum(ends - 1, 0)]
     found: Mask = (first != _OPEN) | (last != _CLOSE) | (lengths < 2) | (lengths > limits.record_bytes_max)
     controls, opens, nested, escaped = _counted(data, body)
-    # Each record but the last has one line end behind it; anything more may be in a record.
-    if controls > len(starts) - 1:
+    around = np.concatenate((body[: starts[0]], body[ends[-1] :]))
+    # Where there is a gap between neighbours there is a line end; a further control character may be in a record.
+    gaps = np.count_nonzero(starts[1:] > ends[:-1])
+    if controls - np.count_nonzero(around < _SPACE) > gaps:
         _suspect(found, np.flatnonzero(body < _SPACE), starts, ends)
     if escaped:
         escapes = np.fromiter((match.start() for match in _ESCAPE.finditer(data)), np.int64)
