@@ -29,8 +29,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """EVENT[k] and the faults of a raw batch. ``skipped`` counts lines that are no records
-    (a CSV header, an empty line); k + faults + skipped = rows of the batch.
+    """EVENT[k] and the faults of a raw batch.
+
+    ``skipped`` counts lines that are no records (a CSV header, an empty line);
+    k + faults + skipped = rows of the batch.
     """
 
     events: EventBatch
