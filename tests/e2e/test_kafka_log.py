@@ -64,10 +64,12 @@ def test_a_neighbours_open_transaction_does_not_hide_the_last_commit(settings):
     log.commit("a", "1", {"x": b"1"}, [])
     neighbour = open_transaction(settings, state_partition("a"), 60_000)
     log.commit("a", "2", {"x": b"2"}, [])
-    abort = threading.Timer(1.0, neighbour.abort_transaction)
+    abort = threading.Timer(1.0, neighbour.abort_transaction, (10,))
     abort.start()
-    assert KafkaLog("flow", settings).restore("a") == Snapshot("2", {"x": b"2"})
-    abort.join()
+    try:
+        assert KafkaLog("flow", settings).restore("a") == Snapshot("2", {"x": b"2"})
+    finally:
+        abort.join()
 
 
 def test_a_dead_neighbours_transaction_ends_by_itself(settings):
@@ -87,7 +89,7 @@ def test_a_restore_that_cannot_finish_says_why(settings):
     hasty = KafkaLog("flow", replace(settings, transaction_timeout_ms=1_000, restore_timeout_ms=2_000))
     with pytest.raises(CommitLogUnavailable, match="another shard's transaction is open"):
         hasty.restore("a")
-    neighbour.abort_transaction()
+    neighbour.abort_transaction(10)
     assert hasty.restore("a") == Snapshot("1", {})
 
 
