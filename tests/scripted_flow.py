@@ -73,7 +73,9 @@ class Outcome:
     def totals(self) -> dict[str, int]:
         """Sum of the newest ledger entries."""
         entries = self.ledger().values()
-        return {name: sum(e[name] for e in entries) for name, value in next(iter(entries)).items() if type(value) is int}
+        return {
+            name: sum(e[name] for e in entries) for name, value in next(iter(entries)).items() if type(value) is int
+        }
 
 
 def run(
