@@ -1,17 +1,17 @@
 """Running a flow as the settings say: opened, run to its end, opened again after what may pass.
 
 Law: whatever ends a run, every shard stands at its last commit, and the next run goes on from there.
-So a run that an outage ended is simply started anew, after a wait that grows with each failure in a
-row up to ``WAIT_MAX_S``. A run that is to stop at the end of its input does not wait for an outage to
-pass: whoever started it knows better whether to try again.
+So a run that an outage of the log ended is started anew, after a wait that grows with each failure in
+a row. An outage of a source is waited out by its shard alone. A run that is to stop at the end of its
+input waits for neither: whoever started it knows better whether to try again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import Final, Literal
 
@@ -21,6 +21,7 @@ from bytewax.run import cli_main
 from dataflows.analytics import analytics
 from dataflows.confirmations import confirmations
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
+from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.progress import Progress
 from dataflows.settings import Settings
 from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards
@@ -33,7 +34,6 @@ from sinks.sqlite import SqliteLog
 from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
-WAIT_MAX_S: Final = 30.0
 
 FlowName = Literal["confirmations", "analytics"]
 
@@ -62,7 +62,7 @@ def run_flow(
     cluster: Cluster | None = None,
     progress: Progress | None = None,
     clock: Clock | None = None,
-    chance: Callable[[], float] = lambda: 1.0,
+    chance: Chance = lambda: 1.0,
 ) -> None:
     """Run a flow until ``stop`` is set, or until everything that is there has been read and committed.
 
@@ -84,11 +84,12 @@ def run_flow(
         MappingError: a plant's mapping cannot be used.
     """
     progress = progress or Progress()
+    run = _Run(settings, flow, stop, until_end, share, cluster, progress, clock or SystemClock(), chance)
     failures = 0
     while not stop.is_set():
         commits = progress.commits
         try:
-            _run_once(settings, flow, stop, until_end, share, cluster, progress, clock or SystemClock())
+            run.once()
         except PlantsyncError as error:
             if until_end or cluster or not (error.retryable or isinstance(error, CommitInDoubt)):
                 raise
@@ -100,11 +101,6 @@ def run_flow(
             return
 
 
-def wait_after(failures: int, chance: float) -> float:
-    """Return the seconds to wait after this many failures in a row: doubling, capped, half of it by chance."""
-    return float(min(2.0 ** (failures - 1), WAIT_MAX_S)) * (0.5 + 0.5 * chance)
-
-
 def open_log(settings: Settings, flow: str) -> CommitLog:
     """Return the commit log of a flow. Raises: CommitLogUnavailable, CommitLogError."""
     if settings.log.kind == "sqlite":
@@ -112,11 +108,6 @@ def open_log(settings: Settings, flow: str) -> CommitLog:
         return SqliteLog(settings.log.path)
     assert settings.kafka is not None
     return KafkaLog(flow, settings.kafka.connection())
-
-
-def store_config(settings: Settings) -> StoreConfig:
-    """Return where the analytics store is and what it may use."""
-    return StoreConfig(**dict(settings.store))
 
 
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
@@ -131,60 +122,74 @@ def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     )
 
 
-def _run_once(
-    settings: Settings,
-    flow: FlowName,
-    stop: Event,
-    until_end: bool,  # noqa: FBT001 - as run_flow, which names it
-    share: Share,
-    cluster: Cluster | None,
-    progress: Progress,
-    clock: Clock,
-) -> None:
-    ended = _Either(stop)
-    failure = Failure(ended, raising=cluster is not None)
-    pace = pace_of(settings, until_end=until_end)
-    with ExitStack() as opened:
-        if flow == "confirmations":
-            shards = _guarded(share.of(confirmations_shards(settings, clock)), failure, progress, clock)
-            log = open_log(settings, flow)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The arguments of ``run_flow``, and one run with them."""
+
+    settings: Settings
+    flow: FlowName
+    stop: Event
+    until_end: bool
+    share: Share
+    cluster: Cluster | None
+    progress: Progress
+    clock: Clock
+    chance: Chance
+
+    def once(self) -> None:
+        """Open everything, run to the end, close everything, then raise what went wrong."""
+        ended = _Either(self.stop)
+        failure = Failure(ended, raising=self.cluster is not None)
+        with ExitStack() as opened:
+            execute(self._graph(failure, ended, opened), self.cluster, failure)
+        if failure.error is not None:
+            raise failure.error
+
+    def _graph(self, failure: Failure, ended: Event, opened: ExitStack) -> Dataflow:
+        settings, clock = self.settings, self.clock
+        pace = pace_of(settings, until_end=self.until_end)
+        if self.flow == "confirmations":
+            shards = self._guarded(confirmations_shards(settings, clock), failure)
+            log = open_log(settings, self.flow)
             opened.callback(log.close)
-            graph = confirmations(shards, GuardedLog(log, failure, progress, clock), pace, clock, ended)
-        else:
-            shards = _guarded(share.of(analytics_shards(settings)), failure, progress, clock)
-            store = Store(store_config(settings))
-            opened.callback(store.close)
-            graph = analytics(shards, GuardedStore(store, failure, progress, clock), pace, clock, ended)
-        LOGGER.info("%s runs %d shards: %s", flow, len(shards), ", ".join(sorted(shards)))
-        _run(graph, cluster, failure)
-    if failure.error is not None:
-        raise failure.error
+            return confirmations(shards, GuardedLog(log, failure, self.progress, clock), pace, clock, ended)
+        shards = self._guarded(analytics_shards(settings), failure)
+        store = Store(StoreConfig(**dict(settings.store)))
+        opened.callback(store.close)
+        return analytics(shards, GuardedStore(store, failure, self.progress, clock), pace, clock, ended)
+
+    def _guarded(self, shards: dict[str, ShardInput], failure: Failure) -> dict[str, ShardInput]:
+        """Return this process's share of the shards, each behind a guard and, in a service, patient."""
+
+        def opened(name: str, source: ShardInput) -> Reader:
+            plain = source.open
+            if not self.until_end:
+                source = replace(source, open=lambda: PatientReader(name, plain, self.clock, self.chance))
+            return GuardedReader(name, source, failure, self.progress, self.clock)
+
+        own = self.share.of(shards)
+        LOGGER.info("%s runs %d shards: %s", self.flow, len(own), ", ".join(own))
+        return {name: replace(source, open=partial(opened, name, source)) for name, source in own.items()}
 
 
-def _run(graph: Dataflow, cluster: Cluster | None, failure: Failure) -> None:
+def execute(graph: Dataflow, cluster: Cluster | None, failure: Failure) -> None:
+    """Run a graph to its end, alone or as one process of a cluster.
+
+    Raises: ClusterStopped when another process ended the cluster.
+    """
     if cluster is None:
         cli_main(graph)  # type: ignore[no-untyped-call]
         return
     try:
         cli_main(graph, process_id=cluster.process, addresses=list(cluster.addresses))  # type: ignore[no-untyped-call]
-    except Exception:
-        raise
-    except BaseException as error:  # The engine's panic, of which nothing more is known.
-        if failure.error is None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+    except BaseException as error:
+        # All that the engine tells of an error in a cluster, its own or another's, is that it panicked.
+        if type(error).__name__ != "PanicException":
+            raise
+        if failure.error is None:
             raise ClusterStopped(
                 "another process of the cluster stopped, and this one with it; see what it said, then start all again"
             ) from error
-        if failure.error is None:
-            raise
-
-
-def _guarded(
-    shards: dict[str, ShardInput], failure: Failure, progress: Progress, clock: Clock
-) -> dict[str, ShardInput]:
-    def opened(name: str) -> Callable[[], Reader]:
-        return lambda: GuardedReader(name, shards[name], failure, progress, clock)
-
-    return {name: ShardInput(opened(name), shard.mapping, shard.stream) for name, shard in shards.items()}
 
 
 class _Either(Event):

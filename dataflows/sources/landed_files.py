@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,7 +25,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import orjson
 
-
+from canonical.decoders.avro import read_container
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.errors import SourceUnavailable
 
@@ -88,11 +89,14 @@ class LandedFiles:
 
     def poll(self) -> RawRecords:
         """Return the next whole lines, about ``batch_bytes``, or none while nothing is complete."""
-        while self._file is not None or self._open_next():
-            records = self._read()
-            if len(records):
-                return records
-            self._finish()
+        try:
+            while self._file is not None or self._open_next():
+                records = self._read()
+                if len(records):
+                    return records
+                self._finish()
+        except OSError as error:
+            raise _unavailable(self.config.folder / self._name, error) from error
         return NO_RECORDS
 
     def position(self) -> str:
@@ -118,9 +122,12 @@ class LandedFiles:
         return self._file is None and not self._waiting(settled_only=False)
 
     def behind(self) -> int:
-        """Return the bytes that have not been read, settled or not."""
-        files = self._waiting(settled_only=False)
-        return sum(max(path.stat().st_size - (self._at if path.name == self._name else 0), 0) for path in files)
+        """Return about how many bytes have not been read, settled or not."""
+        waiting = 0
+        for path in self._waiting(settled_only=False):
+            with suppress(FileNotFoundError):  # It was taken away after it was listed.
+                waiting += path.stat().st_size
+        return max(waiting - self._at, 0)
 
     def close(self) -> None:
         """Close the file being read."""
