@@ -76,11 +76,13 @@ class Tabulate:
         self.rows: list[pa.Table] = []
 
     def work(self, work: Work) -> Iterable[Work]:
+        """Read the records; nothing flows on before the commit."""
         if len(work.raw):
             self.rows.append(self.read(work.raw))
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        """Hand over the rows since the last commit."""
         if self.rows:
             commit.tables = {self.table: pa.concat_tables(self.rows)}
         self.rows = []

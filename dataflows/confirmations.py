@@ -32,7 +32,9 @@ def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, 
     Args:
         shards: what to read; all records of a source are in one shard.
         log: where confirmations, events, dead letters, gaps and ledger land with state and position.
-        pace: when to commit. clock: now in UTC microseconds. stop: set it to end after a last commit.
+        pace: when to commit.
+        clock: now in UTC microseconds.
+        stop: set it to end after a last commit.
     """
 
     def write(shard: str, commit: Commit) -> None:

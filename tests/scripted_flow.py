@@ -29,7 +29,7 @@ class Script:
     def clock(self) -> int:
         return self.now_us
 
-    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
         self.at = int(position or 0)
 
     def poll(self) -> RawRecords:
@@ -72,10 +72,9 @@ class Outcome:
 
     def totals(self) -> dict[str, int]:
         """Sum of the newest ledger entries."""
-        entries = self.ledger().values()
-        return {
-            name: sum(e[name] for e in entries) for name, value in next(iter(entries)).items() if type(value) is int
-        }
+        entries = list(self.ledger().values())
+        numbers = [name for name, value in entries[0].items() if isinstance(value, int)]
+        return {name: sum(entry[name] for entry in entries) for name in numbers}
 
 
 def run(

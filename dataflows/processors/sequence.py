@@ -1,5 +1,4 @@
-"""Sequence: per session, the concatenation of ``ready`` is the sorted unique input without
-unexplained holes.
+"""Sequence: per session, ``ready`` concatenated is the sorted unique input without unexplained holes.
 
 Laws, for every session of a source that numbers its records:
 
@@ -69,6 +68,7 @@ class Held:
 
     @staticmethod
     def none() -> Held:
+        """Return no records."""
         return Held(EventBatch.empty(), np.empty(0, np.uint32), np.empty(0, np.int64))
 
     def __len__(self) -> int:

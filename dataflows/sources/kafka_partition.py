@@ -47,7 +47,7 @@ class KafkaPartition:
         self._next = 0
         self._at_end = False
 
-    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
         """Go on at the committed offset, or at the first one there is."""
         start = OFFSET_BEGINNING
         if position is not None:

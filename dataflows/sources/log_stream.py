@@ -22,7 +22,7 @@ class LogStream:
         self._streams = streams
         self._after = 0
 
-    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
         """Go on behind the committed offset."""
         self._after = 0 if position is None else orjson.loads(position)["offset"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def run(rows: list, horizon: int, cuts: list[int], *, restart: bool) -> tuple[To
     arrival = Arrival(policy, Sessions(Vocabulary()))
     out = []
     bounds = sorted({0, len(rows), *(c for c in cuts if c < len(rows))})
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in pairwise(bounds):
         if restart:
             vocabulary = Vocabulary()
             vocabulary.code(f"noise {a}")

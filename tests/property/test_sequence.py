@@ -132,7 +132,7 @@ def by_kind(out: list) -> dict[str, list]:
     for kind, *rest in out:
         told.setdefault(kind, []).append(tuple(rest))
     told.pop("duplicate", None)
-    return {kind: sorted(rows) if kind != "late" else sorted(rows) for kind, rows in told.items()}
+    return {kind: sorted(rows) for kind, rows in told.items()}
 
 
 ROW = st.tuples(

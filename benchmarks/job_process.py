@@ -1,0 +1,38 @@
+"""The process that ``job`` measures: run the flow over what has landed, print the seconds it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+from bytewax.run import cli_main
+
+from benchmarks.workload import MAPPING
+from canonical.mapping import load
+from dataflows.confirmations import confirmations
+from dataflows.sources.clock import SystemClock
+from dataflows.sources.landed_files import FolderConfig, LandedFiles
+from dataflows.sources.shard_source import Pace, ShardInput
+from sinks.sqlite import SqliteLog
+
+
+def main(chunks: str, log_path: str) -> None:
+    """Read the chunks to their end into the log."""
+    clock, log = SystemClock(), SqliteLog(Path(log_path))
+    config = FolderConfig(Path(chunks), "*.ndjson")
+    shard = ShardInput(lambda: LandedFiles(config, clock), load(MAPPING))
+    flow = confirmations({"w": shard}, log, Pace(until_end=True), clock, Event())
+    cpu, began = os.times(), time.perf_counter()
+    cli_main(flow)
+    flow_s, after = time.perf_counter() - began, os.times()
+    log.close()
+    cpu_s = after.user + after.system - cpu.user - cpu.system
+    sys.stdout.write(json.dumps({"flow_s": flow_s, "cpu_s": cpu_s}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
