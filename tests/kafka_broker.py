@@ -41,11 +41,14 @@ class BrokerUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Broker:
-    """A running broker. ``secure`` holds the client properties of its SASL_SSL listener, if it has one."""
+    """A running broker; one that was not started here has no process or log of ours.
+
+    ``secure`` holds the client properties of its SASL_SSL listener, if it has one.
+    """
 
     servers: str
-    pid: int
-    log: Path
+    pid: int | None = None
+    log: Path | None = None
     secure: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
