@@ -67,22 +67,24 @@ class CounterPolicy(Policy):
     jump_max: int | None = Field(default=None, ge=1, description="More whole units than this in one step is a fault.")
 
 
-SplitColumn = Literal["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"]
+SplitColumn = Literal["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework", "shift"]
 
 
 class AggregatePolicy(Policy):
     """What ends a confirmation (M15, M46)."""
 
     split_by: tuple[SplitColumn, ...] = Field(
-        default=("order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"),
+        default=("order", "operation", "work_center", "material", "lot", "reason", "unit", "rework", "shift"),
         description="A change in one of these ends the confirmation. A reason ends it only when it "
-        "replaces another one; rework is whether the event type is rework.",
+        "replaces another one; rework: whether the event type is rework; shift: the shift or the posting date differs.",
     )
     count_max: int | None = Field(default=None, ge=1, description="Events per confirmation.")
     bucket_s: Seconds | None = Field(
         default=None, description="Time buckets of this width, counted from 1970-01-01 UTC."
     )
-    idle_s: Seconds | None = Field(default=None, description="Close when the session has been silent for this long.")
+    idle_s: Seconds | None = Field(
+        default=None, description="Close when nothing has joined the open confirmation for this long."
+    )
     complete_closes: bool = Field(
         default=True, description="An event of type complete is the last of its confirmation."
     )

@@ -114,7 +114,7 @@ class Confirm:
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
         mapping, self.sessions = shard.mapping, shard.sessions
-        calendar = ShiftCalendar(mapping.time_zone, mapping.shifts) if mapping.shifts else None
+        calendar = ShiftCalendar(mapping.time_zone, mapping.shifts)
         settings = (mapping.aggregation, mapping.routes, calendar, shard.sessions)
         known = "aggregate" in state
         self.aggregate = Aggregate.decode(*settings, state["aggregate"]) if known else Aggregate(*settings)

@@ -16,8 +16,8 @@ for ``idle_s``. Late rows have a lane of runs of their own, whose confirmations 
 since more of them may never come, it also goes idle where no ``idle_s`` is set, after ``LATE_IDLE_US``.
 
 A confirmation takes its texts, shift and posting date from its first event; the reason is the one
-non-empty reason of its events, or empty where the plant does not split by it. Without a calendar
-the posting date is the UTC date of the first event, and neither shift nor date ends a run.
+non-empty reason of its events, or empty where the plant does not split by it. Shift and posting date
+are plant-local always and end a run only where the plant splits by them.
 
 Source: M14, M15, M25, M41, M46.
 """
@@ -53,7 +53,6 @@ ROUTES: Final = (Route.AGGREGATED, Route.ANALYTICS_ONLY, Route.OPERATIONAL)
 TOTALS: Final = ("accounted", "analytics_only", "operational")
 """What rows of each of ROUTES are counted as."""
 
-_DAY_US: Final = 86_400_000_000
 _COLUMNS: Final = ("sid", "seq", "gaps", "type", "occurred_us", "offset", *RUN_TEXTS[:-1], *QUANTITY_COLUMNS)
 _CLOSE_REASON: Final = {cut: CloseReason[cut.name].value for cut in Cut if cut.name in CloseReason.__members__}
 _UNIT: Final = str(Confirmation.model_fields["unit"].default)
@@ -96,7 +95,7 @@ class _Lane:
 class Aggregate:
     """Open runs of one shard and its totals by session.
 
-    Args:    routes: a route for every event type. calendar: None where the plant has none.
+    Args:    routes: a route for every event type. calendar: without shifts where the plant has none.
     State:   O(open runs), and three totals a session.
     """
 
@@ -106,13 +105,13 @@ class Aggregate:
         self,
         policy: AggregatePolicy,
         routes: Mapping[EventType, Route],
-        calendar: ShiftCalendar | None,
+        calendar: ShiftCalendar,
         sessions: Sessions,
     ) -> None:
         self._route: Final = np.array([ROUTES.index(routes[t]) for t in EVENT_TYPES], np.int8)
         self._calendar = calendar
         self._sessions = sessions
-        self._shift_codes = sessions.vocabulary.codes(calendar.names if calendar else ("",))
+        self._shift_codes = sessions.vocabulary.codes(calendar.names)
         idle_us = None if policy.idle_s is None else round(policy.idle_s * 1e6)
         self._lanes: Final = (
             _Lane(Boundaries(policy, late=False), idle_us, late=False),
@@ -187,7 +186,7 @@ class Aggregate:
         cls,
         policy: AggregatePolicy,
         routes: Mapping[EventType, Route],
-        calendar: ShiftCalendar | None,
+        calendar: ShiftCalendar,
         sessions: Sessions,
         data: bytes,
     ) -> Aggregate:
@@ -222,8 +221,8 @@ class Aggregate:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
         heads = heads_of(batch["sid"])
         found, opened = lane.runs.take(batch["sid"][heads])
-        shift, posting_date = self._attribute(batch["occurred_us"]) if self._calendar else (None, None)
-        rows = LaneRows(batch, heads, heads[found], opened, shift, posting_date)
+        attributed = self._attribute(batch["occurred_us"]) if lane.boundaries.needs_shifts() else (None, None)
+        rows = LaneRows(batch, heads, heads[found], opened, *attributed)
         cuts = lane.boundaries.find(rows)
 
         first = np.zeros(len(batch), np.bool_)
@@ -256,7 +255,7 @@ class Aggregate:
         runs["last_offset"] = np.maximum.reduceat(offset, starts)
         runs["is_rework"] = batch["type"][starts] == TYPE_CODE[EventType.REWORK]
         if rows.shift is None or rows.posting_date is None:
-            runs["posting_date"] = occurred_us[starts] // _DAY_US
+            runs["shift"], runs["posting_date"] = self._attribute(occurred_us[starts])
         else:
             runs["shift"], runs["posting_date"] = rows.shift[starts], rows.posting_date[starts]
         for name in RUN_TEXTS:
@@ -272,7 +271,6 @@ class Aggregate:
 
     def _attribute(self, occurred_us: IntColumn) -> tuple[CodeColumn, CodeColumn]:
         """Return shift (text code) and posting date (days) of each instant."""
-        assert self._calendar is not None
         shift, posting_date = self._calendar.attribute(occurred_us)
         return self._shift_codes[shift], posting_date
 

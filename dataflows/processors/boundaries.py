@@ -9,7 +9,7 @@ A run ends before a row for the first of these reasons that applies (``Cut``, hi
 - GAP: a gap was declared between the two; late rows: its number is not the next one;
 - KEY: a column of ``split_by`` differs. An empty reason never differs, and a reason differs only
   from another non-empty one in the same run; rework is whether the event's type is rework;
-- SHIFT: the shift or the posting date differs, where the plant has a calendar;
+- SHIFT: the shift or the posting date differs, where ``split_by`` names the shift;
 - TIME: it lies in another time bucket than the run's first row;
 - COUNT: the run is full.
 
@@ -56,8 +56,8 @@ class LaneRows:
     """EVENT[n] of one lane, each session's rows together and in order, and the runs open before them.
 
     ``heads`` are the first rows of the sessions, ``at`` those of sessions with an open run, and
-    ``opened`` RUN[len(at)] these runs. ``shift`` (text codes) and ``posting_date`` (days) are given
-    where they may end a run.
+    ``opened`` RUN[len(at)] these runs. ``shift`` (text codes) and ``posting_date`` (days) are None
+    where they do not end a run.
     """
 
     batch: EventBatch
@@ -71,15 +71,16 @@ class LaneRows:
 class Boundaries:
     """Finds the boundaries that a policy asks for."""
 
-    __slots__ = ("_bucket_us", "_complete_closes", "_count_max", "_late", "_reason", "_rework", "_texts")
+    __slots__ = ("_bucket_us", "_complete_closes", "_count_max", "_late", "_reason", "_rework", "_shift", "_texts")
 
     def __init__(self, policy: AggregatePolicy, *, late: bool) -> None:
         self._bucket_us = None if policy.bucket_s is None else max(1, round(policy.bucket_s * 1e6))
         self._count_max = policy.count_max
         self._complete_closes = policy.complete_closes
-        self._texts: Final = tuple(name for name in policy.split_by if name not in {"reason", "rework"})
+        self._texts: Final = tuple(name for name in policy.split_by if name not in {"reason", "rework", "shift"})
         self._reason = "reason" in policy.split_by
         self._rework = "rework" in policy.split_by
+        self._shift = "shift" in policy.split_by
         self._late = late
 
     def find(self, rows: LaneRows) -> NDArray[np.int8]:
@@ -122,6 +123,10 @@ class Boundaries:
     def keeps_reason(self) -> bool:
         """Return whether runs carry a reason."""
         return self._reason
+
+    def needs_shifts(self) -> bool:
+        """Return whether ``find`` must know the shift and the posting date of every row."""
+        return self._shift
 
     def _key_changes(self, rows: LaneRows) -> NDArray[np.bool_]:
         """Return whether an exactly compared column differs from the row before."""

@@ -24,11 +24,10 @@ START_US = 1_767_600_000_000_000  # 2026-01-05 09:00 in Berlin
 HOUR_US = 3_600_000_000
 SHIFTS = [ShiftPolicy(name="early", start="06:00", end="14:00"), ShiftPolicy(name="late", start="14:00", end="22:00")]
 CALENDARS = {
-    "none": (None, None),
     "dates": (ShiftCalendar(ZONE.key, []), lambda row: ("", local(row))),
     "shifts": (ShiftCalendar(ZONE.key, SHIFTS), lambda row: (shift_at(local(row).hour), local(row))),
 }
-SPLITS = ["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework"]
+SPLITS = ["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework", "shift"]
 
 policies = st.builds(
     AggregatePolicy,
@@ -214,8 +213,9 @@ def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, calendar, dr
 def test_full_runs_that_change_their_reason_agree_with_the_naive_twin(policy, reasons, cuts):
     quiet = {"source": "m1", "skip": 0, "late": False, "type": "scrap", "minutes": 0, "wait_us": 0, "offset": 0}
     rows = told([quiet | {"reason": reason} for reason in reasons])
-    confirmations, *_ = run(policy, None, rows, cuts, set())
-    assert by_id(confirmations) == by_id(naive(policy, None, rows).confirmations)
+    columnar, by_row = CALENDARS["dates"]
+    confirmations, *_ = run(policy, columnar, rows, cuts, set())
+    assert by_id(confirmations) == by_id(naive(policy, by_row, rows).confirmations)
 
 
 @given(policies, rows_of(6))
@@ -223,7 +223,7 @@ def test_confirmations_conserve_and_tile(policy, drafts):
     rows = told(drafts)
     aggregated = [row for row in rows if DEFAULT_ROUTES[EventType(row["type"])].value == "aggregated"]
     # The day after, every run that can go idle has done so, and the others are still open.
-    confirmations, _, aggregate, sessions = run(policy, None, rows, [], set())
+    confirmations, _, aggregate, sessions = run(policy, CALENDARS["shifts"][0], rows, [], set())
     confirmations += rows_in(aggregate.wake(10**14), sessions)
     assert sum(c["events"] for c in confirmations) + aggregate.open_events() == len(aggregated)
     if policy.idle_s is not None:
@@ -249,7 +249,7 @@ def test_confirmations_conserve_and_tile(policy, drafts):
 def test_due_is_when_wake_first_closes_something(drafts, seconds):
     policy = AggregatePolicy(idle_s=20)
     rows = told(drafts)
-    *_, aggregate, sessions = run(policy, None, rows, [], set(), wakes=False)
+    *_, aggregate, sessions = run(policy, CALENDARS["dates"][0], rows, [], set(), wakes=False)
     due_us = aggregate.due_us()
     assert (due_us is None) == (aggregate.open_runs() == 0)
     if due_us is not None:

@@ -1,12 +1,9 @@
 """The aggregate as one would tell it: a row at a time, a dict a run, no columns."""
 
-from datetime import UTC, datetime, timedelta
-
 from canonical.identity import posting_id
 
 TEXTS = ("order", "operation", "work_center", "material", "lot", "unit")
 QUANTITIES = ("good", "scrap", "rework", "setup_us", "machine_us", "labour_us", "energy_mwh")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATE_IDLE_US = 60_000_000
 
 
@@ -14,7 +11,7 @@ class NaiveAggregate:
     def __init__(self, policy, routes, calendar):
         self.policy = policy
         self.routes = routes
-        self.calendar = calendar  # row -> (shift, posting date), or None
+        self.calendar = calendar  # row -> (shift, posting date)
         self.open = {}  # (lane, plant, source, session) -> run
         self.confirmations = []
         self.operational = []
@@ -31,9 +28,7 @@ class NaiveAggregate:
             self.join((late, *session), row, now_us)
 
     def join(self, key, row, now_us):
-        shift, date = (
-            ("", EPOCH + timedelta(microseconds=row["occurred_us"])) if not self.calendar else self.calendar(row)
-        )
+        shift, date = self.calendar(row)
         seen = {"shift": shift, "date": date.strftime("%Y-%m-%d"), "rework": row["type"] == "rework"}
         run = self.open.get(key)
         if run is not None and (reason := self.ends(key, run, row, seen)):
@@ -58,7 +53,7 @@ class NaiveAggregate:
             return "key"
         if "rework" in split_by and seen["rework"] != run["seen"]["rework"]:
             return "key"
-        if self.calendar and (seen["shift"], seen["date"]) != (run["seen"]["shift"], run["seen"]["date"]):
+        if "shift" in split_by and (seen["shift"], seen["date"]) != (run["seen"]["shift"], run["seen"]["date"]):
             return "shift"
         if self.policy.bucket_s is not None:
             bucket_us = round(self.policy.bucket_s * 1_000_000)

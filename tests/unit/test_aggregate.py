@@ -20,13 +20,14 @@ EARLY_LATE = ShiftCalendar(
     "Europe/Berlin",
     [ShiftPolicy(name="early", start="06:00", end="14:00"), ShiftPolicy(name="late", start="14:00", end="22:00")],
 )
+NO_SHIFTS = ShiftCalendar("Europe/Berlin", [])
 NONE = EventBatch.empty()
 
 
 class Line:
     """One machine's aggregate; rows are dicts, numbered as they come."""
 
-    def __init__(self, calendar=None, **policy):
+    def __init__(self, calendar=NO_SHIFTS, **policy):
         self.sessions = Sessions(Vocabulary())
         self.aggregate = Aggregate(AggregatePolicy(**policy), DEFAULT_ROUTES, calendar, self.sessions)
         self.seq = 0
@@ -114,14 +115,13 @@ def test_boundaries(policy, rows, closed, cut):
 @pytest.mark.parametrize(
     ("calendar", "hours", "closed"),
     [
-        (None, [0, 14], []),
         (EARLY_LATE, [-6, 1.99], []),
         (EARLY_LATE, [1.99, 2], [("early", "2026-01-05", "shift")]),  # the boundary belongs to the later shift
         (EARLY_LATE, [2, 10], [("late", "2026-01-05", "shift")]),
         (EARLY_LATE, [11.99, 12], [("", "2026-01-05", "shift")]),  # local midnight
         (EARLY_LATE, [0, 24], [("early", "2026-01-05", "shift")]),  # the same shift a day later
-        (ShiftCalendar("Europe/Berlin", []), [0, 11.99], []),
-        (ShiftCalendar("Europe/Berlin", []), [0, 12], [("", "2026-01-05", "shift")]),
+        (NO_SHIFTS, [0, 11.99], []),
+        (NO_SHIFTS, [0, 12], [("", "2026-01-05", "shift")]),
     ],
 )
 @pytest.mark.parametrize("cut", [1, 2])
@@ -133,10 +133,21 @@ def test_shift_and_posting_date(calendar, hours, closed, cut):
     assert [(c["shift"], c["posting_date"], c["close_reason"]) for c in found] == closed
 
 
-def test_posting_date_without_a_calendar_is_the_utc_date_of_the_first_event():
-    line = Line(idle_s=1)
-    line.step({"occurred_us": NOON_US + 13 * HOUR_US - 1}, {"occurred_us": NOON_US + 13 * HOUR_US})
-    assert [c["posting_date"] for c in line.wake(10**7)] == ["2026-01-05"]
+@pytest.mark.parametrize("cut", [1, 3])
+@pytest.mark.parametrize(("calendar", "shift"), [(EARLY_LATE, "early"), (NO_SHIFTS, "")])
+def test_shift_and_local_date_are_those_of_the_first_event_where_the_plant_does_not_split_by_them(calendar, shift, cut):
+    line = Line(calendar, idle_s=1, split_by=("order",))
+    rows = [{"occurred_us": NOON_US + hours * HOUR_US} for hours in (0, 5, 20)]  # early, late, the day after
+    for at in range(0, 3, cut):
+        assert line.step(*rows[at : at + cut]) == []
+    (confirmation,) = line.wake(10**7)
+    assert (confirmation["shift"], confirmation["posting_date"], confirmation["events"]) == (shift, "2026-01-05", 3)
+
+
+def test_posting_date_is_plant_local():
+    line = Line(ShiftCalendar("Asia/Tokyo", []), idle_s=1, split_by=())
+    line.step({"occurred_us": NOON_US + 4 * HOUR_US})  # 15:00 UTC
+    assert [c["posting_date"] for c in line.wake(10**7)] == ["2026-01-06"]
 
 
 def test_a_confirmation_says_what_its_events_amount_to():
@@ -185,7 +196,7 @@ def test_routes_are_the_plants():
     sessions = Line().sessions
     routes = DEFAULT_ROUTES | {EventType.PARTIAL: Route.ANALYTICS_ONLY}
     line = Line()
-    line.aggregate = Aggregate(AggregatePolicy(), routes, None, sessions)
+    line.aggregate = Aggregate(AggregatePolicy(), routes, NO_SHIFTS, sessions)
     line.sessions = sessions
     assert line.aggregate.step(line.batch([{}]), NONE, 0).counts.analytics_only.tolist() == [1]
 
@@ -265,7 +276,7 @@ def test_a_smaller_count_after_a_restart_ends_a_run_that_is_past_it():
     line = Line()
     line.step(*[{}] * 5)
     data = line.aggregate.encode()
-    line.aggregate = Aggregate.decode(AggregatePolicy(count_max=2), DEFAULT_ROUTES, None, line.sessions, data)
+    line.aggregate = Aggregate.decode(AggregatePolicy(count_max=2), DEFAULT_ROUTES, NO_SHIFTS, line.sessions, data)
     assert [(c["events"], c["close_reason"]) for c in line.step({}, {}, {})] == [(5, "count"), (2, "count")]
 
 
