@@ -46,15 +46,31 @@ def state_partition(shard, partitions=2):
     return zlib.crc32(shard.encode()) % partitions
 
 
-def open_transaction(settings, partition, timeout_ms):
-    """What a dead neighbour leaves behind: a transaction on the state partition that nobody ends."""
-    properties = {"transactional.id": uuid.uuid4().hex, "transaction.timeout.ms": str(timeout_ms)}
+def open_transaction(settings, shard, timeout_ms=60_000):
+    """What the dead writer of a shard leaves behind: a transaction on the state topic that nobody ends."""
+    properties = {"transactional.id": f"{settings.prefix}flow.{shard}", "transaction.timeout.ms": str(timeout_ms)}
     producer = Producer(settings.client(properties | {"socket.timeout.ms": "1000"}))
     producer.init_transactions(10)
     producer.begin_transaction()
-    producer.produce(settings.state_topic("flow"), key=b'["neighbour"]', value=b"{}", partition=partition)
+    manifest = b'{"version": 1, "position": "open", "chunks": {}}'
+    partition = state_partition(shard)
+    producer.produce(settings.state_topic("flow"), key=b'["%s"]' % shard.encode(), value=manifest, partition=partition)
     producer.flush(10)
     return producer
+
+
+def neighbour_of(shard):
+    """Another shard whose state lies in the same partition."""
+    return next(name for name in map(str, range(100)) if state_partition(name) == state_partition(shard))
+
+
+def test_what_a_dead_writer_left_open_is_rolled_back(settings):
+    log = KafkaLog("flow", settings)
+    log.restore("a")
+    log.commit("a", "1", {"x": b"1"}, [])
+    dead = open_transaction(settings, "a")
+    assert KafkaLog("flow", settings).restore("a") == Snapshot("1", {"x": b"1"})
+    del dead
 
 
 def test_a_neighbours_open_transaction_does_not_hide_the_last_commit(settings):
@@ -62,7 +78,7 @@ def test_a_neighbours_open_transaction_does_not_hide_the_last_commit(settings):
     log = KafkaLog("flow", settings)
     log.restore("a")
     log.commit("a", "1", {"x": b"1"}, [])
-    neighbour = open_transaction(settings, state_partition("a"), 60_000)
+    neighbour = open_transaction(settings, neighbour_of("a"))
     log.commit("a", "2", {"x": b"2"}, [])
     abort = threading.Timer(1.0, neighbour.abort_transaction, (10,))
     abort.start()
@@ -75,7 +91,7 @@ def test_a_neighbours_open_transaction_does_not_hide_the_last_commit(settings):
 def test_a_dead_neighbours_transaction_ends_by_itself(settings):
     log = KafkaLog("flow", settings)
     log.restore("a")
-    neighbour = open_transaction(settings, state_partition("a"), 1_500)
+    neighbour = open_transaction(settings, neighbour_of("a"), 1_500)
     log.commit("a", "1", {}, [])
     assert KafkaLog("flow", settings).restore("a") == Snapshot("1", {})
     del neighbour
@@ -84,7 +100,7 @@ def test_a_dead_neighbours_transaction_ends_by_itself(settings):
 def test_a_restore_that_cannot_finish_says_why(settings):
     log = KafkaLog("flow", settings)
     log.restore("a")
-    neighbour = open_transaction(settings, state_partition("a"), 60_000)
+    neighbour = open_transaction(settings, neighbour_of("a"))
     log.commit("a", "1", {}, [])
     hasty = KafkaLog("flow", replace(settings, transaction_timeout_ms=1_000, restore_timeout_ms=2_000))
     with pytest.raises(CommitLogUnavailable, match="another shard's transaction is open"):
