@@ -47,7 +47,7 @@ def demo(
         report = Demonstration(
             folder=DemoFolder(folder),
             config=config,
-            replay_s=REPLAY_S,
+            replay_s=REPLAY_S * min(1.0, max(0.3, records / RECORDS)),
             # The demo's settings are all in its own file; others must not reach its flows.
             environment={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
             program=_program(),

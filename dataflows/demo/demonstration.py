@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from canonical.mapping import load
-from canonical.plants import shipped
 from dataflows.analytics import NAME as ANALYTICS
 from dataflows.confirmations import NAME as CONFIRMATIONS
 from dataflows.demo.configuration import configure
@@ -29,9 +27,9 @@ POLL_S: Final = 0.1
 PATIENCE_S: Final = 30.0
 """No commit for so long means that none will come."""
 QUERIES: Final = (
-    "FROM conservation ORDER BY plant, source",
-    "FROM scrap_by_reason ORDER BY scrap DESC",
-    "FROM order_progress WHERE plant = 'A' ORDER BY order_id LIMIT 10",
+    "SELECT plant, source, read, late, duplicates, faults, balanced FROM conservation ORDER BY ALL",
+    "SELECT reason, scrap, share FROM scrap_by_reason WHERE plant = 'A' AND unit = 'H87' ORDER BY scrap DESC",
+    "SELECT order_id, operation, material, good, scrap FROM order_progress ORDER BY good DESC LIMIT 10",
 )
 
 
@@ -86,7 +84,7 @@ class Demonstration:
             with self._tally() as tally:
                 kill = self._flows(replay, tally)
             self.watch(Stage("comparing the store with the truth"))
-            outcome = read_outcome(self.folder.published, replay.truth, _plants_by_folder())
+            outcome = read_outcome(self.folder.published, replay.truth)
         return Report(
             outcome=outcome,
             kill=kill,
@@ -169,10 +167,6 @@ class Demonstration:
                     f"confirmed; see {self.folder.output}"
                 )
             time.sleep(POLL_S)
-
-
-def _plants_by_folder() -> dict[str, str]:
-    return {mapping.input.folder: mapping.plant for mapping in map(load, shipped())}
 
 
 def _cpu_s() -> float:

@@ -39,9 +39,9 @@ def plot(hours: Sequence[HourlyOutput], *, colour: bool) -> str:
 def _panel(plant: str, instants: list[datetime], made: Mapping[datetime, HourlyOutput]) -> Any:
     plotext.terminal.limit(width=False, height=False)  # The size is ours, also where nothing is a terminal.
     panel = plotext.figure.clear()
+    panel.theme("simple")  # It paints no background.
     panel.plot_size(len(instants) + FRAME_WIDTH, PANEL_HEIGHT)
-    panel.title(f"plant {plant}: {GOOD} good (left scale), {SCRAP} scrap (right scale)")
-    panel.theme("simple")
+    panel.title(f"plant {plant}")
     _bars(panel, [made[hour].good if hour in made else 0.0 for hour in instants])
     _points(panel, [made[hour].scrap if hour in made else 0.0 for hour in instants])
     _hours(panel, instants)
@@ -49,14 +49,14 @@ def _panel(plant: str, instants: list[datetime], made: Mapping[datetime, HourlyO
 
 
 def _bars(panel: Any, good: list[float]) -> None:
-    panel.draw(panel.bar(range(len(good)), good, width=1, lines=False, marker=GOOD))
+    panel.draw(panel.bar(range(len(good)), good, width=0.5, lines=False, marker=GOOD))
     _scale(panel, "left", max(good))
 
 
 def _points(panel: Any, scrap: list[float]) -> None:
     places = [(hour, value) for hour, value in enumerate(scrap) if value]
     if places:
-        panel.draw(panel.signal(*zip(*places, strict=True), marker=SCRAP, yside="right"))
+        panel.draw(panel.signal(*zip(*places, strict=True), marker=plotext.colorize(SCRAP, "red"), yside="right"))
     _scale(panel, "right", max(scrap))
 
 
@@ -72,5 +72,5 @@ def _hours(panel: Any, instants: list[datetime]) -> None:
     places = [place for place, hour in enumerate(instants) if hour.hour % TICK_HOURS == 0]
     labels = [instants[place].strftime("%a" if instants[place].hour == 0 else "%H") for place in places]
     ruler = panel.ruler("x")
-    ruler.lim(-0.5, len(instants) - 0.5)
+    ruler.lim(0, max(len(instants) - 1, 1))
     ruler.ticks(places, labels)

@@ -11,6 +11,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from dataflows.simulator import Truth, compare
+from sinks.published import open_published
 
 PLANTS: Final = """
     SELECT
@@ -26,10 +27,8 @@ PLANTS: Final = """
         CAST(sum(analytics_only) AS BIGINT) AS analytics_only,
         CAST(sum(gaps) AS BIGINT) AS gaps,
         CAST(sum(missing) AS BIGINT) AS missing
-    FROM ({ledger}) GROUP BY plant ORDER BY plant
+    FROM ledger GROUP BY plant ORDER BY plant
 """
-LEDGER: Final = "SELECT * REPLACE (coalesce(nullif(plant, ''), {by_shard}) AS plant) FROM ledger"
-"""Records whose source could not be read name no plant; their folder does."""
 CONFIRMED: Final = """
     SELECT plant, count(*), CAST(sum(events) AS BIGINT), count(*) FILTER (kind = 'supplementary')
     FROM confirmation GROUP BY plant
@@ -147,15 +146,13 @@ class Report(_Row):
         return self.outcome.balanced and self.outcome.truth_matched and self.kill.signal == 9
 
 
-def read_outcome(store: Path, truth: Truth, plant_of_folder: dict[str, str]) -> Outcome:
-    """Return what the published store says.
+def read_outcome(store: Path, truth: Truth) -> Outcome:
+    """Return what the published store says. Raises: StoreUnavailable.
 
-    Args: store: the published snapshot. truth: what was made. plant_of_folder: the plant of each drop folder.
+    Args: store: the published snapshot. truth: what was made.
     """
-    with duckdb.connect(":memory:") as db:
-        db.execute(f"ATTACH '{str(store).replace(chr(39), chr(39) * 2)}' AS analytics (READ_ONLY)")
-        db.execute("USE analytics")
-        totals = _rows(db, PLANTS.format(ledger=_ledger(plant_of_folder)))
+    with open_published(store) as db:
+        totals = _rows(db, PLANTS)
         confirmed = {plant: numbers for plant, *numbers in db.execute(CONFIRMED).fetchall()}
         faults: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for plant, code, count in db.execute(FAULTS).fetchall():
@@ -180,11 +177,6 @@ def read_outcome(store: Path, truth: Truth, plant_of_folder: dict[str, str]) -> 
         differences=tuple(compare(truth, rows, ledger, faults)),
         hours=tuple(HourlyOutput(plant=p, hour=h, unit=u, good=g, scrap=s) for p, h, u, g, s in hours),
     )
-
-
-def _ledger(plant_of_folder: dict[str, str]) -> str:
-    shards = " ".join(f"WHEN 'folder:{folder}' THEN '{plant}'" for folder, plant in plant_of_folder.items())
-    return LEDGER.format(by_shard=f"CASE shard {shards} ELSE shard END")
 
 
 def _rows(db: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
