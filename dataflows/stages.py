@@ -93,8 +93,13 @@ class Count:
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
         policy, sessions = shard.mapping.counters, shard.sessions
+        by_time = shard.mapping.sequencing.mode == "arrival"
         known = "counter" in state
-        self.counter = Counter.decode(policy, sessions, state["counter"]) if known else Counter(policy, sessions)
+        self.counter = (
+            Counter.decode(policy, sessions, state["counter"], by_time=by_time)
+            if known
+            else Counter(policy, sessions, by_time=by_time)
+        )
 
     def work(self, work: Work) -> Iterable[Work]:
         done = self.counter.step(work.events, work.late, work.now_us)

@@ -23,6 +23,14 @@ in the fault, for a person to post. A reading repeated exactly does not confirm 
 stuck sensor repeats its wild value.
 
 Late rows count nothing by their readings: the next reading of their session had them included.
+
+A source that does not number its records gives them in the order in which its files happen to land
+(``by_time``). There a reading is *stale* if it occurred before the last accepted one of its session
+and counter: it adds nothing and changes nothing, since that one had it included, and a file that
+lands late does not look like a reset. So, without a reset, the deltas sum to the newest reading minus
+the one that arrived first, however the files came. What a counter made between a stale reading and a
+reset is lost, as it is when no reading of that time comes at all. Where times are equal the order of
+arrival decides, and numbers decide whatever the clocks say.
 """
 
 from __future__ import annotations
@@ -34,7 +42,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from canonical.columns import EventBatch, IntColumn, Sessions
+from canonical.columns import CodeColumn, EventBatch, IntColumn, Sessions
 from canonical.contracts.fault import FaultCode
 from canonical.policy import CounterPolicy
 from canonical.records import RowFault
@@ -48,6 +56,7 @@ UNIT: Final = 1_000
 """Thousandths in a unit: policies speak of whole units, columns of thousandths."""
 NONE: Final = -1
 """No reading, as in ``COUNTER_COLUMNS``."""
+_NEVER: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +69,33 @@ class Counted:
 
 
 class Counter:
-    """Last readings of the sessions of one shard, by ``sid``; O(sessions)."""
+    """Last readings of the sessions of one shard, by ``sid``; O(sessions).
 
-    __slots__ = ("_faults", "_jump_max", "_last", "_modulus", "_policy", "_rejected", "_sessions", "_wrap_max")
+    Args:    by_time: whether a reading older than the last one is stale, as the source numbers no records.
+    """
 
-    def __init__(self, policy: CounterPolicy, sessions: Sessions) -> None:
+    __slots__ = (
+        "_by_time",
+        "_faults",
+        "_jump_max",
+        "_last",
+        "_last_us",
+        "_modulus",
+        "_policy",
+        "_rejected",
+        "_sessions",
+        "_wrap_max",
+    )
+
+    def __init__(self, policy: CounterPolicy, sessions: Sessions, *, by_time: bool) -> None:
         self._policy = policy
         self._sessions = sessions
+        self._by_time = by_time
         self._modulus = None if policy.rollover is None else policy.rollover * UNIT
         self._jump_max = None if policy.jump_max is None else policy.jump_max * UNIT
         self._wrap_max = self._jump_max if self._jump_max is not None else (self._modulus or 0) // 10
         self._last: IntColumn = np.full((len(COUNTED), 0), NONE, np.int64)
+        self._last_us: IntColumn = self._last  # when the last one occurred, _NEVER unless by_time
         self._rejected: IntColumn = self._last
         self._faults: IntColumn = np.zeros(0, np.int64)
 
@@ -96,6 +121,8 @@ class Counter:
         steps = {}
         for k in present:
             rows = np.flatnonzero(readings[k] >= 0)
+            if self._by_time:
+                rows = rows[~_stale(sid[rows], batch["occurred_us"][rows], self._last_us[k])]
             s, r = sid[rows], readings[k][rows]
             first = np.ones(len(rows), np.bool_)
             first[1:] = s[1:] != s[:-1]
@@ -113,6 +140,8 @@ class Counter:
             last = np.ones(len(s_), np.bool_)
             last[:-1] = s_[1:] != s_[:-1]
             self._last[k, s_[last]] = r_[last]
+            if self._by_time:
+                self._last_us[k, s_[last]] = batch["occurred_us"][rows_[last]]
         faults: list[RowFault] = []
         keep = np.ones(len(batch), np.bool_)
         for at, end in zip(np.searchsorted(sid, exact), np.searchsorted(sid, exact, "right"), strict=True):
@@ -131,12 +160,13 @@ class Counter:
         columns = session_columns(sids, self._sessions)
         for k, (name, _) in enumerate(COUNTED):
             columns[f"{name}_last"] = pa.array(self._last[k, sids])
+            columns[f"{name}_last_us"] = pa.array(self._last_us[k, sids])
             columns[f"{name}_rejected"] = pa.array(self._rejected[k, sids])
         columns["faults"] = pa.array(self._faults[sids])
         return encode_table(KIND, VERSION, pa.table(columns))
 
     @classmethod
-    def decode(cls, policy: CounterPolicy, sessions: Sessions, data: bytes) -> Counter:
+    def decode(cls, policy: CounterPolicy, sessions: Sessions, data: bytes, *, by_time: bool) -> Counter:
         """Return the counter that ``encode`` stored, bound to the session rows of this process.
 
         Raises:
@@ -144,10 +174,11 @@ class Counter:
         """
         _, table = decode_table(KIND, {VERSION}, data)
         sids = session_rows(table, sessions)
-        counter = cls(policy, sessions)
+        counter = cls(policy, sessions, by_time=by_time)
         counter._grow(len(sessions))
         for k, (name, _) in enumerate(COUNTED):
             counter._last[k, sids] = table.column(f"{name}_last").to_numpy()
+            counter._last_us[k, sids] = table.column(f"{name}_last_us").to_numpy()
             counter._rejected[k, sids] = table.column(f"{name}_rejected").to_numpy()
         counter._faults[sids] = table.column("faults").to_numpy()
         return counter
@@ -181,12 +212,13 @@ class Counter:
     ) -> None:
         """Go through one session's rows one by one, as some reading of it is absurd or was."""
         sid = int(batch["sid"][rows.start])
+        occurred_us = batch["occurred_us"]
         for row in range(rows.start, rows.stop):
             accepted: list[tuple[int, int, int]] = []
             problems: list[str] = []
             for k, (name, _) in enumerate(COUNTED):
                 reading = int(readings[k][row])
-                if reading < 0:
+                if reading < 0 or (self._by_time and occurred_us[row] < self._last_us[k, sid]):
                     continue
                 delta = self._delta(k, sid, reading)
                 if delta is not None:
@@ -204,6 +236,8 @@ class Counter:
                 deltas[k][row] = delta
                 self._last[k, sid] = reading
                 self._rejected[k, sid] = NONE
+                if self._by_time:
+                    self._last_us[k, sid] = occurred_us[row]
 
     def _delta(self, k: int, sid: int, reading: int) -> int | None:
         """Return the delta of one reading of counter ``k``, or None if it is absurd."""
@@ -241,7 +275,22 @@ class Counter:
             none = np.full((len(COUNTED), room), NONE, np.int64)
             self._last = np.concatenate((self._last, none), axis=1)
             self._rejected = np.concatenate((self._rejected, none), axis=1)
+            self._last_us = np.concatenate((self._last_us, np.full_like(none, _NEVER)), axis=1)
             self._faults = np.concatenate((self._faults, np.zeros(room, np.int64)))
+
+
+def _stale(sid: CodeColumn, occurred_us: IntColumn, last_us: IntColumn) -> NDArray[np.bool_]:
+    """Return which readings, each session's together, are older than its last one or than one before them.
+
+    One that is not accepted for another reason counts here as well: its session is gone through one by one.
+    """
+    stale = occurred_us < last_us[sid]
+    if ((sid[1:] == sid[:-1]) & (occurred_us[1:] < occurred_us[:-1])).any():
+        # Ranks by session and time, so that the highest rank so far is the newest of the own session.
+        rank = np.empty(len(sid), np.intp)
+        rank[np.lexsort((occurred_us, sid))] = np.arange(len(sid))
+        stale |= rank < np.maximum.accumulate(rank)
+    return stale
 
 
 def _units(thousandths: int) -> str:

@@ -36,6 +36,7 @@ rows_ = st.lists(
             "scrap_counter": readings,
             "good": st.integers(0, 3),
             "scrap": st.just(0),
+            "occurred_us": st.integers(0, 6),
         }
     ),
     max_size=40,
@@ -77,9 +78,9 @@ def results_of(outcome, sessions):
     return results
 
 
-def run(policy, chunks, restart_after=()):
+def run(policy, chunks, restart_after=(), *, by_time=False):
     sessions = Sessions(Vocabulary())
-    counter = Counter(policy, sessions)
+    counter = Counter(policy, sessions, by_time=by_time)
     results = {}
     for i, chunk in enumerate(chunks):
         if chunk:
@@ -90,18 +91,18 @@ def run(policy, chunks, restart_after=()):
             other.codes(["x", "m3", "y"])
             sessions = Sessions(other)
             sessions.row(other.code("P"), other.code("m3"), 0)
-            counter = Counter.decode(policy, sessions, counter.encode())
+            counter = Counter.decode(policy, sessions, counter.encode(), by_time=by_time)
     return results, counter
 
 
-@given(policies, rows_, st.lists(st.integers(0, 40), max_size=5), st.sets(st.integers(0, 5)))
-def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, rows, cuts, restarts):
+@given(policies, rows_, st.lists(st.integers(0, 40), max_size=5), st.sets(st.integers(0, 5)), st.booleans())
+def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, rows, cuts, restarts, by_time):
     rows = numbered(rows)
-    naive = NaiveCounter(policy)
+    naive = NaiveCounter(policy, by_time=by_time)
     expected = {(row["source"], row["seq"]): naive.row(row["source"], row) for row in rows}
     bounds = [0, *sorted(min(c, len(rows)) for c in cuts), len(rows)]
     chunks = [rows[a:b] for a, b in itertools.pairwise(bounds)]
-    results, counter = run(policy, chunks, restarts)
+    results, counter = run(policy, chunks, restarts, by_time=by_time)
     assert results == expected
     assert counter.faulted()[1].sum() == sum(result is None for result in expected.values())
 
@@ -117,7 +118,9 @@ def test_deltas_sum_to_last_minus_first_through_rollovers(steps, first_reading, 
     for source, made in steps:
         first.setdefault(source, start)
         true[source] = true[source] + made if source in true else start
-        rows.append({"source": source, "good_counter": true[source] % modulus * 1000, "good": 0, "scrap": 0})
+        rows.append(
+            {"source": source, "good_counter": true[source] % modulus * 1000, "good": 0, "scrap": 0, "occurred_us": 0}
+        )
     policy = CounterPolicy(first_reading=first_reading, rollover=modulus)
     results, _ = run(policy, [numbered(rows)])
     for source, last in true.items():
@@ -130,7 +133,31 @@ def test_one_wild_reading_neither_loses_nor_invents_parts(made, data):
     readings = np.cumsum(made).tolist()
     wild = data.draw(st.integers(1, len(readings) - 1))
     shown = [*readings[:wild], data.draw(st.integers(200, 10**6)), *readings[wild:]]
-    rows = [{"source": "m1", "good_counter": r * 1000, "good": 0, "scrap": 0} for r in shown]
+    rows = [{"source": "m1", "good_counter": r * 1000, "good": 0, "scrap": 0, "occurred_us": 0} for r in shown]
     results, _ = run(CounterPolicy(jump_max=10), [numbered(rows)])
     assert [seq for (_, seq), result in results.items() if result is None] == [wild]
     assert sum(result[0] for result in results.values() if result) == (readings[-1] - readings[0]) * 1000
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2)), min_size=1, max_size=30),
+    st.lists(st.integers(1, 29), max_size=4),
+    st.randoms(use_true_random=False),
+    st.sampled_from(["baseline", "count"]),
+)
+def test_files_in_any_order_count_from_the_first_to_arrive_to_the_newest(steps, cuts, chance, first_reading):
+    made, passed = np.cumsum(np.array(steps), axis=0).T.tolist()
+    rows = [
+        {"source": "m1", "good_counter": reading * 1000, "good": 0, "scrap": 0, "occurred_us": us}
+        for reading, us in zip(made, passed, strict=True)
+    ]
+    bounds = [0, *sorted({cut for cut in cuts if cut < len(rows)}), len(rows)]
+    files = [rows[a:b] for a, b in itertools.pairwise(bounds)]
+    chance.shuffle(files)
+    arrived = numbered([row for file in files for row in file])
+    for chunks in ([arrived], files):
+        results, _ = run(CounterPolicy(first_reading=first_reading), chunks, by_time=True)
+        zero = arrived[0]["good_counter"] if first_reading == "baseline" else 0
+        total = sum(good for good, _ in results.values())
+        assert total == made[-1] * 1000 - zero
+        assert first_reading == "count" or total <= (made[-1] - made[0]) * 1000

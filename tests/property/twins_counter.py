@@ -8,9 +8,11 @@ class Absurd(Exception):
 
 
 class NaiveCounter:
-    def __init__(self, policy):
+    def __init__(self, policy, *, by_time=False):
         self.policy = policy
+        self.by_time = by_time
         self.last = {}
+        self.last_us = {}
         self.rejected = {}
 
     def delta(self, key, reading):
@@ -40,7 +42,8 @@ class NaiveCounter:
         """Return (good, scrap) of the row after counting, or None if it is a fault."""
         deltas, absurd = {}, False
         for name, _ in COUNTERS:
-            if row[name] >= 0:
+            stale = self.by_time and row["occurred_us"] < self.last_us.get((session, name), 0)
+            if row[name] >= 0 and not stale:
                 try:
                     deltas[name] = self.delta((session, name), row[name])
                 except Absurd:
@@ -51,5 +54,6 @@ class NaiveCounter:
             return None
         for name in deltas:
             self.last[session, name] = row[name]
+            self.last_us[session, name] = row["occurred_us"]
             self.rejected.pop((session, name), None)
         return tuple(row[quantity] + deltas.get(name, 0) for name, quantity in COUNTERS)

@@ -63,7 +63,7 @@ def batch(readings, first_seq=0, **columns):
 )
 @pytest.mark.parametrize("cut", [1, 100])
 def test_rules(rule, policy, readings, deltas, cut):
-    counter, good = Counter(policy, session()), []
+    counter, good = Counter(policy, session(), by_time=False), []
     for at in range(0, len(readings), cut):
         part = readings[at : at + cut]
         outcome = counter.step(batch(part, at), EventBatch.empty(), 0)
@@ -72,20 +72,61 @@ def test_rules(rule, policy, readings, deltas, cut):
     assert good == [None if d is None else d * 1000 for d in deltas], rule
 
 
+@pytest.mark.parametrize(
+    ("rule", "policy", "told", "deltas"),
+    [
+        ("a late file", CounterPolicy(), [(1, 100), (5, 110), (2, 103), (4, 108), (6, 111)], [0, 10, 0, 0, 1]),
+        ("older than the first", CounterPolicy(first_reading="count"), [(5, 100), (1, 90), (6, 101)], [100, 0, 1]),
+        ("a reset of its own time", CounterPolicy(), [(1, 100), (2, 4), (3, 6)], [0, 4, 2]),
+        ("equal times", CounterPolicy(), [(1, 100), (1, 103), (1, 2)], [0, 3, 2]),
+        ("stale is never absurd", JUMPS, [(5, 100), (1, 500), (6, 101)], [0, 0, 1]),
+        ("absurd does not make stale", JUMPS, [(5, 100), (9, 500), (6, 101), (10, 102)], [0, None, 1, 1]),
+        ("stale does not refute a jump", JUMPS, [(5, 100), (6, 500), (1, 90), (7, 503)], [0, None, 0, 3]),
+        ("stale after a jump that goes on", JUMPS, [(5, 100), (6, 500), (7, 503), (6, 101)], [0, None, 3, 0]),
+        ("stale across the modulus", WRAPS, [(5, 5), (4, 999), (6, 6)], [0, 0, 1]),
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 2, 100])
+def test_stale_readings_of_a_source_without_numbers(rule, policy, told, deltas, cut):
+    """A file that lands late is no reset (M03, M41)."""
+    counter, good = Counter(policy, session(), by_time=True), []
+    for at in range(0, len(told), cut):
+        times, readings = zip(*told[at : at + cut], strict=True)
+        outcome = counter.step(batch(readings, at, occurred_us=times), EventBatch.empty(), 0)
+        found = dict(zip(outcome.ready["seq"].tolist(), outcome.ready["good"].tolist(), strict=True))
+        good += [found.get(seq) for seq in range(at, at + len(times))]
+    assert good == [None if d is None else d * 1000 for d in deltas], rule
+
+
+def test_each_counter_has_a_time_of_its_own():
+    counter = Counter(CounterPolicy(), session(), by_time=True)
+    rows = batch([10, None, 12], scrap_counter=[-1, 5000, 3000], occurred_us=[5, 9, 6])
+    ready = counter.step(rows, EventBatch.empty(), 0).ready
+    assert (ready["good"].tolist(), ready["scrap"].tolist()) == ([0, 0, 2000], [0, 0, 0])
+
+
+def test_numbers_decide_whatever_the_clocks_say():
+    rows = batch([100, 103, 104], occurred_us=[9, 5, 1])
+    ready = Counter(CounterPolicy(), session(), by_time=False).step(rows, EventBatch.empty(), 0).ready
+    assert ready["good"].tolist() == [0, 3000, 1000]
+
+
 def test_delta_is_added_to_the_quantity_the_row_carries():
-    outcome = Counter(CounterPolicy(), session()).step(batch([5, 8], good=[1000, 2000]), EventBatch.empty(), 0)
+    outcome = Counter(CounterPolicy(), session(), by_time=False).step(
+        batch([5, 8], good=[1000, 2000]), EventBatch.empty(), 0
+    )
     assert outcome.ready["good"].tolist() == [1000, 5000]
 
 
 def test_absurd_reading_sets_the_whole_row_aside_and_loses_nothing_of_the_other_counter():
     rows = batch([100, 999, 101], scrap_counter=[7000, 8000, 9000])
-    outcome = Counter(JUMPS, session()).step(rows, EventBatch.empty(), 0)
+    outcome = Counter(JUMPS, session(), by_time=False).step(rows, EventBatch.empty(), 0)
     assert outcome.ready["seq"].tolist() == [0, 2]
     assert outcome.ready["scrap"].tolist() == [0, 2000]
 
 
 def test_fault_names_row_session_and_reading():
-    outcome = Counter(JUMPS, session()).step(batch([100, 999.5]), EventBatch.empty(), 0)
+    outcome = Counter(JUMPS, session(), by_time=False).step(batch([100, 999.5]), EventBatch.empty(), 0)
     (fault,) = outcome.faults
     assert (fault.row, fault.code, fault.source, fault.session, fault.seq) == (
         1, FaultCode.ABSURD_QUANTITY, "press-1", "s7", 1,
@@ -94,7 +135,7 @@ def test_fault_names_row_session_and_reading():
 
 
 def test_late_readings_count_nothing():
-    counter = Counter(CounterPolicy(), session())
+    counter = Counter(CounterPolicy(), session(), by_time=False)
     late = batch([100], 5, good=[1000])
     assert counter.step(batch([90, 110]), late, 0).late["good"].tolist() == [1000]
     assert counter.step(batch([111], 2), late, 0).ready["good"].tolist() == [1000]
@@ -102,18 +143,18 @@ def test_late_readings_count_nothing():
 
 def test_plant_without_counters_passes_unchanged():
     rows = EventBatch(1, {"sid": np.zeros(1, np.int32), "good": np.ones(1, np.int64)})
-    assert Counter(CounterPolicy(), session()).step(rows, EventBatch.empty(), 0).ready is rows
+    assert Counter(CounterPolicy(), session(), by_time=False).step(rows, EventBatch.empty(), 0).ready is rows
 
 
 def example():
-    counter = Counter(JUMPS, session())
-    counter.step(batch([100, 999], scrap_counter=[3000, 3000]), EventBatch.empty(), 0)
+    counter = Counter(JUMPS, session(), by_time=True)
+    counter.step(batch([100, 999], scrap_counter=[3000, 3000], occurred_us=[70, 80]), EventBatch.empty(), 0)
     return counter
 
 
 def test_state_of_version_1_decodes():
     sessions = Sessions(Vocabulary())
-    counter = Counter.decode(JUMPS, sessions, GOLDEN.read_bytes())
+    counter = Counter.decode(JUMPS, sessions, GOLDEN.read_bytes(), by_time=True)
     texts = sessions.vocabulary.texts
     assert [texts[column[0]] for column in (sessions.plant, sessions.source, sessions.session)] == [
         "A",
@@ -121,6 +162,7 @@ def test_state_of_version_1_decodes():
         "s7",
     ]
     assert [c.tolist() for c in counter.faulted()] == [[0], [1]]
-    outcome = counter.step(batch([1001, 1002], 2, scrap_counter=[3000, 4000]), EventBatch.empty(), 0)
-    assert outcome.ready["good"].tolist() == [2000, 1000]
-    assert outcome.ready["scrap"].tolist() == [0, 1000]
+    rows = batch([7, 1001, 1002], 2, scrap_counter=[7, 3000, 4000], occurred_us=[69, 81, 82])
+    outcome = counter.step(rows, EventBatch.empty(), 0)
+    assert outcome.ready["good"].tolist() == [0, 2000, 1000]
+    assert outcome.ready["scrap"].tolist() == [0, 0, 1000]
