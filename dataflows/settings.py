@@ -96,7 +96,8 @@ def _property(value: object) -> object:
             try:
                 return SecretStr(Path(name).read_text("utf-8").rstrip("\r\n"))
             except (OSError, UnicodeDecodeError) as error:
-                raise refused(f"{name} cannot be read: {error}", "the file holds the value and nothing else") from error
+                reason = getattr(error, "strerror", None) or "it is not UTF-8"
+                raise refused(f"{name}: {reason}", "the file holds the value and nothing else") from error
         case dict():
             raise refused("not a value", 'a text, a number, true, false, { env = "NAME" } or { file = "/path" }')
     return value
@@ -192,7 +193,7 @@ class Settings(Section):
 
     landing: Place | None = Field(default=None, description="Folder below which the plants drop files.")
     plants: tuple[PlantFile, ...] = Field(
-        min_length=1, description="Mapping files; `shipped:plant_a` is one of those that come with plantsync."
+        description="Mapping files; `shipped:plant_a` is one of those that come with plantsync."
     )
     log: LogSection = LogSection.model_construct()
     kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
@@ -268,6 +269,8 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
         yield ("kafka",), "required where log.kind is kafka", 'set kafka.properties."bootstrap.servers"'
     if settings.store.path == settings.store.published:
         yield ("store", "published"), "is the store itself", "name another file"
+    if not settings.plants:
+        yield ("plants",), "no plant is named", 'such as ["plants/plant_a.toml"] or ["shipped:plant_a"]'
     seen: dict[str, int] = {}
     for index, plant in enumerate(settings.mappings()):
         folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()
