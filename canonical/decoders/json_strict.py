@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -14,6 +14,9 @@ from canonical.policy import LimitPolicy
 Path = tuple[str, ...]
 Refusal = tuple[FaultCode, str]
 
+TEXT_MAX: Final = 256
+"""Characters of a key or code, as in ``canonical.contracts.event.Text``."""
+
 WHITE: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -21,6 +24,7 @@ _UNENDED: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?\Z', re.DOTALL)
 _BRACKETS: Final = re.compile(rb"[][{}]")
 _ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89abAB]")
+_NUMBERS: Final = frozenset({int, float})
 _DECIMAL: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
@@ -58,9 +62,23 @@ def unescaped(value: bytes) -> bytes:
     return orjson.dumps(orjson.loads(value)) if _SURROGATE.search(value) else value
 
 
-def type_refusal(value: bytes, paths: Mapping[str, Path], numeric: frozenset[str]) -> Refusal:
+def is_mistyped(document: dict[str, Any], paths: Mapping[str, Path], numeric: frozenset[str]) -> bool:
+    """Return whether a mapped field surely has the wrong type; text in a number's place may yet be one."""
+    for name, path in paths.items():
+        at: Any = document
+        for step in path:
+            if at is None:
+                break
+            if at.__class__ is not dict:
+                return True
+            at = at.get(step)
+        if at is not None and at.__class__ is not str and (name not in numeric or at.__class__ not in _NUMBERS):
+            return True
+    return False
+
+
+def type_refusal(document: dict[str, Any], paths: Mapping[str, Path], numeric: frozenset[str]) -> Refusal:
     """Return which mapped field of a JSON object has the wrong type."""
-    document = orjson.loads(value)
     for name, path in paths.items():
         found, at = _found(document, path)
         if found is None:
@@ -74,13 +92,10 @@ def type_refusal(value: bytes, paths: Mapping[str, Path], numeric: frozenset[str
     return FaultCode.MALFORMED, "the record is refused by the JSON reader"
 
 
-def texts(value: bytes, paths: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of the mapped fields a valid JSON object holds."""
-    document = orjson.loads(value)
-    for name, path in paths.items():
-        found, at = _found(document, path)
-        if len(at) == len(path):
-            yield name, found
+def text_at(document: dict[str, Any], path: Path | None) -> str:
+    """Return the text at the path; the empty text where there is none that could be a key."""
+    found, at = _found(document, path) if path is not None else (None, path)
+    return found if at == path and isinstance(found, str) and len(found) <= TEXT_MAX else ""
 
 
 def _found(document: Any, path: Path) -> tuple[Any, Path]:

@@ -157,7 +157,17 @@ JUNK = [
     b":",
     b",",
 ]
-FRAGMENTS = [b"", b" ", b"{}", b"null", b'{"a":"}', b'{"}{}{":1}', b'{":1}']
+FRAGMENTS = [
+    b"",
+    b" ",
+    b"{}",
+    b"null",
+    b'{"a":"}',
+    b'{"}{}{":1}',
+    b'{":1}',
+    b'{"lot":"x","lot":7}',
+    b'{"lot":7,"lot":"x"}',
+]
 
 
 @st.composite
