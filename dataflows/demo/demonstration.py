@@ -92,7 +92,7 @@ class Demonstration:
             cpu_seconds=round(_cpu_s(), 1),
             settings=self.folder.settings,
             store=self.folder.published,
-            queries=tuple(f'{self.program} query --config {self.folder.settings} "{query}"' for query in QUERIES),
+            queries=tuple(f'{self.program} query -c {self.folder.settings} "{query}"' for query in QUERIES),
         )
 
     @contextmanager

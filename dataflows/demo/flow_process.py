@@ -13,11 +13,13 @@ from typing import Final, Self
 from sinks.commit_log import PlantsyncError
 
 STOP_S: Final = 20.0
+"""A flow that does not stop for so long when the demo is broken off is killed."""
+END_S: Final = 120.0
 PLANTSYNC: Final = ("-c", "from dataflows.cli import main; main()")
 
 
 class FlowDied(PlantsyncError):
-    """A flow ended without being told to."""
+    """A flow ended without being told to, or did not end."""
 
 
 class FlowProcess:
@@ -68,8 +70,12 @@ class FlowProcess:
         self.ended()
 
     def ended(self) -> None:
-        """Wait until it has ended by itself. Raises: FlowDied."""
-        if self._process.wait(STOP_S) != 0:
+        """Wait until it has ended in order. Raises: FlowDied."""
+        try:
+            code = self._process.wait(END_S)
+        except subprocess.TimeoutExpired as error:
+            raise FlowDied(f"flow {self.flow} has not ended within {END_S:.0f} s; see {self._output}") from error
+        if code != 0:
             raise self._died()
 
     def _died(self) -> FlowDied:
