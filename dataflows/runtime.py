@@ -152,6 +152,8 @@ class _Run:
             shards = self._guarded(confirmations_shards(settings, clock), failure)
             log = open_log(settings, self.flow)
             opened.callback(log.close)
+            if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
+                failure.guarded(log.take_over, None)(list(shards))
             return confirmations(shards, GuardedLog(log, failure, self.progress, clock), pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))

@@ -75,18 +75,27 @@ class KafkaLog:
         self._connection = KafkaConnection(settings)
         self._topics: dict[str, int] = {}
         self._writers: dict[str, _Writer] = {}
+        self._taken: dict[str, _Writer] = {}
+
+    def take_over(self, shards: Sequence[str]) -> None:
+        """Fence the older writers of all these shards, before any of them is restored.
+
+        Shards share partitions of the state topic, and a transaction that a dead writer left open
+        keeps the restore of every other shard there waiting; after this none of theirs is open.
+
+        Raises: as ``restore``.
+        """
+        deadline = self._prepared()
+        self._taken = {shard: self._take_over(shard, deadline) for shard in shards}
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return its last commit.
 
         Raises: CommitLogUnavailable; CommitLogError when the cluster refuses us or the state is damaged.
         """
-        deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
-        self._topics = self._connection.connect(self._settings.restore_timeout_ms / 1000)
-        self._ensure(self._state_topic, self._settings.state_partitions, self._settings.compacted_topic())
-        self._check_state_topic()
+        deadline = self._prepared()
         self._writers.pop(shard, None)
-        writer = self._take_over(shard, deadline)
+        writer = self._taken.pop(shard, None) or self._take_over(shard, deadline)
         values = self._values(shard, writer.partition, deadline)
         snapshot, writer.chunks = _snapshot(shard, values)
         self._writers[shard] = writer
@@ -131,6 +140,15 @@ class KafkaLog:
     def close(self) -> None:
         """Let go of all shards; between calls no transaction is open."""
         self._writers.clear()
+        self._taken.clear()
+
+    def _prepared(self) -> float:
+        """Return when a restore that begins now must be over; the state topic exists and is as it must be."""
+        deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
+        self._topics = self._connection.connect(self._settings.restore_timeout_ms / 1000)
+        self._ensure(self._state_topic, self._settings.state_partitions, self._settings.compacted_topic())
+        self._check_state_topic()
+        return deadline
 
     def _take_over(self, shard: str, deadline: float) -> _Writer:
         """Become the shard's writer: from here on no other can commit to it."""

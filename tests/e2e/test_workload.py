@@ -186,7 +186,7 @@ def committed(kafka: Broker, topic: str) -> list[bytes]:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in found.partitions])
         values, open_partitions = [], set(found.partitions)
         while open_partitions:
-            for message in consumer.consume(10_000, 1.0):
+            for message in consumer.consume(1_000, 0.1):
                 if message.error() is None:
                     values.append(message.value())
                 else:
