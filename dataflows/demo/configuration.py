@@ -1,7 +1,7 @@
 """The demo's own configuration: the shipped plants, told to wait for less long.
 
 A plant may be silent for a quarter of an hour before its last confirmation closes. Whoever watches a
-demo waits for seconds, so the demo writes copies of the shipped mappings and changes four lines in them.
+demo waits for seconds, so the demo writes copies of the shipped mappings and changes a few lines in them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Final
 from canonical.plants import shipped
 from dataflows.demo.folder import DemoFolder
 
-IDLE_S: Final = 4
 CHANGES: Final = {
-    "idle_s": IDLE_S,  # instead of a quarter of an hour
+    "idle_s": 4,
     "gap_timeout_s": 2,
-    "held_rows_max": 100,  # a replayed hour lasts a quarter of a second, so numbers are waited for by count
+    # A replayed hour lasts a quarter of a second, so the wait for a number is bounded by count: some come late.
+    "held_rows_max": 100,
 }
+"""Keys of a mapping, and their values here."""
 HEADER: Final = "# Written by plantsync demo: a shipped mapping, in which these keys were changed: {keys}.\n"
 
 SETTINGS: Final = """\

@@ -56,7 +56,7 @@ class Demonstration:
     Args:
         folder: where everything is written.
         config: what to simulate.
-        replay_s: seconds over which the simulated hours are dropped.
+        replay_s: seconds in which the simulated hours pass.
         environment: of the flows' processes.
         program: how the reader calls plantsync, for the queries shown.
         watch: told of every stage and, several times a second, of progress.
@@ -72,7 +72,7 @@ class Demonstration:
     def run(self) -> Report:
         """Run it and return the report.
 
-        Raises: DemoFolderRefused, FlowDied, DemoStalled.
+        Raises: DemoFolderRefused, FlowDied, DemoStalled where nothing begins; StoreUnavailable.
         """
         began_s = time.monotonic()
         with self.folder.claimed():
@@ -125,7 +125,10 @@ class Demonstration:
                     self.watch(
                         Stage("the plants are silent: waiting for the last confirmations to close", committed, whole)
                     )
-                    self._until(tally, second, lambda: tally.settled(whole), whole)
+                    try:
+                        self._until(tally, second, lambda: tally.settled(whole), whole)
+                    except DemoStalled as stalled:  # The report tells what is missing.
+                        self.watch(Stage(str(stalled), tally.total("read"), whole))
                     second.stop()
                 analytics.stop()
         self.watch(Stage("analytics restarted, until it has read everything", whole, whole))

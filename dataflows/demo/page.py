@@ -67,7 +67,7 @@ def _facts(report: Report) -> Table:
         if matched
         else Text(f"NO, {len(outcome.differences)} differences", "red"),
         "events/confirmation": f"{events:.1f}",
-        "late": f"accounted for in {total('supplementary'):,} supplementary confirmations",
+        "late": f"{total('late'):,} events; {total('supplementary'):,} supplementary confirmations",
         "gaps": f"{total('gaps'):,} declared; {total('missing'):,} numbers never came",
         "faults": ", ".join(f"{code} {count}" for code, count in outcome.faults_by_code().items()),
         "killed": f"confirmations once, with signal {report.kill.signal} after {report.kill.committed:,} records",
