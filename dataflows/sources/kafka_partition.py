@@ -50,9 +50,11 @@ class KafkaPartition:
     def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
         """Go on at the committed offset, or at the first one there is."""
         start = OFFSET_BEGINNING
-        if position is not None:
+        low, high = self.watermarks()
+        if position is None:
+            self._next = low  # A commit before the first record must not claim those deleted long ago.
+        else:
             start = self._next = orjson.loads(position)["offset"]
-            low, high = self.watermarks()
             if not low <= start <= high:
                 raise PositionLost(
                     f"{self} is committed up to offset {start}, but the topic holds {low} to {high}: records were "
@@ -78,7 +80,7 @@ class KafkaPartition:
         if None in values:
             values = [value or b"" for value in values]
         offsets = np.fromiter(map(methodcaller("offset"), messages), np.int64, count)
-        self._next = int(offsets[-1]) + 1
+        self._next = max(self._next, int(offsets[-1]) + 1)
         keys, headers = _Lazy(messages, _key), _Lazy(messages, _headers)
         return RawRecords.from_values(values, offsets, self.topic, self.partition, keys, headers)
 
@@ -119,6 +121,8 @@ class KafkaPartition:
         for message in messages:
             error = message.error()
             self._at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
+            if self._at_end:  # What lies between the last record and here are ends of transactions.
+                self._next = max(self._next, message.offset())
             if error is not None and not self._at_end and (error.fatal() or not error.retriable()):
                 raise self._unavailable(error)
         return [message for message in messages if message.error() is None]
