@@ -116,23 +116,27 @@ class Lockstep:
         active = np.arange(len(rows))
         while len(active):
             counts = self._long(rows[active])
-            # A negative count comes with the size of the block in bytes, to pass over all of it at once.
-            sized = counts < 0
-            if sized.any():
-                self._advance(rows[active[sized]], self._long(rows[active[sized]]))
-            self.items[rows[active]] += np.where(sized, 1, np.minimum(counts, ITEMS_MAX + 1))
+            # A negative count comes with the size of the block, which must be the size of its items.
+            sized = np.flatnonzero(counts < 0)
+            sizes = self._long(rows[active[sized]])
+            expected = self.at[rows[active[sized]]] + sizes
+            counts = np.minimum(np.where(counts < -ITEMS_MAX, ITEMS_MAX + 1, np.abs(counts)), ITEMS_MAX + 1)
+            self.items[rows[active]] += counts
             many = self.items[rows[active]] > ITEMS_MAX
             if many.any():
                 self._refuse(rows[active[many]], FaultCode.OVERSIZE, f"more than {ITEMS_MAX} items in arrays and maps")
-            left = np.where(sized | many, 0, counts)
+            left = np.where(many, 0, counts)
             item = 0
             while len(some := active[left > item]):
                 if kind == "map":
                     self._scalar("string", {}, rows[some], asked=False)
                 self._value(attributes["values" if kind == "map" else "items"], rows[some], {}, depth + 1)
                 item += 1
+            other = sized[self.at[rows[active[sized]]] != expected]
+            if len(other):
+                self._refuse(rows[active[other]], FaultCode.MALFORMED, "a block is not of the size it states")
             # A record that breaks off here, or did before, has no count to read and is done.
-            active = active[(sized | (counts > 0)) & ~many]
+            active = active[left > 0]
 
     def _scalar(self, kind: str, attributes: dict[str, Any], rows: Index, *, asked: bool) -> pa.Array | None:
         if kind in {"int", "long"}:

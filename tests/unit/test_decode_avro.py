@@ -170,8 +170,11 @@ UPTO_NOTES = HEAD + body({**EVENT_1, "notes": []}, V1)[:-1]
         (UPTO_NOTES[:-10] + b"\x04" + UPTO_NOTES[-9:] + b"\0", FaultCode.MALFORMED),  # no such symbol
         (UPTO_NOTES[:-9] + b"\x04" + UPTO_NOTES[-8:] + b"\0", FaultCode.MALFORMED),  # no such branch
         (UPTO_NOTES + zigzag(2**40), FaultCode.OVERSIZE),
-        (UPTO_NOTES + zigzag(-(2**63)) + zigzag(0), FaultCode.TRUNCATED),
-        (UPTO_NOTES + (b"\x01\x00" * (ITEMS_MAX + 1)) + b"\0", FaultCode.OVERSIZE),
+        (UPTO_NOTES + zigzag(-(2**63)) + zigzag(0), FaultCode.OVERSIZE),
+        (UPTO_NOTES + (zigzag(-1) + zigzag(1) + b"\0") * (ITEMS_MAX + 1) + b"\0", FaultCode.OVERSIZE),
+        (UPTO_NOTES + (zigzag(1) + b"\0") * (ITEMS_MAX + 1) + b"\0", FaultCode.OVERSIZE),
+        (UPTO_NOTES + zigzag(-1) + zigzag(0) + b"\x02x\0", FaultCode.MALFORMED),
+        (UPTO_NOTES + zigzag(-1) + zigzag(3) + b"\x02x\0", FaultCode.MALFORMED),
         (UPTO_NOTES + zigzag(-1) + zigzag(-5) + b"\0", FaultCode.MALFORMED),
         (UPTO_NOTES + zigzag(-1) + zigzag(2) + b"\x02x\0", None),  # a block with its size
         (UPTO_NOTES + zigzag(3) + b"\x02x", FaultCode.TRUNCATED),
