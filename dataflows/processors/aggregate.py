@@ -177,8 +177,7 @@ class Aggregate:
         totals = self.totals()
         columns = session_columns(totals.sids, self._sessions)
         columns |= {name: pa.array(getattr(totals, name)) for name in TOTALS}
-        runs, arrived_us = zip(*(lane.runs.all() for lane in self._lanes), strict=True)
-        table = runs_table(concat(runs), np.concatenate(arrived_us), totals.sids, self._sessions.vocabulary)
+        table = runs_table([lane.runs for lane in self._lanes], totals.sids, self._sessions.vocabulary)
         return encode_table(SESSIONS_KIND, VERSION, pa.table(columns)) + encode_table(RUNS_KIND, VERSION, table)
 
     @classmethod

@@ -6,14 +6,15 @@ nothing of the events themselves; memory is O(open runs), plus four bytes a sess
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from canonical.columns import QUANTITY_COLUMNS, IntColumn, Vocabulary
+from canonical.columns import QUANTITY_COLUMNS, Column, IntColumn, Vocabulary
 from dataflows.processors.texts import text_array, text_codes
 
 RUN_TEXTS: Final = ("order", "operation", "work_center", "material", "lot", "reason", "unit", "shift")
@@ -44,6 +45,8 @@ RunArray = NDArray[np.void]
 
 _NUMBERS: Final = tuple(str(name) for name in RUN.names or () if name not in {*RUN_TEXTS, "sid", "cut"})
 _NEVER: Final = np.iinfo(np.int64).max
+_BLOCK: Final = 1_024
+"""Runs taken apart into columns at a time: so few stay in the processor's cache."""
 _BYTES: Final = np.dtype((np.void, RUN.itemsize))
 
 
@@ -109,10 +112,12 @@ class Runs:
         """Return the number of events in open runs."""
         return int(self._records["events"][self._arrived_us != _NEVER].sum())
 
-    def all(self) -> tuple[RunArray, IntColumn]:
-        """Return copies of the open runs, and the arrival of the newest event of each."""
+    def blocks(self) -> Iterator[tuple[RunArray, IntColumn]]:
+        """Yield copies of the open runs and the arrival of the newest event of each, ``_BLOCK`` runs at a time."""
         slots = np.flatnonzero(self._arrived_us != _NEVER)
-        return pick(self._records, slots), self._arrived_us[slots]
+        for begin in range(0, len(slots), _BLOCK):
+            part = slots[begin : begin + _BLOCK]
+            yield pick(self._records, part), self._arrived_us[part]
 
     def _remove(self, slots: IntColumn) -> RunArray:
         runs = pick(self._records, slots)
@@ -140,13 +145,22 @@ class Runs:
             self._slots = np.concatenate((self._slots, np.full(max(sessions - known, known), -1, np.int32)))
 
 
-def runs_table(runs: RunArray, arrived_us: IntColumn, sids: IntColumn, vocabulary: Vocabulary) -> pa.Table:
-    """Return open runs as a table, a row each; ``session_row`` is the place of their session in ``sids``."""
-    columns = {"session_row": pa.array(np.searchsorted(sids, runs["sid"]).astype(np.int32))}
-    columns |= {name: text_array(runs[name], vocabulary) for name in RUN_TEXTS}
-    columns |= {name: pa.array(np.ascontiguousarray(runs[name])) for name in _NUMBERS}
-    columns["arrived_us"] = pa.array(arrived_us)
-    return pa.table(columns)
+def runs_table(lanes: Sequence[Runs], sids: IntColumn, vocabulary: Vocabulary) -> pa.Table:
+    """Return the open runs of all lanes, a row each; ``session_row`` is the place of their session in ``sids``."""
+    n = sum(map(len, lanes))
+    columns: dict[str, Column] = {name: np.empty(n, RUN[name]) for name in ("sid", *RUN_TEXTS, *_NUMBERS)}
+    all_arrived_us = np.empty(n, np.int64)
+    begin = 0
+    for runs, arrived_us in chain.from_iterable(lane.blocks() for lane in lanes):
+        end = begin + len(runs)
+        for name, column in columns.items():
+            column[begin:end] = runs[name]
+        all_arrived_us[begin:end] = arrived_us
+        begin = end
+    table = {"session_row": pa.array(np.searchsorted(sids, columns["sid"]).astype(np.int32))}
+    table |= {name: text_array(columns[name], vocabulary) for name in RUN_TEXTS}
+    table |= {name: pa.array(columns[name]) for name in _NUMBERS}
+    return pa.table(table | {"arrived_us": pa.array(all_arrived_us)})
 
 
 def runs_of(table: pa.Table, sids: NDArray[np.integer], vocabulary: Vocabulary) -> tuple[RunArray, IntColumn]:

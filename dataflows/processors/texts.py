@@ -5,6 +5,8 @@ Law: ``from_table(to_table(batch, v), w)`` says the same as ``batch``, whatever 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 
@@ -12,12 +14,35 @@ from canonical.columns import DEFAULTS, TEXT_COLUMNS, CodeColumn, Column, EventB
 
 NOT_KEPT = frozenset(("sid", "row"))
 """Columns that mean nothing in another process: the session row, the row of a raw batch."""
+_SPARSE: Final = 64
+"""Codes that span more than so many times their number are sorted; a table of the span would cost more."""
 
 
 def text_array(codes: CodeColumn, vocabulary: Vocabulary) -> pa.DictionaryArray:
     """Return the texts of ``codes`` as an Arrow dictionary that holds only those in use."""
-    used, indices = np.unique(codes, return_inverse=True)
-    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(vocabulary.text(used), pa.string()))
+    used, places = _compacted(codes)
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(vocabulary.text(used), pa.string()))
+
+
+def _compacted(codes: CodeColumn) -> tuple[CodeColumn, CodeColumn]:
+    """Return the codes in use, ascending, and the place of each row's code among them.
+
+    That is ``np.unique``, which sorts the rows; codes are small and many columns hold but one.
+    """
+    if not len(codes):
+        return codes, codes
+    low, high = int(codes.min()), int(codes.max())
+    if low == high:
+        return codes[:1], np.zeros(len(codes), np.int32)
+    if high - low > _SPARSE * len(codes):
+        used, places = np.unique(codes, return_inverse=True)
+        return used, places.astype(np.int32)
+    from_low = codes - low
+    table = np.zeros(high - low + 1, np.int32)
+    table[from_low] = 1
+    used = np.flatnonzero(table).astype(np.int32)
+    table[used] = np.arange(len(used), dtype=np.int32)
+    return used + low, table[from_low]
 
 
 def text_codes(column: pa.ChunkedArray, vocabulary: Vocabulary) -> CodeColumn:
