@@ -13,7 +13,7 @@ from typing import Any, Final, overload
 
 import numpy as np
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from canonical.records import NO_RECORDS, Headers, RawRecords
 from dataflows.sources.errors import PositionLost, SourceUnavailable
@@ -21,7 +21,6 @@ from sinks.kafka_settings import KafkaSettings
 
 CALL_MESSAGES: Final = 1_000
 BATCH_MESSAGES: Final = 20_000
-WAIT_S: Final = 0.05
 METADATA_S: Final = 30.0
 FETCHING: Final[Mapping[str, object]] = {
     "queued.min.messages": 1_000_000,
@@ -48,31 +47,22 @@ class KafkaPartition:
         self._at_end = False
 
     def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
-        """Go on at the committed offset, or at the first one there is."""
-        start = OFFSET_BEGINNING
+        """Go on at the committed offset, or at the first one there is. Raises: PositionLost, SourceUnavailable."""
         low, high = self.watermarks()
-        if position is None:
-            self._next = low  # A commit before the first record must not claim those deleted long ago.
-        else:
-            start = self._next = orjson.loads(position)["offset"]
-            if not low <= start <= high:
-                raise PositionLost(
-                    f"{self} is committed up to offset {start}, but the topic holds {low} to {high}: records were "
-                    "deleted before they were read, or the topic is another one. Restore the topic, or start the "
-                    "shard anew after settling what is missing."
-                )
-        self._consumer.assign([TopicPartition(self.topic, self.partition, start)])
+        self._next = low if position is None else orjson.loads(position)["offset"]
+        if not low <= self._next <= high:
+            raise PositionLost(
+                f"{self} is committed up to offset {self._next}, but the topic holds {low} to {high}: records were "
+                "deleted before they were read, or the topic is another one. Restore the topic, or start the "
+                "shard anew after settling what is missing."
+            )
+        self._consumer.assign([TopicPartition(self.topic, self.partition, self._next)])
 
     def poll(self) -> RawRecords:
-        """Return up to ``BATCH_MESSAGES`` records; waits at most ``WAIT_S`` when there are none."""
+        """Return up to ``BATCH_MESSAGES`` records of those that have been fetched."""
         messages: list[Any] = []
-        wait_s = WAIT_S
-        while len(messages) < BATCH_MESSAGES:
-            more = self._consume(wait_s)
-            if not more:
-                break
+        while len(messages) < BATCH_MESSAGES and (more := self._consume()):
             messages += more
-            wait_s = 0.0
         if not messages:
             return NO_RECORDS
         count = len(messages)
@@ -113,17 +103,17 @@ class KafkaPartition:
         """Leave the broker."""
         self._consumer.close()
 
-    def _consume(self, wait_s: float) -> list[Any]:
-        messages = self._consumer.consume(CALL_MESSAGES, wait_s)
+    def _consume(self) -> list[Any]:
+        messages = self._consumer.consume(CALL_MESSAGES, 0)
         if not any(map(_error, messages)):
             self._at_end &= not messages
             return messages
         for message in messages:
             error = message.error()
             self._at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
-            if self._at_end:  # What lies between the last record and here are ends of transactions.
-                self._next = max(self._next, message.offset())
-            if error is not None and not self._at_end and (error.fatal() or not error.retriable()):
+            if self._at_end:
+                self._next = message.offset()  # behind the markers that transactions leave
+            elif error is not None and (error.fatal() or not error.retriable()):
                 raise self._unavailable(error)
         return [message for message in messages if message.error() is None]
 
