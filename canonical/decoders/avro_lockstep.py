@@ -156,8 +156,8 @@ class Lockstep:
                 self._refuse(rows[values > 1], FaultCode.MALFORMED, "a boolean is 0 or 1")
             return pa.array(values == 1) if asked else None
         if kind in {"float", "double"}:
-            size = 4 if kind == "float" else 8
-            numbers = self._fixed(rows, size).view(f"<f{size}")[:, 0]
+            width = 4 if kind == "float" else 8
+            numbers = self._fixed(rows, width).view(f"<f{width}")[:, 0]
             return pa.array(numbers) if asked else None
         size = np.full(len(rows), attributes["size"], np.int64) if kind == "fixed" else self._long(rows)
         starts, ends = self._advance(rows, size)

@@ -13,7 +13,7 @@ but the row, the mapping and ``now_us``. A row has one fault, the first in this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -103,7 +103,7 @@ class _Work:
                 continue
             keys = self.mapping.keys.get(name, {})  # type: ignore[call-overload]
             if name in self.mapping.constants:
-                constant = self.mapping.constants[name]  # type: ignore[index]
+                constant = self.mapping.constants[name]
                 self.columns[name] = self.same(self.vocabulary.code(keys.get(constant, constant)))
             elif name in self.fields and keys:
                 self.columns[name] = self.coded(name, self.cross_referenced(keys))
@@ -149,7 +149,7 @@ class _Work:
             self.missing("event_id", np.fromiter((not i for i in ids), np.bool_, len(ids)))
             texts = self.vocabulary.texts
             sources = self["source"].tolist()
-            contents = (f"{texts[s]}\0{i}".encode() for s, i in zip(sources, ids, strict=True))
+            contents: Iterator[bytes] = (f"{texts[s]}\0{i}".encode() for s, i in zip(sources, ids, strict=True))
         else:
             contents = map(self.records.value, self.rows.tolist())
         self.columns["identity"] = np.fromiter(map(content_identity, contents), np.uint64, len(self.rows))
@@ -278,7 +278,7 @@ class _Work:
     def faults(self) -> list[RowFault]:
         texts = self.vocabulary.texts
         source, session = self["source"], self["session"]
-        seq: IntColumn | None = self.columns.get("seq")  # type: ignore[assignment]
+        seq: IntColumn | None = self.columns.get("seq")
         return [
             RowFault(
                 int(self.rows[row]),

@@ -57,8 +57,8 @@ def _counted(data: bytes, body: NDArray[np.uint8]) -> tuple[int, int, bool, bool
     for start in range(0, len(body), _BLOCK_BYTES):
         block = body[start : start + _BLOCK_BYTES]
         flags = buffer[: len(block)]
-        controls += np.count_nonzero(np.less(block, _SPACE, out=flags))
-        opens += np.count_nonzero(np.equal(block, _OPEN, out=flags))
+        controls += int(np.count_nonzero(np.less(block, _SPACE, out=flags)))
+        opens += int(np.count_nonzero(np.equal(block, _OPEN, out=flags)))
         nested = nested or data.find(b"[", start, start + _BLOCK_BYTES) >= 0
         escaped = escaped or data.find(b"\\", start, start + _BLOCK_BYTES) >= 0
     return controls, opens, nested, escaped

@@ -112,7 +112,7 @@ class KafkaPartition:
             error = message.error()
             self._at_end = error is not None and error.code() == KafkaError._PARTITION_EOF
             if self._at_end:
-                self._next = message.offset()  # behind the markers that transactions leave
+                self._next = message.offset() or self._next  # behind the markers that transactions leave
             elif error is not None and (error.fatal() or not error.retriable()):
                 raise self._unavailable(error)
         return [message for message in messages if message.error() is None]

@@ -224,7 +224,8 @@ class LandedFiles:
         part = slice(self._at, self._at + rows)
         offsets = base + np.arange(len(whole), dtype=np.int64)[part]
         self._at += len(offsets)
-        return RawRecords(whole.data, whole.starts[part], whole.ends[part], offsets, topic)
+        headers = whole.headers[part] if whole.headers is not None else None
+        return RawRecords(whole.data, whole.starts[part], whole.ends[part], offsets, topic, headers=headers)
 
 
 def _stamp(path: Path) -> list[int]:

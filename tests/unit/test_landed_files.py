@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastavro
 import pytest
 
 from canonical.records import RawRecords
@@ -165,3 +168,19 @@ def test_an_endless_line_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(landed_files, "LINE_BYTES_MAX", 16)
     drop(tmp_path, "a", b"x" * 40 + b"\ny\n")
     assert read_all(reader(tmp_path, batch_bytes=8)) == [b"x" * 16, b"x" * 16, b"x" * 8, b"y"]
+
+
+def test_an_avro_file_yields_its_data_with_the_schema_they_were_written_in(tmp_path: Path) -> None:
+    schema = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}]}
+    body = io.BytesIO()
+    fastavro.writer(body, schema, [{"n": n} for n in range(50)])
+    drop(tmp_path, "a.avro", body.getvalue())
+    files = reader(tmp_path, format="avro", batch_bytes=256 * 20)
+    batches = [files.poll() for _ in range(4)]
+    assert [len(batch) for batch in batches] == [20, 20, 10, 0]
+    assert [offset for batch in batches for offset in batch.offsets] == list(range(50))
+    numbers = [fastavro.schemaless_reader(io.BytesIO(v[10:]), schema)["n"] for b in batches for v in values(b)]
+    assert numbers == list(range(50))
+    for batch in batches[:3]:
+        assert batch.headers is not None
+        assert {dict(headers)["avro.schema"] for headers in batch.headers} == {json.dumps(schema).encode()}
