@@ -22,7 +22,7 @@ from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import CommitLog, PlantsyncError, Record
 
-BEHIND_US: Final = 5_000_000
+BEHIND_US: Final = 2_000_000
 """How often a shard is asked how much it has still to read."""
 
 P = ParamSpec("P")

@@ -9,6 +9,8 @@ import typer
 from dataflows.cli.exit_codes import ERROR
 from dataflows.cli.options import CONFIG, Config, Json
 
+FOLDER = "folder:"
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,6 +70,7 @@ def _fields(value: Any) -> dict[str, Any]:
 def _print(
     settings: Settings, findings: list[Finding], shards: list[ShardHealth], warned: list[str], problems: list[str]
 ) -> None:
+    from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
@@ -81,14 +84,15 @@ def _print(
     said("\nChecks")
     for finding in findings:
         said(f"  {finding.state:<8} {finding.name}: {finding.detail}")
-    if shards:
-        table = Table(header_style="bold")
-        names = ("flow", "shard", "behind", "held", "open", "commit", "read", "balance")
-        for name in names:
-            table.add_column(name, justify="left" if name in ("flow", "shard") else "right", no_wrap=True)
+    for flow in dict.fromkeys(shard.flow for shard in shards):
+        said(f"\nShards of {flow}")
+        table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+        table.add_column("shard", no_wrap=True)
+        for name in ("behind", "held", "open", "last commit", "read", "balance"):
+            table.add_column(name, justify="right", no_wrap=True)
         for shard in shards:
-            table.add_row(*map(Text, _row(shard)))
-        said("\nShards (behind: bytes of a folder, records of anything else)")
+            if shard.flow == flow:
+                table.add_row(*map(Text, _row(shard)))
         console.print(table)
     for warning in warned:
         said(f"warning: {warning}", style="yellow")
@@ -105,13 +109,13 @@ def _say(console: Any) -> Callable[..., None]:
 
 
 def _row(shard: ShardHealth) -> tuple[str, ...]:
-    behind = "?" if shard.behind is None else f"{shard.behind:,}"
+    behind = "?" if shard.behind is None else f"{shard.behind:,} {'bytes' if shard.shard.startswith(FOLDER) else ''}"
     age = "" if shard.age_s is None else f"{shard.age_s:,.0f} s ago"
     if not shard.totals:
-        return shard.flow, shard.shard, behind, "", "", age, "", ""
+        return shard.shard, behind.strip(), "", "", age, "", ""
     balance = "wrong" if shard.problem else "holds"
     held, read = (f"{shard.totals[name]:,}" for name in ("held", "read"))
-    return shard.flow, shard.shard, behind, held, f"{shard.open_runs:,}", age, read, balance
+    return shard.shard, behind.strip(), held, f"{shard.open_runs:,}", age, read, balance
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:
