@@ -7,12 +7,13 @@ record by record while the traffic is made.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Self
 
+import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -121,11 +122,11 @@ def compare(
         ledger: Per plant the sums over the newest ``LedgerEntry`` of each session.
         faults: Per plant and fault code the number of dead letters.
     """
-    rows = confirmations.to_pylist() if isinstance(confirmations, pa.Table) else list(confirmations)
-    strangers = sorted({str(row["plant"]) for row in rows} - truth.plants.keys())
+    rows = _confirmed(confirmations)
+    strangers = sorted(set(rows["plant"]) - truth.plants.keys())
     differences = [f"plant {plant}: has confirmations, but made nothing" for plant in strangers]
     for plant, written in truth.plants.items():
-        own = [r for r in rows if r["plant"] == plant]
+        own = rows.filter(pl.col("plant") == plant)
         differences += _sums(plant, ORDER_KEY, written.orders, own)
         differences += _sums(plant, SHIFT_KEY, written.shifts, own)
         totals = ledger.get(plant, {})
@@ -148,24 +149,31 @@ def _without_repeats(expected: PlantTruth) -> PlantTruth:
     )
 
 
-def _sums(plant: str, key: tuple[str, ...], expected: Iterable[Sums], rows: list[Mapping[str, Any]]) -> list[str]:
-    made = {tuple(str(getattr(e, k)) for k in key): [getattr(e, m) for m in MEASURES] for e in expected}
-    confirmed: defaultdict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * len(MEASURES))
-    for row in rows:
-        sums = confirmed[tuple(str(row[k]) for k in key)]
-        for i, measure in enumerate(MEASURES):
-            sums[i] += row[measure]
-    nothing = [0] * len(MEASURES)
+def _confirmed(confirmations: pa.Table | Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the columns that are compared: what identifies a sum as text, what is summed as int64."""
+    keys = ("plant", *dict.fromkeys(ORDER_KEY + SHIFT_KEY))
+    if isinstance(confirmations, pa.Table):
+        rows = pl.DataFrame(pl.from_arrow(confirmations.select([*keys, *MEASURES])))
+    else:
+        rows = pl.DataFrame([{k: r[k] for k in (*keys, *MEASURES)} for r in confirmations], [*keys, *MEASURES])
+    return rows.with_columns(pl.col(keys).cast(pl.String), pl.col(MEASURES).cast(pl.Int64))
+
+
+def _sums(plant: str, key: tuple[str, ...], expected: Iterable[Sums], rows: pl.DataFrame) -> list[str]:
+    schema = dict.fromkeys(key, pl.String) | dict.fromkeys(MEASURES, pl.Int64)
+    made = pl.DataFrame([e.model_dump(mode="json", include=set(schema)) for e in expected], schema)
+    confirmed = rows.group_by(key).agg(pl.col(MEASURES).sum())
+    both = made.join(confirmed, on=key, how="full", coalesce=True, suffix=" confirmed").fill_null(0).sort(key)
     return [
-        f"plant {plant}, {_words(key, k)}: {measure} {got} confirmed, {want} made"
-        for k in sorted(made.keys() | confirmed.keys())
-        for measure, want, got in zip(MEASURES, made.get(k, nothing), confirmed.get(k, nothing), strict=True)
-        if want != got
+        f"plant {plant}, {_words(key, row)}: {measure} {row[f'{measure} confirmed']} confirmed, {row[measure]} made"
+        for row in both.iter_rows(named=True)
+        for measure in MEASURES
+        if row[measure] != row[f"{measure} confirmed"]
     ]
 
 
-def _words(key: tuple[str, ...], values: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} {value or 'none'}" for name, value in zip(key, values, strict=True))
+def _words(key: tuple[str, ...], row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {row[name] or 'none'}" for name in key)
 
 
 def _totals(plant: str, expected: PlantTruth, ledger: Mapping[str, int]) -> list[str]:
