@@ -13,12 +13,12 @@ from dataflows.items import Commit, Shard, Work
 from dataflows.stage import Processor
 from dataflows.stages import Account, Confirm, Count, Decode, Order
 
-BATCH_BYTES = 4 << 20
-BATCHES_PER_COMMIT = 40
+BATCH_BYTES = 8 << 20
+BATCHES_PER_COMMIT = 20
 READ_US = 1_770_000_000_000_000
 
 
-def measure(workload: Workload, batches: int = 64) -> dict[str, float]:
+def measure(workload: Workload, batches: int = 40) -> dict[str, float]:
     """Return nanoseconds of processor time an event for framing, each stage, and encoding the state."""
     shard = Shard("w", load(MAPPING))
     build = {"decode": Decode, "sequence": Order, "counter": Count, "aggregate": Confirm}

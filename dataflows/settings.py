@@ -182,7 +182,7 @@ class PaceSection(Section):
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
     vocabulary_max: int = Field(default=1_000_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
     settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
-    batch_bytes: int = Field(default=4_194_304, ge=4_096, le=67_108_864, description="Read at once from a file.")
+    batch_bytes: int = Field(default=8_388_608, ge=4_096, le=67_108_864, description="Read at once from a file.")
     files_remembered_max: int = Field(
         default=10_000, ge=1, description="Contents remembered per folder, to know a file dropped again."
     )

@@ -44,7 +44,7 @@ class FolderConfig:
     pattern: str = "*"
     format: str = "json"
     by_content: bool = False
-    batch_bytes: int = 4 << 20
+    batch_bytes: int = 8 << 20
     record_bytes_max: int = 262_144
     settle_us: int = 2_000_000
     files_remembered_max: int = 10_000
