@@ -16,6 +16,7 @@ What has been read is remembered by name, size and time while the file is there,
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class LandedFiles:
         self._file: BinaryIO | None = None
         self._at = 0
         self._container: RawRecords | None = None
+        self._queue: deque[Path] = deque()
 
     # -- Reader --------------------------------------------------------------------------------
 
@@ -81,11 +83,14 @@ class LandedFiles:
         path = self.config.folder / place["name"]
         if not place["name"]:
             return
-        if path.exists() and _stamp(path) == place["stamp"]:
-            self._open(path)
-            self._at, self._content = place["at"], place["content"]
-        else:
-            self._ordinal += 1  # it has changed or gone: what comes now is another file
+        try:
+            if path.exists() and _stamp(path) == place["stamp"]:
+                self._open(path)
+                self._at, self._content = place["at"], place["content"]
+            else:
+                self._ordinal += 1  # it has changed or gone: what comes now is another file
+        except OSError as error:
+            raise _unavailable(path, error) from error
 
     def poll(self) -> RawRecords:
         """Return the next whole lines, about ``batch_bytes``, or none while nothing is complete."""
@@ -119,12 +124,12 @@ class LandedFiles:
 
     def at_end(self) -> bool:
         """Return whether no file is being read and none is waiting, settled or not."""
-        return self._file is None and not self._waiting(settled_only=False)
+        return self._file is None and not self._waiting(self._listed(), settled_only=False)
 
     def behind(self) -> int:
         """Return about how many bytes have not been read, settled or not."""
         waiting = 0
-        for path in self._waiting(settled_only=False):
+        for path in self._waiting(self._listed(), settled_only=False):
             with suppress(FileNotFoundError):  # It was taken away after it was listed.
                 waiting += path.stat().st_size
         return max(waiting - self._at, 0)
@@ -138,30 +143,42 @@ class LandedFiles:
     # -- files ---------------------------------------------------------------------------------
 
     def _open_next(self) -> bool:
-        for path in self._waiting(settled_only=True):
-            content = _content(path) if self.config.by_content else ""
-            if content in self._contents:
-                self._done[path.name] = _stamp(path)
-                self._changed = True
-                continue
-            self._open(path)
+        """Open the next file in order; the folder is listed again only when all that it held are read."""
+        while self._queue or self._list():
+            path = self._queue.popleft()
+            try:
+                if not self._is_waiting(path.name, _stamp(path), settled_only=True):
+                    continue
+                content = _content(path) if self.config.by_content else ""
+                if content in self._contents:
+                    self._done[path.name] = _stamp(path)
+                    self._changed = True
+                    continue
+                self._open(path)
+            except FileNotFoundError:
+                continue  # it was taken away after it was listed
             self._content = content
             return True
         return False
 
+    def _list(self) -> bool:
+        """Queue the files that are waiting; those that have left the folder need not be remembered."""
+        listed = self._listed()
+        self._queue.extend(self._waiting(listed, settled_only=True))
+        present = {path.name for path in listed}
+        if self._done.keys() - present:
+            self._done = {name: stamp for name, stamp in self._done.items() if name in present}
+            self._changed = True
+        return bool(self._queue)
+
     def _open(self, path: Path) -> None:
         self._name, self._stamp, self._at = path.name, _stamp(path), 0
-        try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise _unavailable(path, error) from error
+        self._file = path.open("rb")
 
     def _finish(self) -> None:
-        """Note the file as read; files that have left the folder need not be remembered."""
+        """Note the file as read."""
         self.close()
         self._done[self._name] = self._stamp
-        present = {path.name for path in self._listed()}
-        self._done = {name: stamp for name, stamp in self._done.items() if name in present}
         self._changed = True
         if self._content:
             self._contents[self._content] = None
@@ -171,23 +188,25 @@ class LandedFiles:
         self._ordinal += 1
         self._name, self._stamp, self._at, self._content = "", [], 0, ""
 
-    def _waiting(self, *, settled_only: bool) -> list[Path]:
+    def _waiting(self, listed: list[Path], *, settled_only: bool) -> list[Path]:
         """Return the files to be read, in order."""
-        limit_ns = (self._clock() - self.config.settle_us) * 1_000
         waiting = []
-        for path in self._listed():
-            try:
+        for path in listed:
+            with suppress(FileNotFoundError):  # It was taken away after it was listed.
                 stamp = _stamp(path)
-            except FileNotFoundError:
-                continue  # it was taken away after it was listed
-            if self._done.get(path.name) != stamp and (not settled_only or stamp[1] <= limit_ns):
-                waiting.append((stamp[1], path.name, path))
+                if self._is_waiting(path.name, stamp, settled_only=settled_only):
+                    waiting.append((stamp[1], path.name, path))
         return [path for _, _, path in sorted(waiting)]
 
+    def _is_waiting(self, name: str, stamp: list[int], *, settled_only: bool) -> bool:
+        settled = stamp[1] <= (self._clock() - self.config.settle_us) * 1_000
+        return self._done.get(name) != stamp and (settled or not settled_only)
+
     def _listed(self) -> list[Path]:
+        """Return the files of the folder; a plant's folder is made, the landing folder must be there."""
         folder = self.config.folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             found = list(folder.glob(self.config.pattern))
         except OSError as error:
             raise _unavailable(folder, error) from error
@@ -234,11 +253,8 @@ def _stamp(path: Path) -> list[int]:
 
 
 def _content(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unavailable(path, error) from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unavailable(path: Path, error: OSError) -> SourceUnavailable:

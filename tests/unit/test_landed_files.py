@@ -13,6 +13,7 @@ import pytest
 
 from canonical.records import RawRecords
 from dataflows.sources import landed_files
+from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.landed_files import FILE_SHIFT, FolderConfig, LandedFiles
 
 NOW_US = 1_800_000_000_000_000
@@ -184,3 +185,23 @@ def test_an_avro_file_yields_its_data_with_the_schema_they_were_written_in(tmp_p
     for batch in batches[:3]:
         assert batch.headers is not None
         assert {dict(headers)["avro.schema"] for headers in batch.headers} == {json.dumps(schema).encode()}
+
+
+def test_a_landing_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="Check that the folder is mounted"):
+        reader(tmp_path / "not mounted" / "plant").poll()
+
+
+def test_the_folder_of_a_plant_is_made(tmp_path: Path) -> None:
+    assert read_all(reader(tmp_path / "plant")) == []
+    drop(tmp_path / "plant", "a", b"1\n")
+
+
+def test_a_file_that_is_taken_away_after_it_was_listed_is_passed_over(tmp_path: Path) -> None:
+    drop(tmp_path, "a", b"1\n", age_s=30)
+    drop(tmp_path, "b", b"2\n", age_s=20)
+    drop(tmp_path, "c", b"3\n", age_s=10)
+    files = reader(tmp_path)
+    assert values(files.poll()) == [b"1"]
+    (tmp_path / "b").unlink()
+    assert read_all(files) == [b"3"]
