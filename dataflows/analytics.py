@@ -76,10 +76,10 @@ class Tabulate:
         self.rows: list[pa.Table] = []
 
     def work(self, work: Work) -> Iterable[Work]:
-        """Read the records; nothing flows on before the commit."""
+        """Read the records; until the commit only the time flows on."""
         if len(work.raw):
             self.rows.append(self.read(work.raw))
-        return ()
+        yield Work(work.now_us)
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         """Hand over the rows since the last commit."""
@@ -94,10 +94,12 @@ def analytics(shards: Mapping[str, ShardInput], store: TableStore, pace: Pace, c
 
     def write(shard: str, commit: Commit) -> None:
         store.commit(shard, commit.position, commit.tables)
-        store.publish_if_due(commit.now_us)
+
+    def publish(now_us: int) -> None:
+        store.publish_if_due(now_us)  # also while nothing new comes: the last commit may have come too soon for it
 
     flow = Dataflow(NAME)
     raw = op.input("streams", flow, ShardSource(shards, store.restore, pace, clock, stop))
     rows = stage("tabulate", raw, Tabulate)
-    op.output("store", rows, CommitSink(write))
+    op.output("store", rows, CommitSink(write, publish))
     return flow
