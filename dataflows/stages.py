@@ -92,13 +92,12 @@ class Count:
     """Absolute counters to quantities."""
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
-        policy, sessions = shard.mapping.counters, shard.sessions
-        by_time = shard.mapping.sequencing.mode == "arrival"
-        known = "counter" in state
+        mapping = shard.mapping
+        settings = (mapping.counters, mapping.routes, shard.sessions)
+        by_time = mapping.sequencing.mode == "arrival"
+        known = state.get("counter")
         self.counter = (
-            Counter.decode(policy, sessions, state["counter"], by_time=by_time)
-            if known
-            else Counter(policy, sessions, by_time=by_time)
+            Counter(*settings, by_time=by_time) if known is None else Counter.decode(*settings, known, by_time=by_time)
         )
 
     def work(self, work: Work) -> Iterable[Work]:

@@ -22,6 +22,9 @@ lies between the last accepted reading and the remembered one is then counted no
 in the fault, for a person to post. A reading repeated exactly does not confirm itself, as a
 stuck sensor repeats its wild value.
 
+A row that is passed on one by one or only analysed may carry a reading too. What it adds is *carried* to
+the next row of its session that is confirmed, so that a route takes nothing away from the confirmations.
+
 Late rows count nothing by their readings: the next reading of their session had them included.
 
 A source that does not number its records gives them in the order in which its files happen to land
@@ -35,6 +38,7 @@ arrival decides, and numbers decide whatever the clocks say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,9 +46,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from canonical.columns import CodeColumn, EventBatch, IntColumn, Sessions
+from canonical.columns import EVENT_TYPES, CodeColumn, EventBatch, IntColumn, Sessions
+from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
-from canonical.policy import CounterPolicy
+from canonical.policy import CounterPolicy, Route
 from canonical.records import RowFault
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 
@@ -71,11 +76,14 @@ class Counted:
 class Counter:
     """Last readings of the sessions of one shard, by ``sid``; O(sessions).
 
-    Args:    by_time: whether a reading older than the last one is stale, as the source numbers no records.
+    Args:    routes: a route for every event type. by_time: whether a reading older than the last one is stale,
+             as the source numbers no records.
     """
 
     __slots__ = (
         "_by_time",
+        "_carried",
+        "_confirmed",
         "_faults",
         "_jump_max",
         "_last",
@@ -87,16 +95,20 @@ class Counter:
         "_wrap_max",
     )
 
-    def __init__(self, policy: CounterPolicy, sessions: Sessions, *, by_time: bool) -> None:
+    def __init__(
+        self, policy: CounterPolicy, routes: Mapping[EventType, Route], sessions: Sessions, *, by_time: bool
+    ) -> None:
         self._policy = policy
         self._sessions = sessions
         self._by_time = by_time
+        self._confirmed = np.array([routes[t] is Route.AGGREGATED for t in EVENT_TYPES])
         self._modulus = None if policy.rollover is None else policy.rollover * UNIT
         self._jump_max = None if policy.jump_max is None else policy.jump_max * UNIT
         self._wrap_max = self._jump_max if self._jump_max is not None else (self._modulus or 0) // 10
         self._last: IntColumn = np.full((len(COUNTED), 0), NONE, np.int64)
         self._last_us: IntColumn = self._last  # when the last one occurred, _NEVER unless by_time
         self._rejected: IntColumn = self._last
+        self._carried: IntColumn = np.zeros((len(COUNTED), 0), np.int64)
         self._faults: IntColumn = np.zeros(0, np.int64)
 
     def step(self, batch: EventBatch, late: EventBatch, now_us: int) -> Counted:  # noqa: ARG002 - as every processor
@@ -111,7 +123,7 @@ class Counter:
             ready EVENT[n - j] in the same order; faults FAULT[j], ABSURD_QUANTITY.
         """
         present = [k for k, (name, _) in enumerate(COUNTED) if name in batch]
-        if not present or not len(batch):
+        if not len(batch) or not (present or self._carried.any()):
             return Counted(batch, late, [])
         self._grow(len(self._sessions))
         sid = batch["sid"]
@@ -132,7 +144,7 @@ class Counter:
             delta, absurd = self._deltas(before, r)
             steps[k] = rows, s, r, delta
             odd.append(s[absurd | (self._rejected[k, s] >= 0)])
-        exact = np.unique(np.concatenate(odd))
+        exact = np.unique(np.concatenate(odd)) if odd else np.zeros(0, sid.dtype)
         for k, (rows, s, r, delta) in steps.items():
             usual = slice(None) if not len(exact) else ~np.isin(s, exact)
             rows_, s_, r_ = rows[usual], s[usual], r[usual]
@@ -146,7 +158,12 @@ class Counter:
         keep = np.ones(len(batch), np.bool_)
         for at, end in zip(np.searchsorted(sid, exact), np.searchsorted(sid, exact, "right"), strict=True):
             self._step_exact(batch, slice(at, end), readings, deltas, keep, faults)
-        ready = batch.with_columns({COUNTED[k][1]: batch[COUNTED[k][1]] + deltas[k] for k in present})
+        confirmed = keep & self._confirmed[batch["type"]]
+        for k in range(len(COUNTED)):
+            self._carry(k, sid, confirmed, deltas[k])
+        ready = batch.with_columns(
+            {name: batch[name] + delta for (_, name), delta in zip(COUNTED, deltas, strict=True) if delta.any()}
+        )
         return Counted(ready.take(keep) if faults else ready, late, faults)
 
     def faulted(self) -> tuple[IntColumn, IntColumn]:
@@ -162,11 +179,20 @@ class Counter:
             columns[f"{name}_last"] = pa.array(self._last[k, sids])
             columns[f"{name}_last_us"] = pa.array(self._last_us[k, sids])
             columns[f"{name}_rejected"] = pa.array(self._rejected[k, sids])
+            columns[f"{name}_carried"] = pa.array(self._carried[k, sids])
         columns["faults"] = pa.array(self._faults[sids])
         return encode_table(KIND, VERSION, pa.table(columns))
 
     @classmethod
-    def decode(cls, policy: CounterPolicy, sessions: Sessions, data: bytes, *, by_time: bool) -> Counter:
+    def decode(
+        cls,
+        policy: CounterPolicy,
+        routes: Mapping[EventType, Route],
+        sessions: Sessions,
+        data: bytes,
+        *,
+        by_time: bool,
+    ) -> Counter:
         """Return the counter that ``encode`` stored, bound to the session rows of this process.
 
         Raises:
@@ -174,12 +200,13 @@ class Counter:
         """
         _, table = decode_table(KIND, {VERSION}, data)
         sids = session_rows(table, sessions)
-        counter = cls(policy, sessions, by_time=by_time)
+        counter = cls(policy, routes, sessions, by_time=by_time)
         counter._grow(len(sessions))
         for k, (name, _) in enumerate(COUNTED):
             counter._last[k, sids] = table.column(f"{name}_last").to_numpy()
             counter._last_us[k, sids] = table.column(f"{name}_last_us").to_numpy()
             counter._rejected[k, sids] = table.column(f"{name}_rejected").to_numpy()
+            counter._carried[k, sids] = table.column(f"{name}_carried").to_numpy()
         counter._faults[sids] = table.column("faults").to_numpy()
         return counter
 
@@ -200,6 +227,23 @@ class Counter:
         if self._modulus is not None:
             absurd |= readings >= self._modulus
         return delta, absurd
+
+    def _carry(self, k: int, sid: CodeColumn, confirmed: NDArray[np.bool_], delta: IntColumn) -> None:
+        """Move the deltas of rows that are not confirmed, and those carried, to the next row that is."""
+        heads = np.flatnonzero(np.diff(sid, prepend=NONE))
+        heads = heads[self._carried[k, sid[heads]] > 0]
+        astray = np.flatnonzero(~confirmed & (delta > 0))
+        if not len(heads) and not len(astray):
+            return
+        rows, amounts = np.concatenate((heads, astray)), np.concatenate((self._carried[k, sid[heads]], delta[astray]))
+        delta[astray] = 0
+        self._carried[k, sid[heads]] = 0
+        takers = np.append(np.flatnonzero(confirmed), len(sid))
+        taker = takers[np.searchsorted(takers, rows)]
+        taken = taker < len(sid)
+        taken[taken] = sid[taker[taken]] == sid[rows[taken]]
+        np.add.at(delta, taker[taken], amounts[taken])
+        np.add.at(self._carried[k], sid[rows[~taken]], amounts[~taken])
 
     def _step_exact(
         self,
@@ -276,6 +320,7 @@ class Counter:
             self._last = np.concatenate((self._last, none), axis=1)
             self._rejected = np.concatenate((self._rejected, none), axis=1)
             self._last_us = np.concatenate((self._last_us, np.full_like(none, _NEVER)), axis=1)
+            self._carried = np.concatenate((self._carried, np.zeros_like(none)), axis=1)
             self._faults = np.concatenate((self._faults, np.zeros(room, np.int64)))
 
 

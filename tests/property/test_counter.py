@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canonical.columns import EventBatch, Sessions, Vocabulary
+from canonical.columns import COUNTER_COLUMNS, TYPE_CODE, EventBatch, Sessions, Vocabulary
+from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
-from canonical.policy import CounterPolicy
+from canonical.policy import DEFAULT_ROUTES, CounterPolicy
 from dataflows.processors.counter import Counter
 
 NaiveCounter = runpy.run_path(str(Path(__file__).with_name("twins_counter.py")))["NaiveCounter"]
@@ -37,6 +38,7 @@ rows_ = st.lists(
             "good": st.integers(0, 3),
             "scrap": st.just(0),
             "occurred_us": st.integers(0, 6),
+            "type": st.sampled_from(["partial", "partial", "complete", "downtime", "telemetry"]),
         }
     ),
     max_size=40,
@@ -54,7 +56,11 @@ def batch_of(rows, sessions):
     """Return the rows as sequence hands them on: ordered by (sid, seq)."""
     code = sessions.vocabulary.code
     sids = [sessions.row(code("P"), code(row["source"]), 0) for row in rows]
-    columns = {name: np.array([row[name] for row in rows], np.int64) for name in rows[0] if name != "source"}
+    columns = {
+        name: np.array([row[name] for row in rows], np.int64) for name in rows[0] if name not in {"source", "type"}
+    }
+    columns = {name: column for name, column in columns.items() if name not in COUNTER_COLUMNS or (column >= 0).any()}
+    columns["type"] = np.array([TYPE_CODE[EventType(row.get("type", "partial"))] for row in rows], np.int8)
     columns["sid"] = np.array(sids, np.int32)
     columns["row"] = np.arange(len(rows), dtype=np.int32)
     return EventBatch(len(rows), columns).take(np.lexsort((columns["seq"], columns["sid"])))
@@ -80,7 +86,7 @@ def results_of(outcome, sessions):
 
 def run(policy, chunks, restart_after=(), *, by_time=False):
     sessions = Sessions(Vocabulary())
-    counter = Counter(policy, sessions, by_time=by_time)
+    counter = Counter(policy, DEFAULT_ROUTES, sessions, by_time=by_time)
     results = {}
     for i, chunk in enumerate(chunks):
         if chunk:
@@ -91,14 +97,14 @@ def run(policy, chunks, restart_after=(), *, by_time=False):
             other.codes(["x", "m3", "y"])
             sessions = Sessions(other)
             sessions.row(other.code("P"), other.code("m3"), 0)
-            counter = Counter.decode(policy, sessions, counter.encode(), by_time=by_time)
+            counter = Counter.decode(policy, DEFAULT_ROUTES, sessions, counter.encode(), by_time=by_time)
     return results, counter
 
 
 @given(policies, rows_, st.lists(st.integers(0, 40), max_size=5), st.sets(st.integers(0, 5)), st.booleans())
 def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, rows, cuts, restarts, by_time):
     rows = numbered(rows)
-    naive = NaiveCounter(policy, by_time=by_time)
+    naive = NaiveCounter(policy, DEFAULT_ROUTES, by_time=by_time)
     expected = {(row["source"], row["seq"]): naive.row(row["source"], row) for row in rows}
     bounds = [0, *sorted(min(c, len(rows)) for c in cuts), len(rows)]
     chunks = [rows[a:b] for a, b in itertools.pairwise(bounds)]

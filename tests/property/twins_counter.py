@@ -8,11 +8,13 @@ class Absurd(Exception):
 
 
 class NaiveCounter:
-    def __init__(self, policy, *, by_time=False):
+    def __init__(self, policy, routes, *, by_time=False):
+        self.routes = routes
         self.policy = policy
         self.by_time = by_time
         self.last = {}
         self.last_us = {}
+        self.carried = {}
         self.rejected = {}
 
     def delta(self, key, reading):
@@ -52,8 +54,11 @@ class NaiveCounter:
                         self.rejected[session, name] = self.rejected_now
         if absurd:
             return None
-        for name in deltas:
+        for name, delta in deltas.items():
             self.last[session, name] = row[name]
             self.last_us[session, name] = row["occurred_us"]
             self.rejected.pop((session, name), None)
-        return tuple(row[quantity] + deltas.get(name, 0) for name, quantity in COUNTERS)
+            self.carried[session, name] = self.carried.get((session, name), 0) + delta
+        if self.routes[row["type"]] != "aggregated":
+            return tuple(row[quantity] for _, quantity in COUNTERS)
+        return tuple(row[quantity] + self.carried.pop((session, name), 0) for name, quantity in COUNTERS)

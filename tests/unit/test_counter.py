@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from canonical.columns import EventBatch, Sessions, Vocabulary
+from canonical.columns import TYPE_CODE, EventBatch, Sessions, Vocabulary
+from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
-from canonical.policy import CounterPolicy
+from canonical.policy import DEFAULT_ROUTES, CounterPolicy
 from dataflows.processors.counter import Counter
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "state" / "counter-1.arrows"
@@ -22,7 +23,7 @@ def session():
     return sessions
 
 
-def batch(readings, first_seq=0, **columns):
+def batch(readings, first_seq=0, types=(), **columns):
     n = len(readings)
     return EventBatch(
         n,
@@ -30,6 +31,7 @@ def batch(readings, first_seq=0, **columns):
             "sid": np.zeros(n, np.int32),
             "seq": np.arange(first_seq, first_seq + n),
             "row": np.arange(n, dtype=np.int32),
+            "type": np.array([TYPE_CODE[EventType(t)] for t in types or ["partial"] * n], np.int8),
             "good_counter": np.array([-1 if r is None else int(r * 1000) for r in readings], np.int64),
             **{name: np.array(values, np.int64) for name, values in columns.items()},
         },
@@ -63,7 +65,7 @@ def batch(readings, first_seq=0, **columns):
 )
 @pytest.mark.parametrize("cut", [1, 100])
 def test_rules(rule, policy, readings, deltas, cut):
-    counter, good = Counter(policy, session(), by_time=False), []
+    counter, good = Counter(policy, DEFAULT_ROUTES, session(), by_time=False), []
     for at in range(0, len(readings), cut):
         part = readings[at : at + cut]
         outcome = counter.step(batch(part, at), EventBatch.empty(), 0)
@@ -89,7 +91,7 @@ def test_rules(rule, policy, readings, deltas, cut):
 @pytest.mark.parametrize("cut", [1, 2, 100])
 def test_stale_readings_of_a_source_without_numbers(rule, policy, told, deltas, cut):
     """A file that lands late is no reset (M03, M41)."""
-    counter, good = Counter(policy, session(), by_time=True), []
+    counter, good = Counter(policy, DEFAULT_ROUTES, session(), by_time=True), []
     for at in range(0, len(told), cut):
         times, readings = zip(*told[at : at + cut], strict=True)
         outcome = counter.step(batch(readings, at, occurred_us=times), EventBatch.empty(), 0)
@@ -99,7 +101,7 @@ def test_stale_readings_of_a_source_without_numbers(rule, policy, told, deltas, 
 
 
 def test_each_counter_has_a_time_of_its_own():
-    counter = Counter(CounterPolicy(), session(), by_time=True)
+    counter = Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=True)
     rows = batch([10, None, 12], scrap_counter=[-1, 5000, 3000], occurred_us=[5, 9, 6])
     ready = counter.step(rows, EventBatch.empty(), 0).ready
     assert (ready["good"].tolist(), ready["scrap"].tolist()) == ([0, 0, 2000], [0, 0, 0])
@@ -107,12 +109,33 @@ def test_each_counter_has_a_time_of_its_own():
 
 def test_numbers_decide_whatever_the_clocks_say():
     rows = batch([100, 103, 104], occurred_us=[9, 5, 1])
-    ready = Counter(CounterPolicy(), session(), by_time=False).step(rows, EventBatch.empty(), 0).ready
+    ready = Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=False).step(rows, EventBatch.empty(), 0).ready
     assert ready["good"].tolist() == [0, 3000, 1000]
 
 
+@pytest.mark.parametrize(
+    ("types", "readings", "deltas"),
+    [
+        ("partial downtime partial", [100, 103, 104], [0, 0, 4]),
+        ("start partial", [100, 103], [0, 3]),
+        ("partial downtime telemetry partial partial", [100, 103, 4, None, 5], [0, 0, 0, 7, 1]),
+        ("partial downtime downtime", [100, 103, 104], [0, 0, 0]),
+        ("partial downtime partial partial", [100, 103, 999, 104], [0, 0, None, 4]),  # a fault takes nothing
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 2, 100])
+def test_what_a_row_that_is_not_confirmed_adds_is_carried_to_the_next_that_is(types, readings, deltas, cut):
+    counter, good, types = Counter(JUMPS, DEFAULT_ROUTES, session(), by_time=False), [], types.split()
+    for at in range(0, len(readings), cut):
+        part = readings[at : at + cut]
+        outcome = counter.step(batch(part, at, types[at : at + cut]), EventBatch.empty(), 0)
+        found = dict(zip(outcome.ready["seq"].tolist(), outcome.ready["good"].tolist(), strict=True))
+        good += [found.get(seq) for seq in range(at, at + len(part))]
+    assert good == [None if d is None else d * 1000 for d in deltas]
+
+
 def test_delta_is_added_to_the_quantity_the_row_carries():
-    outcome = Counter(CounterPolicy(), session(), by_time=False).step(
+    outcome = Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=False).step(
         batch([5, 8], good=[1000, 2000]), EventBatch.empty(), 0
     )
     assert outcome.ready["good"].tolist() == [1000, 5000]
@@ -120,13 +143,13 @@ def test_delta_is_added_to_the_quantity_the_row_carries():
 
 def test_absurd_reading_sets_the_whole_row_aside_and_loses_nothing_of_the_other_counter():
     rows = batch([100, 999, 101], scrap_counter=[7000, 8000, 9000])
-    outcome = Counter(JUMPS, session(), by_time=False).step(rows, EventBatch.empty(), 0)
+    outcome = Counter(JUMPS, DEFAULT_ROUTES, session(), by_time=False).step(rows, EventBatch.empty(), 0)
     assert outcome.ready["seq"].tolist() == [0, 2]
     assert outcome.ready["scrap"].tolist() == [0, 2000]
 
 
 def test_fault_names_row_session_and_reading():
-    outcome = Counter(JUMPS, session(), by_time=False).step(batch([100, 999.5]), EventBatch.empty(), 0)
+    outcome = Counter(JUMPS, DEFAULT_ROUTES, session(), by_time=False).step(batch([100, 999.5]), EventBatch.empty(), 0)
     (fault,) = outcome.faults
     assert (fault.row, fault.code, fault.source, fault.session, fault.seq) == (
         1, FaultCode.ABSURD_QUANTITY, "press-1", "s7", 1,
@@ -135,7 +158,7 @@ def test_fault_names_row_session_and_reading():
 
 
 def test_late_readings_count_nothing():
-    counter = Counter(CounterPolicy(), session(), by_time=False)
+    counter = Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=False)
     late = batch([100], 5, good=[1000])
     assert counter.step(batch([90, 110]), late, 0).late["good"].tolist() == [1000]
     assert counter.step(batch([111], 2), late, 0).ready["good"].tolist() == [1000]
@@ -143,18 +166,23 @@ def test_late_readings_count_nothing():
 
 def test_plant_without_counters_passes_unchanged():
     rows = EventBatch(1, {"sid": np.zeros(1, np.int32), "good": np.ones(1, np.int64)})
-    assert Counter(CounterPolicy(), session(), by_time=False).step(rows, EventBatch.empty(), 0).ready is rows
+    assert (
+        Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=False).step(rows, EventBatch.empty(), 0).ready
+        is rows
+    )
 
 
 def example():
-    counter = Counter(JUMPS, session(), by_time=True)
-    counter.step(batch([100, 999], scrap_counter=[3000, 3000], occurred_us=[70, 80]), EventBatch.empty(), 0)
+    counter = Counter(JUMPS, DEFAULT_ROUTES, session(), by_time=True)
+    types = ["partial", "downtime", "partial"]
+    rows = batch([100, 102, 999], 0, types, scrap_counter=[3000, 3000, 3000], occurred_us=[70, 75, 80])
+    counter.step(rows, EventBatch.empty(), 0)
     return counter
 
 
 def test_state_of_version_1_decodes():
     sessions = Sessions(Vocabulary())
-    counter = Counter.decode(JUMPS, sessions, GOLDEN.read_bytes(), by_time=True)
+    counter = Counter.decode(JUMPS, DEFAULT_ROUTES, sessions, GOLDEN.read_bytes(), by_time=True)
     texts = sessions.vocabulary.texts
     assert [texts[column[0]] for column in (sessions.plant, sessions.source, sessions.session)] == [
         "A",
@@ -162,7 +190,7 @@ def test_state_of_version_1_decodes():
         "s7",
     ]
     assert [c.tolist() for c in counter.faulted()] == [[0], [1]]
-    rows = batch([7, 1001, 1002], 2, scrap_counter=[7, 3000, 4000], occurred_us=[69, 81, 82])
+    rows = batch([7, 1001, 1002], 3, scrap_counter=[7, 3000, 4000], occurred_us=[69, 81, 82])
     outcome = counter.step(rows, EventBatch.empty(), 0)
-    assert outcome.ready["good"].tolist() == [0, 2000, 1000]
+    assert outcome.ready["good"].tolist() == [2000, 2000, 1000]
     assert outcome.ready["scrap"].tolist() == [0, 0, 1000]
