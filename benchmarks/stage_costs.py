@@ -9,9 +9,9 @@ from itertools import count
 from benchmarks.workload import MAPPING, Workload
 from canonical.mapping import load
 from canonical.records import RawRecords
+from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.items import Commit, Shard, Work
 from dataflows.stage import Processor
-from dataflows.stages import Account, Confirm, Count, Decode, Order
 
 BATCH_BYTES = 8 << 20
 BATCHES_PER_COMMIT = 20

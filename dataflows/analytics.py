@@ -22,10 +22,9 @@ from dataflows.commit_sink import CommitSink
 from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
-from dataflows.stages import CONFIRMATIONS, EVENTS, GAPS, LEDGER
 from sinks.commit_log import Snapshot
-from sinks.dead_letters import STREAM as DEAD_LETTERS
 from sinks.fault_table import fault_table
+from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER
 
 NAME: Final = "analytics"
 

@@ -15,10 +15,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from dataflows.commit_sink import CommitSink
+from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.items import Commit
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
-from dataflows.stages import Account, Confirm, Count, Decode, Order
 from sinks.commit_log import CommitLog
 
 NAME: Final = "confirmations"

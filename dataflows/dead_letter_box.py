@@ -13,10 +13,10 @@ from canonical.contracts import FaultCode
 from dataflows.settings import Settings
 from dataflows.sources.kafka_partition import KafkaPartition
 from sinks.commit_log import PlantsyncError, Stored
-from sinks.dead_letters import STREAM
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
+from sinks.streams import DEAD_LETTERS
 
 READ_RECORDS: Final = 1_000
 PLACE: Final = re.compile(r"(?:(\d+):)?(\d+)")
@@ -61,7 +61,7 @@ def letters(settings: Settings) -> Iterator[tuple[str, Stored]]:
         yield from _from_file(settings, 0)
         return
     kafka = _kafka(settings)
-    count = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000).get(kafka.topic(STREAM), 0)
+    count = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000).get(kafka.topic(DEAD_LETTERS), 0)
     for partition in range(count):
         yield from _from_partition(kafka, partition, None)
 
@@ -92,13 +92,13 @@ def _kafka(settings: Settings) -> KafkaSettings:
 
 def _from_file(settings: Settings, after: int) -> Iterator[tuple[str, Stored]]:
     with closing(SqliteStreams(settings.log.path)) as log:
-        while found := log.read(STREAM, after, READ_RECORDS):
+        while found := log.read(DEAD_LETTERS, after, READ_RECORDS):
             yield from ((str(stored.offset), stored) for stored in found)
             after = found[-1].offset
 
 
 def _from_partition(kafka: KafkaSettings, partition: int, offset: int | None) -> Iterator[tuple[str, Stored]]:
-    topic = kafka.topic(STREAM)
+    topic = kafka.topic(DEAD_LETTERS)
     position = None
     if offset is not None:
         position = orjson.dumps({"topic": topic, "partition": partition, "offset": offset}).decode()

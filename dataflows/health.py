@@ -15,6 +15,7 @@ from typing import Final, Literal
 import numpy as np
 
 from canonical.mapping import PlantMapping
+from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
 from dataflows.confirmations import NAME as CONFIRMATIONS_FLOW
 from dataflows.items import Commit, Shard
@@ -22,7 +23,6 @@ from dataflows.processors.state import StateVersionUnknown
 from dataflows.settings import Settings
 from dataflows.shards import analytics_shards, confirmations_shards
 from dataflows.sources.shard_source import Clock, ShardInput
-from dataflows.stages import Confirm, Count, Decode, Order
 from sinks.commit_log import PlantsyncError, Snapshot
 from sinks.kafka import KafkaLog
 from sinks.published import StoreNotPublished, query

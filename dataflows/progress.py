@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from dataflows.stages import LEDGER
 from sinks.commit_log import Record
+from sinks.streams import LEDGER
 
 
 class Progress:

@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from canonical.contracts import DeadLetter, Fault, FaultCode, Header
 from canonical.records import Headers, RawRecords, RowFault
 from sinks.commit_log import PlantsyncError, Record, Stored
+from sinks.streams import DEAD_LETTERS
 
-STREAM: Final = "dead-letters"
 LONG_CHARS_MAX: Final = 1024
 """Topic and message; what is longer is cut."""
 TEXT_CHARS_MAX: Final = 256
@@ -83,7 +83,7 @@ def dead_letter_record(letter: DeadLetter, flow: str, shard: str) -> Record:
         (f"{_CONNECT}exception.stacktrace", ""),
     ]
     headers = tuple((name, text.encode()) for name, text in connect + own)
-    return Record(STREAM, letter.key, letter.value, (*((h.name, h.value) for h in letter.headers), *headers))
+    return Record(DEAD_LETTERS, letter.key, letter.value, (*((h.name, h.value) for h in letter.headers), *headers))
 
 
 def dead_letter_records(
@@ -199,4 +199,4 @@ def _text(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
 
 
 def _place(stored: Record | Stored) -> str:
-    return f"record {stored.offset} of {STREAM}" if isinstance(stored, Stored) else f"a record for {STREAM}"
+    return f"record {stored.offset} of {DEAD_LETTERS}" if isinstance(stored, Stored) else f"a record for {DEAD_LETTERS}"

@@ -96,8 +96,8 @@ def _sampled(file: Path, sample: Path, rows: int) -> dict[str, Any]:
     from canonical.decoders.avro import read_container
     from canonical.mapping import load
     from canonical.records import RawRecords
+    from dataflows.confirmation_stages import event_columns
     from dataflows.sources.clock import SystemClock
-    from dataflows.stages import event_columns
 
     plant = load(file)
     data = sample.read_bytes()

@@ -7,9 +7,9 @@ from typing import Final
 
 import orjson
 
-from dataflows.stages import CONFIRMATIONS, LEDGER
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from sinks.streams import CONFIRMATIONS, LEDGER
 
 RECORDS: Final = 10_000
 

@@ -24,11 +24,7 @@ from dataflows.processors.gaps import DeclaredGap
 from dataflows.processors.sequence import Sequence, Sequenced
 from sinks.commit_log import Record
 from sinks.dead_letters import dead_letter_records
-
-CONFIRMATIONS: Final = "confirmations"
-EVENTS: Final = "events"
-LEDGER: Final = "ledger"
-GAPS: Final = "gaps"
+from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER
 
 
 class Decode:

@@ -1,0 +1,11 @@
+"""Streams of the commit log by name: what the flow ``confirmations`` writes and others read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONFIRMATIONS: Final = "confirmations"
+EVENTS: Final = "events"
+DEAD_LETTERS: Final = "dead-letters"
+GAPS: Final = "gaps"
+LEDGER: Final = "ledger"
