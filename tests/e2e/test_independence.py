@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
@@ -68,10 +69,10 @@ class Site:
         assert self.flows.pop(flow).wait() == -signal.SIGKILL
 
     def confirmed(self) -> int:
-        log = self.folder / "state" / "plantsync.db"
-        if not log.exists():
-            return 0
-        streams = SqliteStreams(log)
+        try:
+            streams = SqliteStreams(self.folder / "state" / "plantsync.db")
+        except CommitLogUnavailable:
+            return 0  # the flow has not made it yet
         try:
             return sum(json.loads(r.value)["events"] for r in streams.read("confirmations", 0, 10_000))
         finally:
