@@ -14,6 +14,7 @@ from bytewax.run import cli_main
 from benchmarks.workload import MAPPING
 from canonical.mapping import load
 from dataflows.confirmations import confirmations
+from dataflows.heap import keep_heap
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.shard_source import Pace, ShardInput
@@ -22,6 +23,7 @@ from sinks.sqlite import SqliteLog
 
 def main(chunks: str, log_path: str) -> None:
     """Read the chunks to their end into the log."""
+    keep_heap()
     clock, log = SystemClock(), SqliteLog(Path(log_path))
     config = FolderConfig(Path(chunks), "*.ndjson")
     shard = ShardInput(lambda: LandedFiles(config, clock), load(MAPPING))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from canonical.columns import IntColumn
 from canonical.contracts.fault import FaultCode
@@ -42,7 +43,7 @@ class RawRecords:
     def from_lines(data: bytes, first_offset: int = 0, topic: str = "") -> RawRecords:
         """Take whole lines ended by LF or CRLF; the last may lack its end. Offsets are byte positions."""
         body = np.frombuffer(data, np.uint8)
-        ends = np.flatnonzero(body == 10).astype(np.int64)
+        ends = _line_ends(body)
         if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
             ends = np.append(ends, len(data))
         starts = np.empty_like(ends)
@@ -85,5 +86,14 @@ class RowFault:
     seq: int = -1
 
 
+def _line_ends(body: NDArray[np.uint8]) -> IntColumn:
+    """Return where the line feeds are; block by block, so that what is compared stays in the cache."""
+    places = [
+        start + np.flatnonzero(body[start : start + _BLOCK_BYTES] == 10) for start in range(0, len(body), _BLOCK_BYTES)
+    ]
+    return np.concatenate(places) if places else np.empty(0, np.int64)
+
+
+_BLOCK_BYTES: Final = 1 << 18
 _NONE = np.empty(0, np.int64)
 NO_RECORDS: Final = RawRecords(b"", _NONE, _NONE, _NONE)

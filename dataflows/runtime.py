@@ -21,6 +21,7 @@ from bytewax.run import cli_main
 from dataflows.analytics import analytics
 from dataflows.confirmations import confirmations
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
+from dataflows.heap import keep_heap
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.progress import Progress
 from dataflows.settings import Settings
@@ -83,6 +84,7 @@ def run_flow(
             ``until_end`` or ``cluster`` is given.
         MappingError: a plant's mapping cannot be used.
     """
+    keep_heap()
     progress = progress or Progress()
     run = _Run(settings, flow, stop, until_end, share, cluster, progress, clock or SystemClock(), chance)
     failures = 0

@@ -1,0 +1,30 @@
+"""The heap: keep what batches free, since the next batch takes it again.
+
+Arrays of a batch are a little larger than what the C library hands back to the system at once, so
+that without this each batch is mapped, cleared and unmapped anew. Measured on workload W: 8 % of the
+processor time of the whole job. The price is that a process keeps the memory of its largest batch.
+Source: mallopt(3), glibc.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Final
+
+_TRIM_THRESHOLD: Final = -1
+_TOP_PAD: Final = -2
+_MMAP_THRESHOLD: Final = -3
+_KEPT_BYTES: Final = 1 << 30
+_PAD_BYTES: Final = 64 << 20
+
+
+def keep_heap() -> None:
+    """Tell the C library to keep up to ``_KEPT_BYTES`` of freed memory; elsewhere than on glibc do nothing."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, size in (
+            (_TRIM_THRESHOLD, _KEPT_BYTES),
+            (_TOP_PAD, _PAD_BYTES),
+            (_MMAP_THRESHOLD, _KEPT_BYTES),
+        ):
+            mallopt(option, size)
