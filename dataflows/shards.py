@@ -70,13 +70,14 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
         kafka = settings.kafka.connection()
         topics = [(topic, plant) for plant in mappings for topic in plant.input.topics]
         counts = _partitions(kafka)
+        total = sum(counts.get(topic, 0) for topic, _ in topics)
         for topic, plant in topics:
             if topic not in counts:
                 raise SourceUnavailable(
                     f"topic {topic} of plant {plant.plant or plant.title} is not there, or this user may not see it; "
                     "create it with as many partitions as processes may ever read it"
                 )
-            shards |= {name: ShardInput(opened, plant) for name, opened in _readers(kafka, topic, counts[topic])}
+            shards |= {name: ShardInput(opened, plant) for name, opened in _readers(kafka, topic, counts[topic], total)}
     return shards
 
 
@@ -93,12 +94,13 @@ def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
     kafka = settings.kafka.connection()
     counts = _partitions(kafka)
     shards: dict[str, ShardInput] = {}
-    for stream in TABLES:
-        topic = kafka.topic(stream)
-        if topic not in counts:  # Nothing has been written to it; reading begins before that.
-            KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic())
-            counts = _partitions(kafka)
-        for name, opened in _readers(kafka, topic, counts[topic]):
+    topics = {stream: kafka.topic(stream) for stream in TABLES}
+    for topic in set(topics.values()) - counts.keys():  # Nothing has been written to it; reading begins before that.
+        KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic())
+        counts = _partitions(kafka)
+    total = sum(counts[topic] for topic in topics.values())
+    for stream, topic in topics.items():
+        for name, opened in _readers(kafka, topic, counts[topic], total):
             shards[name] = ShardInput(opened, stream=stream)
     return shards
 
@@ -128,6 +130,6 @@ def _partitions(kafka: KafkaSettings) -> dict[str, int]:
     return KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000)
 
 
-def _readers(kafka: KafkaSettings, topic: str, count: int) -> Iterator[tuple[str, partial[KafkaPartition]]]:
+def _readers(kafka: KafkaSettings, topic: str, count: int, total: int) -> Iterator[tuple[str, partial[KafkaPartition]]]:
     for number in range(count):
-        yield f"{topic}-{number}", partial(KafkaPartition, kafka, topic, number)
+        yield f"{topic}-{number}", partial(KafkaPartition, kafka, topic, number, total)

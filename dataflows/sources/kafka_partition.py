@@ -22,19 +22,19 @@ from sinks.kafka_settings import KafkaSettings
 CALL_MESSAGES: Final = 1_000
 BATCH_MESSAGES: Final = 20_000
 METADATA_S: Final = 30.0
-FETCHING: Final[Mapping[str, object]] = {
-    "queued.min.messages": 1_000_000,
-    "queued.max.messages.kbytes": 262_144,
-    "fetch.queue.backoff.ms": 5,
-}
-"""Measured: 178 k to 761 k messages/s for one consumer. The second bounds memory, per shard; settings go before."""
+FETCHED_BYTES: Final = 256 << 20
+"""Fetched ahead and not yet polled, per flow: its shards divide it, and none gets less than ``FETCHED_BYTES_MIN``."""
+FETCHED_BYTES_MIN: Final = 8 << 20
+FETCHING: Final[Mapping[str, object]] = {"queued.min.messages": 1_000_000, "fetch.queue.backoff.ms": 5}
+"""Measured: 178 k to 761 k messages/s for one consumer. Settings of the user go before."""
 
 
 class KafkaPartition:
-    """Reads one partition of one topic; a ``Reader``."""
+    """Reads one partition of one topic; a ``Reader``. ``shards`` says with how many others it shares the memory."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, partition: int) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int, shards: int = 1) -> None:
         self.topic, self.partition = topic, partition
+        ahead = {"queued.max.messages.kbytes": max(FETCHED_BYTES // shards, FETCHED_BYTES_MIN) >> 10}
         own = {
             "group.id": f"plantsync.{topic}.{partition}",
             "enable.auto.commit": False,
@@ -42,7 +42,7 @@ class KafkaPartition:
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         }
-        self._consumer = Consumer({**FETCHING, **settings.client(own)})
+        self._consumer = Consumer({**FETCHING, **ahead, **settings.client(own)})
         self._next = 0
         self._at_end = False
 
