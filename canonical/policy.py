@@ -43,7 +43,7 @@ class SequencePolicy(Policy):
         default=10_000, ge=1, description="Rows held per session; one more declares the oldest gap."
     )
     gaps_max: int = Field(
-        default=10_000, ge=1, description="Declared gaps remembered per shard, to recognise late rows."
+        default=1_000, ge=1, description="Declared gaps remembered per session, to recognise late rows."
     )
     conflict_horizon_rows: int = Field(
         default=32, ge=1, le=65_536, description="A duplicate this far back or less is compared with what it repeats."

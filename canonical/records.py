@@ -76,7 +76,11 @@ class RawRecords:
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """A row of a raw batch that could not be used, and why."""
+    """A row of a raw batch that could not be used, and why.
+
+    ``row`` is -1 where that batch is gone, because the row was held back; ``offset`` then says where
+    the record is to be found.
+    """
 
     row: int
     code: FaultCode
@@ -84,6 +88,7 @@ class RowFault:
     source: str = ""
     session: str = ""
     seq: int = -1
+    offset: int = -1
 
 
 def _line_ends(body: NDArray[np.uint8]) -> IntColumn:

@@ -98,7 +98,7 @@ def dead_letter_records(
     """Return a dead letter for each fault of a batch, in order.
 
     A fault whose bytes are gone (row -1: the row was held back from an earlier batch) keeps what
-    is known of it as JSON, is marked as not original, and has no key, headers or offset.
+    is known of it as JSON, is marked as not original, has no key or headers, and names its offset.
 
     Args:    faults: (stage, FAULT) of rows of ``raw``; now_us: when they failed.
     """
@@ -158,7 +158,7 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
         source=_text(fault.source),
         session=_text(fault.session),
         seq=fault.seq,
-        offset=int(raw.offsets[row]) if row >= 0 else -1,
+        offset=int(raw.offsets[row]) if row >= 0 else fault.offset,
     )
     return DeadLetter(
         topic=_text(raw.topic, LONG_CHARS_MAX),

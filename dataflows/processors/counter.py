@@ -308,8 +308,8 @@ class Counter:
     def _fault(self, batch: EventBatch, row: int, sid: int, detail: str) -> RowFault:
         texts = self._sessions.vocabulary.texts
         source, session = texts[self._sessions.source[sid]], texts[self._sessions.session[sid]]
-        seq = int(batch["seq"][row])
-        return RowFault(int(batch["row"][row]), FaultCode.ABSURD_QUANTITY, detail, source, session, seq)
+        at, seq, offset = (int(batch[name][row]) for name in ("row", "seq", "offset"))
+        return RowFault(at, FaultCode.ABSURD_QUANTITY, detail, source, session, seq, offset)
 
     def _grow(self, size: int) -> None:
         """Make room for session rows below ``size``."""

@@ -7,14 +7,15 @@ Laws, for every session of a source that numbers its records:
 - the outcome depends on the order of arrival and on ``now_us``, never on the cutting into batches.
 
 A record whose number is expected is released with all held ones that follow it. One that is
-ahead is held. One that is behind is *late* if it fills a declared gap, a *conflict* if its body
-differs from the one it repeats (looked up ``conflict_horizon_rows`` back), *too late* if its gap
-has been forgotten, and a duplicate otherwise. A gap is declared when the oldest held record of
-the session has waited ``gap_timeout_s`` or when more than ``held_rows_max`` would be held.
+ahead is held. One that is behind is *late* if it fills a declared gap, a *bad number* if it is
+below a fixed ``start``, a *conflict* if its body differs from the one it repeats (looked up
+``conflict_horizon_rows`` back), *too late* if its gap has been forgotten, and a duplicate
+otherwise. A gap is declared when the oldest held record of the session has waited
+``gap_timeout_s`` or when more than ``held_rows_max`` would be held.
 
-The batch is sorted once by (session, seq). Sessions to which something rare
-happens in this batch (a conflict, a late record, an overflow) take the exact path, record by
-record in the order of arrival (``sequence_exact``), so that the fast path needs no exceptions.
+The batch is sorted once by (session, seq). Sessions to which something rare happens in this batch
+(a conflict, a late record, an overflow) take the exact path, record by record in the order of
+arrival (``sequence_exact``), so that the fast path needs no exceptions (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -224,7 +225,8 @@ class Sequence:
         in_reach = b_seq >= table["next_seq"][b_sid] - table.horizon
         odd = in_reach & (seen != body[rows])
         odd |= ~in_reach & (b_seq < table["forgotten_below"][b_sid])
-        if self.gaps.count:
+        odd |= b_seq < table["start_seq"][b_sid]
+        if self.gaps:
             odd |= b_seq <= self.gaps.top(table.size)[b_sid]
         rare[b_sid[odd]] = True
 
@@ -290,8 +292,9 @@ class Sequence:
         s, r = sid[order], raw[order]
         opens = np.r_[True, s[1:] != s[:-1]]
         last = self.table["unwrapped"][s]
-        # A new session starts one cycle up, so that a record displaced before its first is not negative.
-        before = np.where(opens, np.where(last >= 0, last, r + modulus), np.r_[0, r[:-1]])
+        # A session that may begin anywhere begins one cycle up, so that what is displaced before it is not negative.
+        begin = r + modulus if self.policy.start == "any" else self.policy.start
+        before = np.where(opens, np.where(last >= 0, last, begin), np.r_[0, r[:-1]])
         move = (r - before + modulus // 2) % modulus - modulus // 2
         opening = np.maximum.accumulate(np.where(opens, np.arange(len(s)), 0))
         moved = np.cumsum(move)
@@ -307,6 +310,7 @@ class Sequence:
         seq = int(batch["seq"][row])
         detail = {
             FaultCode.CONFLICTING_DUPLICATE: f"number {seq} was already received with another body",
+            FaultCode.BAD_SEQUENCE: f"number {seq} is below the first of a session (sequencing.start)",
             FaultCode.TOO_LATE: f"number {seq} may fill a gap that is no longer remembered (gaps_max)",
         }[code]
         return RowFault(
@@ -316,6 +320,7 @@ class Sequence:
             source=texts[batch["source"][row]],
             session=texts[batch["session"][row]],
             seq=seq,
+            offset=int(batch["offset"][row]),
         )
 
     # -- state ---------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def run_exact(
     by_session = np.argsort(arrivals.sid, kind="stable")
     sids = arrivals.sid[by_session]
     for part in np.split(by_session, np.flatnonzero(sids[1:] != sids[:-1]) + 1):
-        session = _Session(int(arrivals.sid[part[0]]), table, gaps, out)
+        session = _Session(int(arrivals.sid[part[0]]), table, gaps, out, first_is_fixed=policy.start != "any")
         rows = zip(*(column[part].tolist() for column in (arrivals.row, arrivals.seq, arrivals.body)), strict=True)
         for row, seq, body in rows:
             session.arrive(row, seq, body, policy.held_rows_max)
@@ -85,8 +85,9 @@ def run_exact(
 class _Session:
     """One session while its rows arrive."""
 
-    def __init__(self, sid: int, table: SessionTable, gaps: Gaps, out: Exact) -> None:
+    def __init__(self, sid: int, table: SessionTable, gaps: Gaps, out: Exact, *, first_is_fixed: bool) -> None:
         self.sid, self.table, self.gaps, self.out = sid, table, gaps, out
+        self.first_is_fixed = first_is_fixed
         self.next_seq = int(table["next_seq"][sid])
         self.waiting: dict[int, tuple[int, int]] = {}
         self.ahead: list[int] = []
@@ -138,13 +139,16 @@ class _Session:
 
     def _behind(self, row: int, seq: int, body: int) -> None:
         table, sid = self.table, self.sid
-        if self.gaps.fill(sid, seq):
+        if self.gaps.fill(sid, seq, table["forgotten_below"]):
             self.out.late.append(row)
             table["late"][sid] += 1
             if seq >= table["start_seq"][sid]:
                 table["missing"][sid] -= 1
             if seq >= self.next_seq - table.horizon:
                 table.recent[sid, seq & (table.horizon - 1)] = body
+            return
+        if self.first_is_fixed and seq < table["start_seq"][sid]:
+            self._set_aside(row, FaultCode.BAD_SEQUENCE)
             return
         known = 0
         if seq >= self.next_seq - table.horizon:

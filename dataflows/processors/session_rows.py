@@ -88,6 +88,7 @@ class SessionRows:
             source=texts[batch["source"][row]],
             session=texts[batch["session"][row]],
             seq=int(batch["seq"][row]),
+            offset=int(batch["offset"][row]),
         )
 
     def _reach(self, size: int) -> None:

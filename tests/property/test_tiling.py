@@ -253,8 +253,11 @@ def test_cuts_and_commits_leave_no_trace(plant, drafts, cuts, other_cuts, interv
 
 
 def said(outcome):
+    # A record that was held back has no bytes left when a counter refuses it, which depends on the cutting;
+    # what is said of it, and where it is to be found, does not.
     letters = [
-        (x.stage, x.fault.model_dump_json(), x.value) for x in map(dead_letters.parse, outcome.stored("dead-letters"))
+        (x.stage, x.fault.model_dump_json(), x.value if x.stage != "counter" else b"")
+        for x in map(dead_letters.parse, outcome.stored("dead-letters"))
     ]
     streams = {
         name: sorted(record.value for record in outcome.stored(name)) for name in ("confirmations", "events", "gaps")
