@@ -36,7 +36,10 @@ def main() -> None:
     options = parser.parse_args()
     console = Console()
 
-    made = workload(options.sources, options.per_source)
+    try:
+        made = workload(options.sources, options.per_source)
+    except FileNotFoundError as error:
+        parser.exit(1, f"{error}\n")
     with console.status("whole job") as status:
         runs = []
         for number in range(options.runs):
