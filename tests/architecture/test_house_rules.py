@@ -25,7 +25,7 @@ NAMELESS = {
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
 PLACES = {
     "a folder of one machine": re.compile(r"(?<![\w.])/(home/\w|root/|tmp/\w/|Users/\w|work/\w|workspace/\w)"),
-    "a package registry": re.compile(r"\b(pypi|pythonhosted|npmjs|crates|repo1?\.maven)\.(org|com|io|apache\.org)\b"),
+    "a package registry": re.compile(r"https?://\S+/simple\b|(index-url|registry)\W+https?://"),
     "a package mirror": re.compile(r"https?://[^/\s]*(artifactory|nexus|mirror)[^/\s]*/", re.IGNORECASE),
     "an option that names an index": re.compile(r"--(extra-index-url|index-url|find-links)\b"),
 }
@@ -80,8 +80,8 @@ def test_no_file_names(lines, place):
     [
         ("a folder of one machine", "open('/home/me/log.txt')"),
         ("a folder of one machine", "cd /work/plantsync"),
-        ("a package registry", "https://pypi.org/simple"),
-        ("a package registry", "https://files.pythonhosted.org/packages"),
+        ("a package registry", "pip install -i https://index.example/simple"),
+        ("a package registry", "registry=https://index.example/"),
         ("a package mirror", "https://nexus.plant.example/repository/x"),
         ("an option that names an index", "pip install --index-url x"),
     ],
