@@ -33,9 +33,9 @@ from pydantic import (
 
 from canonical import mapping
 from canonical.mapping import PlantMapping, Problem
-from canonical.mapping_problems import Finding, explained, refused, syntax_problem
+from canonical.mapping.problems import Finding, explained, refused, syntax_problem
+from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
-from canonical.toml_lines import Key, key_lines
 from sinks.commit_log import PlantsyncError
 from sinks.kafka_settings import KafkaSettings
 

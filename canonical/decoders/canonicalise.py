@@ -36,7 +36,7 @@ from canonical.decoders.quantities import (
 )
 from canonical.identity import content_identity
 from canonical.mapping import PlantMapping
-from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, QUANTITY_FIELDS, TEXT_FIELDS
+from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, QUANTITY_FIELDS, TEXT_FIELDS
 from canonical.records import RawRecords, RowFault
 from canonical.units import code_of
 

@@ -25,8 +25,8 @@ from canonical.columns import IntColumn
 from canonical.contracts.fault import FaultCode
 from canonical.decoders.lines import LF, Lines, Mask, read, spans
 from canonical.decoders.parsed import Parsed
-from canonical.mapping import CsvSection, FixedColumn, FixedSection, PlantMapping
-from canonical.mapping_fields import DURATION_FIELDS, QUANTITY_FIELDS
+from canonical.mapping.fields import DURATION_FIELDS, QUANTITY_FIELDS
+from canonical.mapping.plant import CsvSection, FixedColumn, FixedSection, PlantMapping
 from canonical.records import RawRecords, RowFault
 
 NUMBER_FIELDS: Final = frozenset((*QUANTITY_FIELDS, *DURATION_FIELDS, "energy", "seq"))

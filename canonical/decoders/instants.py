@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from canonical.columns import IntColumn
 from canonical.decoders.quantities import numbers, valid_rows
 from canonical.mapping import PlantMapping
-from canonical.mapping_fields import EPOCH_US
+from canonical.mapping.fields import EPOCH_US
 
 Mask = NDArray[np.bool_]
 

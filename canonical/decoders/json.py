@@ -35,7 +35,7 @@ from canonical.decoders.json_plain import suspects
 from canonical.decoders.json_strict import form_refusal, is_mistyped, text_at, trimmed, type_refusal, unescaped
 from canonical.decoders.parsed import Parsed
 from canonical.mapping import PlantMapping
-from canonical.mapping_fields import numeric_fields
+from canonical.mapping.fields import numeric_fields
 from canonical.records import RawRecords, RowFault
 
 Rows = NDArray[np.int32]

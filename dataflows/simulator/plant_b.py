@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from canonical.contracts.fault import FaultCode
-from canonical.mapping import CsvSection, PlantMapping
+from canonical.mapping.plant import CsvSection, PlantMapping
 from dataflows.simulator.calendar import HOUR_US, Calendar
 from dataflows.simulator.configuration import SimulationConfig
 from dataflows.simulator.damage import codes_among

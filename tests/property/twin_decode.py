@@ -12,7 +12,7 @@ from canonical.columns import COUNTER_COLUMNS, EVENT_TYPES, TYPE_CODE
 from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.identity import content_identity
-from canonical.mapping_fields import (
+from canonical.mapping.fields import (
     DURATION_FIELDS,
     DURATION_US,
     ENERGY_MWH,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from canonical.contracts.event import EventType
 from canonical.mapping import MappingError, load, problems
+from canonical.mapping.toml_lines import key_lines
 from canonical.policy import DEFAULT_ROUTES, Route
-from canonical.toml_lines import key_lines
 
 GOOD = """\
 plant = "A"

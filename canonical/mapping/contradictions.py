@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from canonical.mapping_fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS, numeric_fields
-from canonical.mapping_problems import Finding
+from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS, FieldSource, numeric_fields
+from canonical.mapping.plant import AvroSection, PlantMapping
+from canonical.mapping.problems import Finding
+from canonical.policy import ShiftPolicy
 from canonical.units import ALIASES, known
 from canonical.writer_schema import writer_schema
-
-if TYPE_CHECKING:
-    from canonical.mapping import AvroSection, PlantMapping
-    from canonical.mapping_fields import FieldSource
-    from canonical.policy import ShiftPolicy
 
 _CONSTANT: Final = {*TEXT_FIELDS, "type", "event_id"}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from canonical.mapping_problems import refused
+from canonical.mapping.problems import refused
 from canonical.policy import Policy
 
 TextField = Literal[

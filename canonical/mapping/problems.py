@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from canonical.toml_lines import Key, key_lines
+from canonical.mapping.toml_lines import Key, key_lines
 
 Finding = tuple[Key, str, str]
 """Key, message and hint of a problem, before its line is known."""

@@ -1,25 +1,19 @@
-"""The mapping of a plant: one TOML file that says where its records lie, what they look like and what they mean (M45).
-
-``load`` returns the mapping or raises with every problem of the file at once, each with its line.
-A new plant needs a file and no code.
-"""
+"""The mapping of a plant: where its records lie, what they look like and what they mean (M45)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import fastavro
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from canonical.contracts.event import EventType
-from canonical.mapping_contradictions import contradictions
-from canonical.mapping_fields import EPOCH_US, FieldName, Fields, FieldSource, TextField
-from canonical.mapping_problems import MappingError, Problem, explained, located, refused, syntax_problem, without
+from canonical.mapping.fields import EPOCH_US, FieldName, Fields, FieldSource, TextField
+from canonical.mapping.problems import refused
 from canonical.policy import (
     DEFAULT_ROUTES,
     AggregatePolicy,
@@ -31,8 +25,6 @@ from canonical.policy import (
     ShiftPolicy,
 )
 from canonical.writer_schema import writer_schema
-
-__all__ = ["MappingError", "PlantMapping", "Problem", "load", "problems"]
 
 Encoding = Literal["utf-8", "latin-1", "cp1252"]
 Letter = Annotated[str, Field(min_length=1, max_length=1)]
@@ -203,48 +195,3 @@ class PlantMapping(Policy):
         """16 hex digits that change when the content does; layout and comments do not count (M35)."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def load(path: Path) -> PlantMapping:
-    """Read the mapping file of a plant.
-
-    Raises: MappingError, with all problems of the file; OSError where it cannot be read.
-    """
-    mapping, found = _read(path)
-    if mapping is None or found:
-        raise MappingError(found)
-    return mapping
-
-
-def problems(path: Path) -> list[Problem]:
-    """Return all problems of a mapping file, in the order of its lines; none if it can be used.
-
-    Raises: OSError where the file cannot be read.
-    """
-    return _read(path)[1]
-
-
-def _read(path: Path) -> tuple[PlantMapping | None, list[Problem]]:
-    file = str(path)
-    try:
-        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
-        content = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        return None, [Problem(file, 1, "", "the file is not UTF-8", f"byte {error.start} is not text")]
-    except tomllib.TOMLDecodeError as error:
-        return None, [syntax_problem(file, text, error)]
-    context = {"folder": path.parent}
-    try:
-        mapping = PlantMapping.model_validate(content, context=context)
-    except ValidationError as error:
-        findings = list(explained(error, content, PlantMapping))
-    else:
-        return mapping, located(file, text, contradictions(mapping))
-    # What remains without the wrong keys may contradict itself too, and all problems are told at once.
-    wrong = {key for key, _, _ in findings}
-    try:
-        rest = PlantMapping.model_validate(without(content, wrong), context=context)
-    except ValidationError:
-        return None, located(file, text, findings)
-    more = [f for f in contradictions(rest) if not any(f[0][: len(key)] == key for key in wrong)]
-    return None, located(file, text, findings + more)
