@@ -68,11 +68,6 @@ class RawRecords:
         ends = np.cumsum(lengths + 1) - 1
         return RawRecords(b"\n".join(values), ends - lengths, ends, offsets, topic, partition, keys, headers)
 
-    @staticmethod
-    def none() -> RawRecords:
-        """Return a batch of no records."""
-        return NO_RECORDS
-
 
 @dataclass(frozen=True, slots=True)
 class RowFault:

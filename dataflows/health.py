@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from canonical.contracts.ledger import imbalances
 from canonical.mapping import PlantMapping
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
@@ -114,25 +115,6 @@ def analytics_health(settings: Settings) -> list[ShardHealth]:
     return healths
 
 
-def imbalances(totals: Mapping[str, int]) -> list[str]:
-    """Return which equations of the ledger do not hold (DESIGN law 1), as sentences.
-
-    Args: totals: sums of the fields of ``LedgerEntry``.
-    """
-    equations = (
-        ("read", ("released", "late", "duplicates", "faults", "held")),
-        ("released", ("accounted", "analytics_only", "operational")),
-    )
-    found = []
-    for left, right in equations:
-        have = totals[left] + (totals["late"] if left == "released" else 0)
-        sums = sum(totals[name] for name in right)
-        if have != sums:
-            name = "released + late" if left == "released" else left
-            found.append(f"{name} is {have}, but {' + '.join(right)} is {sums}")
-    return found
-
-
 def _folders(settings: Settings) -> Iterator[Finding]:
     """Yield whether each drop folder is there and can be read."""
     if settings.landing is None:
@@ -142,7 +124,9 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         if not plant.input.folder:
             continue
         name = f"folder {folder}"
-        if not folder.is_dir():
+        if not settings.landing.is_dir():
+            yield Finding(name, "note", f"{settings.landing} is not there; create it, or see that it is mounted")
+        elif not folder.is_dir():
             yield Finding(name, "note", "not there yet; the confirmations flow creates it")
         elif os.access(folder, os.R_OK | os.X_OK):
             yield Finding(name, "fine", "can be read")

@@ -6,6 +6,7 @@ released + late = accounted + analytics_only + operational; all of them running 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,3 +63,22 @@ class LedgerEntry(BaseModel):
     skipped: Count = Field(
         0, description="Lines that are no records: headers, blank or continuation lines; not in read."
     )
+
+
+def imbalances(totals: Mapping[str, int]) -> list[str]:
+    """Return which equations of the ledger do not hold (DESIGN law 1), as sentences.
+
+    Args: totals: sums of the fields of ``LedgerEntry``.
+    """
+    equations = (
+        ("read", ("released", "late", "duplicates", "faults", "held")),
+        ("released", ("accounted", "analytics_only", "operational")),
+    )
+    found = []
+    for left, right in equations:
+        have = totals[left] + (totals["late"] if left == "released" else 0)
+        sums = sum(totals[name] for name in right)
+        if have != sums:
+            name = "released + late" if left == "released" else left
+            found.append(f"{name} is {have}, but {' + '.join(right)} is {sums}")
+    return found

@@ -10,6 +10,7 @@ from typing import Any, Final
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from canonical.contracts.ledger import imbalances
 from dataflows.simulator import Truth, compare
 from sinks.published import open_published
 
@@ -70,8 +71,7 @@ class PlantReport(_Row):
     def balanced(self) -> bool:
         """Whether every record read ended in one place, and every event to account for in a confirmation."""
         return (
-            self.read == self.released + self.late + self.duplicates + self.faults + self.held
-            and self.released + self.late == self.accounted + self.operational + self.analytics_only
+            not imbalances(vars(self))
             and self.accounted == self.confirmed_events
             and self.faults == sum(self.faults_by_code.values())
         )

@@ -73,13 +73,11 @@ class Aggregated:
     """What became of a batch.
 
     ``confirmations`` holds a list a field of ``Confirmation``, ordered by (sid, first_seq), enums
-    by value and the date in ISO form; ``operational`` EVENT[k] pass on one by one; ``counts`` are
-    this step's rows by session.
+    by value and the date in ISO form; ``operational`` EVENT[k] pass on one by one.
     """
 
     confirmations: Mapping[str, list[Any]]
     operational: EventBatch
-    counts: Tally
 
 
 @dataclass(slots=True)
@@ -131,18 +129,17 @@ class Aggregate:
         operational: list[EventBatch] = []
         before = None if not len(late) else late["sid"]
         lanes = (batch, late if before is None else late.take(np.argsort(before, kind="stable")))
-        counts: list[tuple[IntColumn, IntColumn]] = []
         for lane, rows in zip(self._lanes, lanes, strict=True):
             if len(rows):
                 route = self._route[rows["type"]]
-                counts.append(self._count(rows["sid"], route))
+                self._count(rows["sid"], route)
                 operational.append(rows.take(route == ROUTES.index(Route.OPERATIONAL)))
                 accounted = EventBatch(len(rows), {n: rows.columns[n] for n in _COLUMNS if n in rows})
                 if route.any():
                     accounted = accounted.take(route == ROUTES.index(Route.AGGREGATED))
                 if len(accounted):
                     closed.append(self._join(lane, accounted, now_us))
-        return Aggregated(self._confirmations(closed), EventBatch.concat(operational), _tally(counts))
+        return Aggregated(self._confirmations(closed), EventBatch.concat(operational))
 
     def wake(self, now_us: int) -> Aggregated:
         """Close the runs that nothing has joined for as long as their lane waits."""
@@ -152,7 +149,7 @@ class Aggregate:
                 runs = lane.runs.take_idle(now_us - lane.idle_us)
                 runs["cut"] = Cut.IDLE
                 closed.append(runs)
-        return Aggregated(self._confirmations(closed), EventBatch.empty(), _tally([]))
+        return Aggregated(self._confirmations(closed), EventBatch.empty())
 
     def due_us(self) -> int | None:
         """Return when the next run goes idle, or None if none is open that can."""
@@ -207,14 +204,11 @@ class Aggregate:
             lane.runs.put(pick(runs, own), arrived_us[own])
         return aggregate
 
-    def _count(self, sid: CodeColumn, route: NDArray[np.int8]) -> tuple[IntColumn, IntColumn]:
-        """Add the rows to the totals; return the sessions and their rows by route, int64[len(ROUTES), s]."""
+    def _count(self, sid: CodeColumn, route: NDArray[np.int8]) -> None:
+        """Add the rows, each session's together, to the totals of their route."""
         heads = heads_of(sid)
-        counts = np.stack([np.add.reduceat(route == r, heads, dtype=np.int64) for r in range(len(ROUTES))])
-        sids = sid[heads].astype(np.int64)
         self._grow(len(self._sessions))
-        self._totals[:, sids] += counts
-        return sids, counts
+        self._totals[:, sid[heads]] += [np.add.reduceat(route == r, heads, dtype=np.int64) for r in range(len(ROUTES))]
 
     def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
@@ -319,14 +313,3 @@ def _prepend(runs: RunArray, at: Places, opened: RunArray) -> None:
     for name in ("last_offset", "reason"):
         np.maximum(opened[name], after[name], out=opened[name])
     place(opened, at, runs)
-
-
-def _tally(counts: list[tuple[IntColumn, IntColumn]]) -> Tally:
-    """Return the counts of both lanes together, a row a session."""
-    if not counts:
-        return Tally(*np.zeros((1 + len(ROUTES), 0), np.int64))
-    sids, place = np.unique(np.concatenate([s for s, _ in counts]), return_inverse=True)
-    together = np.zeros((len(ROUTES), len(sids)), np.int64)
-    for total, count in zip(together, np.concatenate([c for _, c in counts], axis=1), strict=True):
-        np.add.at(total, place, count)
-    return Tally(sids, *together)

@@ -131,7 +131,7 @@ class Arrival:
         """
         out = cls(policy, sessions)
         _, table = decode_table(KIND, (VERSION,), state["sequence.sessions"])
-        out.table, _ = SessionTable.from_table(table, sessions, horizon=1)
+        out.table = SessionTable.from_table(table, sessions, horizon=1)
         out.rows = SessionRows(out.table, policy.sessions_max)
         out.rows.refresh()
         _, opened = decode_table(KIND, (VERSION,), state["sequence.open"])

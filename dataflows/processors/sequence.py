@@ -167,8 +167,8 @@ class Sequence:
             again = np.flatnonzero(repeats)
             differ = body[order[again]] != body[order[again - 1]]
             rare[o_sid[again[differ]]] = True
-        first = order[~repeats] if len(order) else order
-        f_sid, f_rel = o_sid[~repeats], o_rel[~repeats]
+        once = ~repeats
+        first, f_sid, f_rel = order[once], o_sid[once], o_rel[once]
         rank = place_in_run(f_sid)
         self._mark_rare_overflow(rare, f_sid, f_rel, rank, first)
 
@@ -349,7 +349,7 @@ class Sequence:
         """
         out = cls(policy, sessions)
         _, table = decode_table(KIND, (VERSION,), state["sequence.sessions"])
-        out.table, _ = SessionTable.from_table(table, sessions, out.table.horizon)
+        out.table = SessionTable.from_table(table, sessions, out.table.horizon)
         out.rows = SessionRows(out.table, policy.sessions_max)
         out.rows.refresh()
         _, held = decode_table(KIND, (VERSION,), state["sequence.held"])

@@ -69,8 +69,8 @@ class SessionTable:
         return pa.table({**names, **numbers, "recent": recent})
 
     @classmethod
-    def from_table(cls, table: pa.Table, sessions: Sessions, horizon: int) -> tuple[SessionTable, NDArray[np.int32]]:
-        """Return the table and the ``sid`` of each of its rows; another horizon starts it empty."""
+    def from_table(cls, table: pa.Table, sessions: Sessions, horizon: int) -> SessionTable:
+        """Return the table that ``to_table`` wrote; another horizon starts its recent hashes empty."""
         sids = session_rows(table, sessions)
         out = cls(sessions, horizon)
         out.grow(len(sessions))
@@ -80,7 +80,7 @@ class SessionTable:
         if table.num_rows and recent.type.byte_width == 4 * horizon:
             rows = np.frombuffer(recent.buffers()[1], np.uint32)[: table.num_rows * horizon]
             out.recent[sids] = rows.reshape(-1, horizon)
-        return out, sids
+        return out
 
 
 def _grown(column: NDArray[Any], capacity: int) -> NDArray[Any]:

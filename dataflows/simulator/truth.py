@@ -17,10 +17,10 @@ import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from canonical.columns import QUANTITY_COLUMNS
 from dataflows.simulator.configuration import SimulationConfig
 
-QUANTITIES: Final = ("good", "scrap", "rework", "setup_us", "machine_us", "labour_us", "energy_mwh")
-MEASURES: Final = (*QUANTITIES, "events")
+MEASURES: Final = (*QUANTITY_COLUMNS, "events")
 ORDER_KEY: Final = ("source", "order", "operation", "lot", "unit")
 SHIFT_KEY: Final = ("posting_date", "shift", "unit")
 LEDGER_TOTALS: Final = ("read", "duplicates", "faults", "accounted", "analytics_only", "operational", "missing")

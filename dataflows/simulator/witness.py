@@ -12,7 +12,6 @@ from dataflows.simulator.calendar import Calendar
 from dataflows.simulator.truth import (
     MEASURES,
     ORDER_KEY,
-    QUANTITIES,
     SHIFT_KEY,
     Missing,
     OrderSums,
@@ -30,7 +29,7 @@ class Fate(Enum):
 
 
 class Made(NamedTuple):
-    """What one accounted event stands for: its key and its quantities, in the order of ``QUANTITIES``."""
+    """What one accounted event stands for: its key and its quantities, in the order of ``QUANTITY_COLUMNS``."""
 
     source: str
     order: str
@@ -119,4 +118,4 @@ class Witness:
 
 
 def _nothing() -> list[int]:
-    return [0] * (len(QUANTITIES) + 1)
+    return [0] * (len(MEASURES))

@@ -13,13 +13,13 @@ from confluent_kafka import Consumer, Producer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canonical.columns import EVENT_TYPES, Vocabulary
+from canonical.columns import EVENT_TYPES, QUANTITY_COLUMNS, Vocabulary
 from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
 from canonical.mapping import load
 from canonical.plants import shipped
 from canonical.policy import Route
-from canonical.records import RawRecords
+from canonical.records import NO_RECORDS, RawRecords
 from dataflows.simulator import (
     Disturbance,
     FolderWriter,
@@ -31,7 +31,7 @@ from dataflows.simulator import (
     simulate,
 )
 from dataflows.simulator.calendar import Calendar
-from dataflows.simulator.truth import MEASURES, ORDER_KEY, QUANTITIES
+from dataflows.simulator.truth import MEASURES, ORDER_KEY
 from dataflows.simulator.witness import Fate, Made, Witness
 from sinks.dead_letters import parse
 from tests import scripted_flow
@@ -174,7 +174,7 @@ def _fates(mapping, events):
 def _sums(mapping, events, vocabulary):
     """Sum by order, readings turned into quantities row by row: a naive twin of counter and aggregate."""
     keys = [vocabulary.text(events[k]) for k in ORDER_KEY]
-    quantities = [events[q].tolist() for q in QUANTITIES]
+    quantities = [events[q].tolist() for q in QUANTITY_COLUMNS]
     counters = [events["good_counter"].tolist(), events["scrap_counter"].tolist()]
     session = np.cumsum(events["session_start"]).tolist()
     last, sums = {}, {}
@@ -222,7 +222,7 @@ def test_the_flow_confirms_what_was_made(start, minutes_apart, repeats):
             batches.append((at_us, RawRecords.from_lines(file, offset)))
             offset += len(file)
         # Time goes on until every gap is declared and then until every run is idle.
-        batches += [(at_us + hours * HOUR_US, RawRecords.none()) for hours in (1, 2)]
+        batches += [(at_us + hours * HOUR_US, NO_RECORDS) for hours in (1, 2)]
         outcome = scripted_flow.run(mapping_of(plant), batches, at_us + 3 * HOUR_US)
         confirmations += outcome.confirmations()
         ledger[plant] = outcome.totals()

@@ -12,7 +12,7 @@ from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
 from canonical.identity import content_identity
 from canonical.mapping import load
-from canonical.records import RawRecords
+from canonical.records import NO_RECORDS, RawRecords
 
 NOW_US = 1_767_600_000_000_000  # 2026-01-05T08:00:00Z
 SECOND_US = 1_000_000
@@ -315,5 +315,5 @@ def test_a_file_with_crlf_and_blank_lines(mapped):
 
 
 def test_no_records_are_no_events(mapped):
-    decoded = decode(mapped(), RawRecords.none(), Vocabulary(), NOW_US)
+    decoded = decode(mapped(), NO_RECORDS, Vocabulary(), NOW_US)
     assert (len(decoded.events), decoded.faults, decoded.skipped) == (0, [], 0)

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from dataflows.health import imbalances
+from canonical.contracts.ledger import imbalances
 from dataflows.settings import load
 from dataflows.shards import Share, analytics_shards, confirmations_shards
 from dataflows.sources.shard_source import ShardInput
