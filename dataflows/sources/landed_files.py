@@ -46,7 +46,6 @@ class FolderConfig:
     format: str = "json"
     by_content: bool = False
     batch_bytes: int = 8 << 20
-    record_bytes_max: int = 262_144
     settle_us: int = 2_000_000
     files_remembered_max: int = 10_000
 
@@ -162,7 +161,11 @@ class LandedFiles:
         return False
 
     def _list(self) -> bool:
-        """Queue the files that are waiting; those that have left the folder need not be remembered."""
+        """Queue the files that are waiting; those that have left the folder need not be remembered.
+
+        A plant's folder is made here, where it is read; the landing folder must be there.
+        """
+        self.config.folder.mkdir(exist_ok=True)
         listed = self._listed()
         self._queue.extend(self._waiting(listed, settled_only=True))
         present = {path.name for path in listed}
@@ -203,10 +206,9 @@ class LandedFiles:
         return self._done.get(name) != stamp and (settled or not settled_only)
 
     def _listed(self) -> list[Path]:
-        """Return the files of the folder; a plant's folder is made, the landing folder must be there."""
+        """Return the files of the folder, and make nothing: who only looks comes here too."""
         folder = self.config.folder
         try:
-            folder.mkdir(exist_ok=True)
             found = list(folder.glob(self.config.pattern))
         except OSError as error:
             raise _unavailable(folder, error) from error

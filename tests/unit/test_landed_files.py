@@ -205,3 +205,10 @@ def test_a_file_that_is_taken_away_after_it_was_listed_is_passed_over(tmp_path: 
     assert values(files.poll()) == [b"1"]
     (tmp_path / "b").unlink()
     assert read_all(files) == [b"3"]
+
+
+def test_looking_at_what_is_behind_makes_no_folder(tmp_path: Path) -> None:
+    files = reader(tmp_path / "plant")
+    assert files.behind() == 0
+    assert files.at_end()
+    assert not (tmp_path / "plant").exists()
