@@ -113,11 +113,15 @@ def _stop_on_signals(stop: threading.Event) -> None:
     import logging
     import signal
 
+    import pyarrow as pa
+
     def told(number: int, _frame: object) -> None:
         logging.getLogger("plantsync").info("%s: ending after a last commit", signal.Signals(number).name)
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_DFL)
         stop.set()
 
+    # Else pyarrow takes these signals for itself while it reads CSV, and cancels the reading.
+    pa.enable_signal_handlers(False)  # noqa: FBT003 - it takes no name
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, told)
