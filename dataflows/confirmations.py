@@ -14,16 +14,36 @@ from typing import Final
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from dataflows.commit_sink import CommitSink
+from dataflows.commit_sink import CommitSink, Write
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.items import Commit
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
-from dataflows.stage import stage
+from dataflows.stage import Build, stage
 from sinks.commit_log import CommitLog
 
 NAME: Final = "confirmations"
 COMMITTED_US: Final = "committed_us"
 """Part of the state that says when it was committed, for those who look at it from outside."""
+
+
+STAGES: Final[Mapping[str, Build]] = {
+    "decode": Decode,
+    "sequence": Order,
+    "counter": Count,
+    "aggregate": Confirm,
+    "ledger": partial(Account, flow=NAME),
+}
+"""What each item passes, in this order: in the engine, and in the simulation that proves the laws."""
+
+
+def writing(log: CommitLog) -> Write:
+    """Return how a commit of a shard reaches the log: all of it in one transaction."""
+
+    def write(shard: str, commit: Commit) -> None:
+        state = {**commit.state, COMMITTED_US: str(commit.now_us).encode()}
+        log.commit(shard, commit.position, state, commit.records)
+
+    return write
 
 
 def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
@@ -36,17 +56,9 @@ def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, 
         clock: now in UTC microseconds.
         stop: set it to end after a last commit.
     """
-
-    def write(shard: str, commit: Commit) -> None:
-        state = {**commit.state, COMMITTED_US: str(commit.now_us).encode()}
-        log.commit(shard, commit.position, state, commit.records)
-
     flow = Dataflow(NAME)
-    raw = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    events = stage("decode", raw, Decode)
-    ordered = stage("sequence", events, Order)
-    counted = stage("counter", ordered, Count)
-    confirmed = stage("aggregate", counted, Confirm)
-    accounted = stage("ledger", confirmed, partial(Account, flow=NAME))
-    op.output("commit", accounted, CommitSink(write))
+    items = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
+    for step_id, build in STAGES.items():
+        items = stage(step_id, items, build)
+    op.output("commit", items, CommitSink(writing(log)))
     return flow

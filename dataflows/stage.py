@@ -1,4 +1,4 @@
-"""A stage: how a processor becomes a step of a Bytewax dataflow.
+"""A stage: how a processor becomes a step of a dataflow.
 
 Law: for each shard a stage sees ``Restored``, then ``Work`` and ``Commit`` in the order of the
 source, and hands on what its processor makes of them in the same order.
@@ -10,7 +10,7 @@ state goes into the commit log together with the results (docs/decisions/0001, 0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import bytewax.operators as op
@@ -32,27 +32,39 @@ class Processor(Protocol):
 
 
 Build = Callable[[Shard, Mapping[str, bytes]], Processor]
+Keyed = tuple[str, Item]
+"""The name of a shard, and an item of it."""
 
 
-def stage(step_id: str, up: KeyedStream[Item], build: Build) -> KeyedStream[Item]:
-    """Add a stage to the flow; ``build`` makes a shard's processor from its state, empty at first."""
-    processors: dict[str, Processor] = {}
-    committed: dict[str, Mapping[str, bytes]] = {}
+class Stage:
+    """Applies a processor to the items of each shard, one worker's shards together.
 
-    def process(keyed: tuple[str, Item]) -> Iterable[tuple[str, Item]]:
+    Args: build: makes a shard's processor from its state, empty at first.
+    """
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._processors: dict[str, Processor] = {}
+        self._committed: dict[str, Mapping[str, bytes]] = {}
+
+    def __call__(self, keyed: Keyed) -> Iterator[Keyed]:
+        """Yield what becomes of an item of a shard."""
         shard, item = keyed
         match item:
             case Restored():
-                state = committed.get(shard, {}) if item.state is None else item.state
-                processors[shard] = build(item.shard, state)
+                state = self._committed.get(shard, {}) if item.state is None else item.state
+                self._processors[shard] = self._build(item.shard, state)
                 yield keyed
             case Work():
-                for work in processors[shard].work(item):
+                for work in self._processors[shard].work(item):
                     yield shard, work
             case Commit():
-                state = processors[shard].commit(item)
-                committed[shard] = state
+                state = self._processors[shard].commit(item)
+                self._committed[shard] = state
                 item.state.update(state)
                 yield keyed
 
-    return op.flat_map(step_id, up, process)
+
+def stage(step_id: str, up: KeyedStream[Item], build: Build) -> KeyedStream[Item]:
+    """Add a stage to the flow."""
+    return op.flat_map(step_id, up, Stage(build))
