@@ -35,7 +35,7 @@ from pydantic.fields import FieldInfo
 
 from canonical.compatibility import Schema, breaks, differences
 from canonical.contract_page import contract_page
-from canonical.contracts import Confirmation, DeadLetter, Event, EventV1, Fault, Gap, LedgerEntry
+from canonical.contracts import Confirmation, DeadLetter, Event, EventV1, Fault, Gap, LedgerEntry, LedgerRange, TrailEntry
 
 NAMESPACE: Final = "plantsync"
 
@@ -43,9 +43,11 @@ CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
     "event": {1: EventV1, 2: Event},
     "confirmation": {1: Confirmation},
     "fault": {1: Fault},
-    "ledger_entry": {1: LedgerEntry},
+    "ledger_entry": {2: LedgerEntry},
+    "ledger_range": {1: LedgerRange},
     "gap": {1: Gap},
     "dead_letter": {1: DeadLetter},
+    "trail_entry": {1: TrailEntry},
 }
 """Contract -> version -> model. The highest version is the current one; an older one may be
 known by its committed file alone.

@@ -27,7 +27,7 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel
 
-from canonical.contracts import Confirmation, Event, Gap, LedgerEntry
+from canonical.contracts import Confirmation, Event, Gap, LedgerEntry, LedgerRange, TrailEntry
 from canonical.identity import event_ids, posting_ids
 from canonical.records import Headers
 from canonical.schemas import arrow_schema, columns, default
@@ -106,6 +106,18 @@ def encode_ledger(shard: str, rows: Columns) -> Message:
     return shard.encode(), b"\n".join(values), (_LINES,)
 
 
+def encode_ranges(shard: str, rows: Columns) -> Message:
+    """Return one message for all LEDGER_RANGE[n] of a shard, a line of JSON each; ``rows`` names no shard."""
+    values = _documents(LedgerRange, {**rows, "shard": [shard] * len(rows["source"])})
+    return shard.encode(), b"\n".join(values), (_LINES,)
+
+
+def encode_trail(rows: Columns) -> list[Message]:
+    """Return a message for each TRAIL_ENTRY[n]; its key is the chain."""
+    values = _documents(TrailEntry, rows)
+    return [(chain.encode(), value, (_JSON,)) for chain, value in zip(rows["chain"], values, strict=True)]
+
+
 def decode_confirmations(values: Sequence[bytes]) -> pa.Table:
     """Return CONFIRMATION[n] in the Arrow schema of the contract. Raises: WireError."""
     return _table(Confirmation, values)
@@ -124,6 +136,16 @@ def decode_gaps(values: Sequence[bytes]) -> pa.Table:
 def decode_ledger(values: Sequence[bytes]) -> pa.Table:
     """Return LEDGER_ENTRY[m] of all lines of all values, in order. Raises: WireError."""
     return _table(LedgerEntry, values)
+
+
+def decode_ranges(values: Sequence[bytes]) -> pa.Table:
+    """Return LEDGER_RANGE[m] of all lines of all values, in order. Raises: WireError."""
+    return _table(LedgerRange, values)
+
+
+def decode_trail(values: Sequence[bytes]) -> pa.Table:
+    """Return TRAIL_ENTRY[n] in the Arrow schema of the contract. Raises: WireError."""
+    return _table(TrailEntry, values)
 
 
 def _documents(model: type[BaseModel], rows: Columns) -> list[bytes]:

@@ -17,14 +17,14 @@ import pyarrow as pa
 from bytewax.dataflow import Dataflow
 
 from canonical.records import RawRecords
-from canonical.wire import decode_confirmations, decode_events, decode_gaps, decode_ledger
+from canonical.wire import decode_confirmations, decode_events, decode_gaps, decode_ledger, decode_ranges, decode_trail
 from dataflows.commit_sink import CommitSink
 from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
 from sinks.fault_table import fault_table
-from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER
+from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES, TRAIL
 
 NAME: Final = "analytics"
 
@@ -61,7 +61,9 @@ TABLES: Final[Mapping[str, tuple[str, Callable[[RawRecords], pa.Table]]]] = {
     EVENTS: ("event", _rows(decode_events)),
     GAPS: ("gap", _rows(decode_gaps)),
     LEDGER: ("ledger", _rows(decode_ledger)),
+    RANGES: ("ledger_range", _rows(decode_ranges)),
     DEAD_LETTERS: ("fault", fault_table),
+    TRAIL: ("trail", _rows(decode_trail)),
 }
 """Stream, and the table of the store its records become."""
 

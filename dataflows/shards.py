@@ -95,9 +95,10 @@ def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
     counts = _partitions(kafka)
     shards: dict[str, ShardInput] = {}
     topics = {stream: kafka.topic(stream) for stream in TABLES}
-    for topic in set(topics.values()) - counts.keys():  # Nothing has been written to it; reading begins before that.
-        KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic())
-        counts = _partitions(kafka)
+    for stream, topic in topics.items():
+        if topic not in counts:  # Nothing has been written to it; reading begins before that.
+            KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic(stream))
+            counts = _partitions(kafka)
     total = sum(counts[topic] for topic in topics.values())
     for stream, topic in topics.items():
         for name, opened in _readers(kafka, topic, counts[topic], total):

@@ -48,6 +48,17 @@ _CONSUME_MAX: Final = 500
 _POLL_S: Final = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message for a partition of any topic, as for a plant's own."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
 @dataclass(slots=True)
 class _Writer:
     """A shard that this process holds: its producer and how many chunks each part of its state has."""
@@ -113,8 +124,15 @@ class KafkaLog:
         self._check_state_topic()
         return _snapshot(shard, self._values(shard, self._partition(shard), deadline))[0]
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
-        """Store all of it in one transaction, or nothing.
+    def commit(
+        self,
+        shard: str,
+        position: str,
+        state: Mapping[str, bytes],
+        records: Sequence[Record],
+        deliveries: Sequence[Delivery] = (),
+    ) -> None:
+        """Store and deliver all of it in one transaction, or nothing.
 
         Raises: WriterFenced, CommitLogUnavailable, CommitInDoubt, CommitLogError.
         """
@@ -123,11 +141,14 @@ class KafkaLog:
         if writer.fenced:
             raise WriterFenced(f"commit of shard {shard!r} to Kafka refused: {FENCED}")
         for stream in {record.stream for record in records}:
-            self._ensure(self._settings.topic(stream), self._settings.partitions, self._settings.record_topic())
+            self._ensure(self._settings.topic(stream), self._settings.partitions, self._settings.record_topic(stream))
         writer.undelivered.clear()
         try:
             writer.producer.begin_transaction()
             chunks = self._send(shard, writer, position, state, records)
+            for sent in deliveries:
+                message = {"value": sent.value, "key": sent.key, "partition": sent.partition}
+                _produce(writer, sent.topic, {**message, "headers": list(sent.headers)})
             writer.producer.commit_transaction(self._patience_s)
         except KafkaException as error:
             raise self._undone(shard, writer, error.args[0]) from error

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from sinks.streams import TRAIL
+
 # A commit is one transaction only as long as these are what the log sets them to.
 RESERVED: Final = frozenset(
     {
@@ -107,11 +109,11 @@ class KafkaSettings:
         """Topic that holds the state of a flow's shards."""
         return f"{self.prefix}{flow}-state"
 
-    def record_topic(self) -> dict[str, str]:
-        """Configuration of a record topic that the log creates."""
+    def record_topic(self, stream: str = "") -> dict[str, str]:
+        """Configuration of a record topic that the log creates; that of the audit trail forgets nothing."""
         return {
             "cleanup.policy": "delete",
-            "retention.ms": str(self.retention_ms),
+            "retention.ms": "-1" if stream == TRAIL else str(self.retention_ms),
             "max.message.bytes": str(self.record_bytes_max + _FRAMING_BYTES),
         }
 

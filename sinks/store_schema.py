@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final
+from typing import Final, get_args
 from uuid import UUID
 
 import pyarrow as pa
 from pydantic import BaseModel
 
-from canonical.contracts import Confirmation, DeadLetter, Event, Fault, Gap, LedgerEntry
+from canonical.contracts import Confirmation, DeadLetter, Event, Fault, Gap, LedgerEntry, LedgerRange, TrailEntry
 from canonical.schemas import arrow_schema, columns
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
@@ -71,7 +71,7 @@ def _fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
         Column(
             name=RENAMED.get(name, name),
             field=name,
-            sql_type="UUID" if info.annotation is UUID else _SQL_TYPES[arrow.field(name).type],
+            sql_type="UUID" if UUID in (info.annotation, *get_args(info.annotation)) else _SQL_TYPES[arrow.field(name).type],
             nullable=arrow.field(name).nullable,
             comment=info.description or "",
         )
@@ -112,6 +112,16 @@ TABLES: Final[Mapping[str, Table]] = {
             "What became of every record read: running totals of each session, newest entry only.",
             (*_fields(LedgerEntry), *_PLACE),
             newest_by=("shard", "plant", "source", "session"),
+        ),
+        Table(
+            "ledger_range",
+            "Ranges of the sources' numbers and what became of them, each confirmation once more.",
+            (*_fields(LedgerRange), *_PLACE),
+        ),
+        Table(
+            "trail",
+            "What was decided, by whom and why: changes of mappings and actions by hand, chained by hash.",
+            (*_fields(TrailEntry), *_PLACE),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Streams of the commit log by name: what the flow ``confirmations`` writes and others read."""
+"""Streams of the commit log by name: what the flow ``confirmations`` and its operators write and others read."""
 
 from __future__ import annotations
 
@@ -9,3 +9,6 @@ EVENTS: Final = "events"
 DEAD_LETTERS: Final = "dead-letters"
 GAPS: Final = "gaps"
 LEDGER: Final = "ledger"
+RANGES: Final = "ranges"
+TRAIL: Final = "trail"
+"""The audit trail; it is kept for ever."""

@@ -8,7 +8,8 @@ from canonical.contracts.confirmation import CloseReason, Confirmation, Confirma
 from canonical.contracts.dead_letter import DeadLetter, Header
 from canonical.contracts.event import Event, EventType, EventV1, upcast
 from canonical.contracts.fault import Fault, FaultCode
-from canonical.contracts.ledger import Gap, LedgerEntry
+from canonical.contracts.ledger import Fate, Gap, LedgerEntry, LedgerRange
+from canonical.contracts.trail import TrailAction, TrailEntry, trail_hash
 
 __all__ = [
     "CloseReason",
@@ -18,10 +19,15 @@ __all__ = [
     "Event",
     "EventType",
     "EventV1",
+    "Fate",
     "Fault",
     "FaultCode",
     "Gap",
     "Header",
     "LedgerEntry",
+    "LedgerRange",
+    "TrailAction",
+    "TrailEntry",
+    "trail_hash",
     "upcast",
 ]

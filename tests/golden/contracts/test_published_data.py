@@ -21,6 +21,7 @@ from canonical.wire import (
     decode_events,
     decode_gaps,
     decode_ledger,
+    decode_trail,
     encode_confirmations,
     encode_events,
 )
@@ -34,6 +35,7 @@ DECODERS = {
     "confirmation": decode_confirmations,
     "gap": decode_gaps,
     "ledger_entry": decode_ledger,
+    "trail_entry": decode_trail,
 }
 
 FAULT = {"code": "BAD_SEQUENCE", "detail": "seq is -1", "plant": "A", "source": "press-1", "session": "b7", "seq": -1}
@@ -70,6 +72,11 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "headers": [{"name": "h", "value": b"\x00"}, {"name": "h", "value": b""}], "fault": {**FAULT, "offset": 8},
         "stage": "decode", "failed_us": 1_760_000_000_000_001, "first_failed_us": 1_760_000_000_000_000,
         "attempts": 2, "correlation_id": "c-1", "original": False,
+    },
+    "trail_entry": {
+        "chain": "folder:plant-a", "number": 1, "at_us": 1_760_000_000_000_000, "actor": "flow confirmations",
+        "action": "mapping-changed", "subject": "A", "reason": "Zähler in Stück", "before": "ab" * 32,
+        "after": "cd" * 32, "detail": "{}", "version": "0.1.0", "previous": "ef" * 32, "hash": "01" * 32,
     },
 }  # fmt: skip
 
