@@ -21,6 +21,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def _started(
         log = home / "broker.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*_die_with_parent(), *_java(classpath, "-Xmx512m"), "kafka.Kafka", str(config)],
+                [*die_with_parent(), *java(classpath, "-Xmx512m"), "kafka.Kafka", str(config)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -192,12 +193,20 @@ def _secure_listener(home: Path, port: int, lines: dict[str, str]) -> dict[str, 
 
 
 def _format(classpath: Path, config: Path, client: Mapping[str, str]) -> None:
-    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", "plantsyncTestClusterAA", "--config", str(config)]
     scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={client['sasl.password']}]"] if client else []
-    _run([*_java(classpath, "-Xmx128m"), *tool, *scram])
+    format_storage(classpath, [config], *scram)
 
 
-def _java(classpath: Path, heap: str) -> list[str]:
+def format_storage(classpath: Path, configs: list[Path], *more: str) -> None:
+    """Prepare the data folders of nodes of one cluster, all at the same time. Raises: BrokerUnavailable."""
+    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", "plantsyncTestClusterAA", *more, "--config"]
+    commands = [[*java(classpath, "-Xmx128m"), *tool, str(config)] for config in configs]
+    with ThreadPoolExecutor(len(commands)) as pool:
+        list(pool.map(_run, commands))
+
+
+def java(classpath: Path, heap: str) -> list[str]:
+    """Begin a command that runs one of the broker's classes."""
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
     return ["java", heap, "-XX:+UseSerialGC", "-Xshare:auto", quiet, "-cp", f"{classpath}/*"]
 
@@ -208,8 +217,8 @@ def _run(command: list[str]) -> None:
         raise BrokerUnavailable(f"{command[0]} failed: {(done.stdout + done.stderr).strip()[-1000:]}")
 
 
-def _die_with_parent() -> list[str]:
-    """Prefix that ends the broker when the test run is killed, where the system has it."""
+def die_with_parent() -> list[str]:
+    """Prefix that ends the broker when the thread that started it ends, where the system has it."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
