@@ -14,6 +14,7 @@ from typing import Final
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
+from dataflows.attest import Attest
 from dataflows.commit_sink import CommitSink, Write
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.items import Commit
@@ -31,6 +32,7 @@ STAGES: Final[Mapping[str, Build]] = {
     "sequence": Order,
     "counter": Count,
     "aggregate": Confirm,
+    "trail": partial(Attest, flow=NAME),
     "ledger": partial(Account, flow=NAME),
 }
 """What each item passes, in this order: in the engine, and in the simulation that proves the laws."""

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from typing import Final
-
-import orjson
 
 from canonical.contracts import FaultCode
 from dataflows.settings import Settings
-from dataflows.sources.kafka_partition import KafkaPartition
+from dataflows.stored_records import from_file, from_partition, kafka_of, stored_records
 from sinks.commit_log import PlantsyncError, Stored
-from sinks.kafka_connection import KafkaConnection
-from sinks.kafka_settings import KafkaSettings
-from sinks.sqlite import SqliteStreams
 from sinks.streams import DEAD_LETTERS
 
-READ_RECORDS: Final = 1_000
 PLACE: Final = re.compile(r"(?:(\d+):)?(\d+)")
 
 HINTS: Final = {
@@ -51,19 +44,11 @@ class NoSuchLetter(PlantsyncError):
 
 
 def letters(settings: Settings) -> Iterator[tuple[str, Stored]]:
-    """Yield every dead letter with its place, those of a partition in order.
-
-    A place is an offset; on Kafka, ``partition:offset``.
+    """Yield every dead letter with its place (see ``stored_records``).
 
     Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable.
     """
-    if settings.log.kind == "sqlite":
-        yield from _from_file(settings, 0)
-        return
-    kafka = _kafka(settings)
-    count = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000).get(kafka.topic(DEAD_LETTERS), 0)
-    for partition in range(count):
-        yield from _from_partition(kafka, partition, None)
+    return stored_records(settings, DEAD_LETTERS)
 
 
 def letter(settings: Settings, place: str) -> Stored:
@@ -77,36 +62,13 @@ def letter(settings: Settings, place: str) -> Stored:
         form = "PARTITION:OFFSET" if on_kafka else "an offset"
         raise NoSuchLetter(f"{place!r} is not {form}; plantsync dead-letters list shows the places there are")
     offset = int(match[2])
-    found = _from_partition(_kafka(settings), int(match[1]), offset) if on_kafka else _from_file(settings, offset - 1)
+    if on_kafka:
+        kafka = kafka_of(settings)
+        found = from_partition(kafka, kafka.topic(DEAD_LETTERS), int(match[1]), offset)
+    else:
+        found = from_file(settings, DEAD_LETTERS, offset - 1)
     for at, stored in found:
         if at == place:
             return stored
         break
     raise NoSuchLetter(f"there is no dead letter {place}; plantsync dead-letters list shows those there are")
-
-
-def _kafka(settings: Settings) -> KafkaSettings:
-    assert settings.kafka is not None
-    return settings.kafka.connection()
-
-
-def _from_file(settings: Settings, after: int) -> Iterator[tuple[str, Stored]]:
-    with closing(SqliteStreams(settings.log.path)) as log:
-        while found := log.read(DEAD_LETTERS, after, READ_RECORDS):
-            yield from ((str(stored.offset), stored) for stored in found)
-            after = found[-1].offset
-
-
-def _from_partition(kafka: KafkaSettings, partition: int, offset: int | None) -> Iterator[tuple[str, Stored]]:
-    topic = kafka.topic(DEAD_LETTERS)
-    position = None
-    if offset is not None:
-        position = orjson.dumps({"topic": topic, "partition": partition, "offset": offset}).decode()
-    with closing(KafkaPartition(kafka, topic, partition)) as reader:
-        reader.seek(position, {})
-        while not reader.at_end():
-            records = reader.poll()
-            for row, at in enumerate(records.offsets.tolist()):
-                key = records.keys[row] if records.keys is not None else None
-                headers = records.headers[row] if records.headers is not None else ()
-                yield f"{partition}:{at}", Stored(at, key, records.value(row), headers)

@@ -191,7 +191,7 @@ class PlantMapping(Policy):
         return sources
 
     @cached_property
-    def fingerprint(self) -> str:
-        """16 hex digits that change when the content does; layout and comments do not count (M35)."""
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal of what the mapping means; layout and comments do not count (M35)."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return hashlib.sha256(content.encode()).hexdigest()

@@ -138,10 +138,10 @@ def test_the_schemas_of_avro_are_read_beside_the_mapping(tmp_path):
     assert "not an Avro schema" in str(problems(write(tmp_path, text))[0])
 
 
-def test_the_fingerprint_follows_the_content_only(tmp_path):
-    original = load(write(tmp_path, GOOD)).fingerprint
-    assert load(write(tmp_path, "# a comment\n" + GOOD.replace("good = ", "good   = "))).fingerprint == original
-    assert load(write(tmp_path, GOOD.replace('"A"', '"B"'))).fingerprint != original
+def test_the_digest_follows_the_content_only(tmp_path):
+    original = load(write(tmp_path, GOOD)).digest
+    assert load(write(tmp_path, "# a comment\n" + GOOD.replace("good = ", "good   = "))).digest == original
+    assert load(write(tmp_path, GOOD.replace('"A"', '"B"'))).digest != original
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("benchmarks/*.toml")))
