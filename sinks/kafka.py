@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -46,6 +47,8 @@ from sinks.kafka_settings import KafkaSettings
 MANIFEST_VERSION: Final = 1
 _CONSUME_MAX: Final = 500
 _POLL_S: Final = 0.1
+TAKEN_AT_ONCE: Final = 16
+"""Shards whose writers are fenced at the same time; each takes a few answers of the coordinator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +90,37 @@ class KafkaLog:
         self._topics: dict[str, int] = {}
         self._writers: dict[str, _Writer] = {}
         self._taken: dict[str, _Writer] = {}
+        self._read: dict[bytes, bytes] = {}  # state of the shards taken over and not restored yet
 
     def take_over(self, shards: Sequence[str]) -> None:
-        """Fence the older writers of all these shards, before any of them is restored.
+        """Fence the older writers of all these shards, before any of them is restored, and read their state.
 
         Shards share partitions of the state topic, and a transaction that a dead writer left open
         keeps the restore of every other shard there waiting; after this none of theirs is open.
+        Each partition is read once for all its shards.
 
         Raises: as ``restore``.
         """
         deadline = self._prepared()
-        self._taken = {shard: self._take_over(shard, deadline) for shard in shards}
+        with ThreadPoolExecutor(TAKEN_AT_ONCE) as pool:
+            writers = list(pool.map(lambda shard: self._take_over(shard, deadline), shards))
+        self._taken = dict(zip(shards, writers, strict=True))
+        self._read = self._values(shards, deadline)
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return its last commit.
 
         Raises: CommitLogUnavailable; CommitLogError when the cluster refuses us or the state is damaged.
         """
-        deadline = self._prepared()
         self._writers.pop(shard, None)
-        writer = self._taken.pop(shard, None) or self._take_over(shard, deadline)
-        values = self._values(shard, writer.partition, deadline)
+        writer, values = self._taken.pop(shard, None), self._read
+        if writer is None:
+            deadline = self._prepared()
+            writer = self._take_over(shard, deadline)
+            values = self._values([shard], deadline)
         snapshot, writer.chunks = _snapshot(shard, values)
+        if not self._taken:
+            self._read = {}
         self._writers[shard] = writer
         return snapshot
 
@@ -122,7 +134,7 @@ class KafkaLog:
         if self._state_topic not in self._topics:
             return None
         self._check_state_topic()
-        return _snapshot(shard, self._values(shard, self._partition(shard), deadline))[0]
+        return _snapshot(shard, self._values([shard], deadline))[0]
 
     def commit(
         self,
@@ -162,6 +174,7 @@ class KafkaLog:
         """Let go of all shards; between calls no transaction is open."""
         self._writers.clear()
         self._taken.clear()
+        self._read.clear()
 
     def _prepared(self) -> float:
         """Return when a restore that begins now must be over; the state topic exists and is as it must be."""
@@ -221,11 +234,14 @@ class KafkaLog:
             self._connection.create(topic, partitions, configuration)
             self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
 
-    def _values(self, shard: str, partition: int, deadline: float) -> dict[bytes, bytes]:
-        """Last committed value of each of the shard's keys."""
-        topic = self._state_topic
-        start, end = self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0))
-        own = orjson.dumps([shard])[:-1]  # All keys of the shard, and of no other, begin so.
+    def _values(self, shards: Collection[str], deadline: float) -> dict[bytes, bytes]:
+        """Last committed value of each key of these shards."""
+        topic, operation = self._state_topic, f"restore of {_named(shards)}"
+        own = tuple(_key(shard)[:-1] for shard in shards)  # All keys of a shard, and of no other, begin so.
+        bounds = {
+            partition: self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0))
+            for partition in sorted({self._partition(shard) for shard in shards})
+        }
         properties = {
             "group.id": f"{self._settings.prefix}{self._flow}-restore",  # Demanded, and never joined.
             "enable.auto.commit": "false",
@@ -235,27 +251,31 @@ class KafkaLog:
             "error_cb": self._connection.note,
         }
         values: dict[bytes, bytes | None] = {}
-        with self._connection.translating(f"restore of shard {shard!r}"):
+        with self._connection.translating(operation):
             consumer = Consumer(self._settings.client(properties), logger=LOGGER)
             try:
-                consumer.assign([TopicPartition(topic, partition, start)])
-                while time.monotonic() < deadline:
-                    for message in consumer.consume(_CONSUME_MAX, _POLL_S):
-                        error, key, offset = message.error(), message.key(), message.offset()
+                consumer.assign([TopicPartition(topic, partition, start) for partition, (start, _) in bounds.items()])
+                while bounds and time.monotonic() < deadline:
+                    # One first: asked for many, the driver waits until it has them all or the time is over.
+                    for message in [*consumer.consume(1, _POLL_S), *consumer.consume(_CONSUME_MAX, 0)]:
+                        error, key, partition = message.error(), message.key(), message.partition()
                         if error is None:
                             if key is not None and key.startswith(own):
                                 values[key] = message.value()
                         elif error.code() != PARTITION_EOF:
                             self._connection.note(error)
-                        elif offset is not None and offset >= end:
-                            return {key: value for key, value in values.items() if value is not None}
+                        elif partition in bounds and (message.offset() or 0) >= bounds[partition][1]:
+                            del bounds[partition]
             finally:
                 consumer.close()
-        raise CommitLogUnavailable(
-            f"restore of shard {shard!r} did not reach the end of {topic}[{partition}] (offset {end}) within"
-            f" {self._settings.restore_timeout_ms} ms: another shard's transaction is open, or the brokers are slow;"
-            " try again"
-        )
+        if bounds:
+            partition, (_, end) = next(iter(bounds.items()))
+            raise CommitLogUnavailable(
+                f"{operation} did not reach the end of {topic}[{partition}] (offset {end}) within"
+                f" {self._settings.restore_timeout_ms} ms: another shard's transaction is open, or the brokers are"
+                " slow; try again"
+            )
+        return {key: value for key, value in values.items() if value is not None}
 
     def _send(
         self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Sequence[Record]
@@ -306,6 +326,10 @@ def _produce(writer: _Writer, topic: str, message: dict[str, Any]) -> None:
             raise
         else:
             return
+
+
+def _named(shards: Collection[str]) -> str:
+    return f"shard {next(iter(shards))!r}" if len(shards) == 1 else f"{len(shards)} shards"
 
 
 def _key(shard: str, *rest: object) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from sinks.commit_log import CommitInDoubt, CommitLogError, CommitLogUnavailable, Record, Snapshot
+from sinks.commit_log import CommitInDoubt, CommitLogError, CommitLogUnavailable, Record, Snapshot, WriterFenced
 from sinks.kafka import KafkaLog
 from tests import kafka_broker
 from tests.conformance.commit_forever import kafka_settings
@@ -71,6 +71,30 @@ def test_what_a_dead_writer_left_open_is_rolled_back(settings):
     dead = open_transaction(settings, "a")
     assert KafkaLog("flow", settings).restore("a") == Snapshot("1", {"x": b"1"})
     del dead
+
+
+def test_shards_taken_over_together_are_read_together(settings, monkeypatch):
+    """One consumer reads all their partitions, and each shard gets what a restore by itself would give it."""
+    shards = [str(number) for number in range(20)]
+    log = KafkaLog("flow", settings)
+    for number, shard in enumerate(shards[:-1]):
+        log.restore(shard)
+        for commit in range(2):
+            log.commit(shard, f"{number}.{commit}", {"x": bytes([number]) * 5_000 * (2 - commit), "y": b"y"}, [])
+    expected = {shard: KafkaLog("flow", settings).peek(shard) for shard in shards}
+    assert [shard for shard, snapshot in expected.items() if snapshot is None] == shards[-1:]
+
+    consumers = []
+    monkeypatch.setattr("sinks.kafka.Consumer", lambda *a, **k: consumers.append(a) or Consumer(*a, **k))
+    successor = KafkaLog("flow", settings)
+    successor.take_over(shards[1:])
+    assert {shard: successor.restore(shard) for shard in shards[1:]} == {s: expected[s] for s in shards[1:]}
+    assert len(consumers) == 1
+    assert successor.restore(shards[0]) == expected[shards[0]], "one that was not taken over is restored by itself"
+    successor.commit(shards[1], "next", {"x": b""}, [])
+    assert KafkaLog("flow", settings).peek(shards[1]) == Snapshot("next", {"y": b"y"})
+    with pytest.raises(WriterFenced):
+        log.commit(shards[1], "older", {}, [])
 
 
 def test_a_neighbours_open_transaction_does_not_hide_the_last_commit(settings):
