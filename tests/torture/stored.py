@@ -1,0 +1,44 @@
+"""The analytics store compared with the commit log it was filled from: the same rows, each once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+
+from canonical.records import RawRecords
+from dataflows.analytics import TABLES as READERS
+from sinks.published import open_published
+from sinks.store_schema import STREAM_SHARD, TABLES
+
+
+def differences(published, outcome, topic="{}"):
+    """Return where the published store differs from what was committed; ``topic`` names a stream as it was read."""
+    problems = []
+    with open_published(published) as db:
+        for stream, (name, read) in READERS.items():
+            table = TABLES[name]
+            columns = [c for c in table.columns if c.name != STREAM_SHARD]
+            chosen = ", ".join(f"CAST({c.name} AS VARCHAR)" if c.sql_type == "UUID" else c.name for c in columns)
+            have = Counter(map(_line, db.execute(f"SELECT {chosen} FROM {name}").fetchall()))
+            rows = []
+            for (part_of, partition), records in sorted(outcome.parts.items()):
+                if part_of == stream and records:
+                    rows += read(_raw(records, topic.format(stream), partition)).to_pylist()
+            if table.newest_by:
+                rows = list({tuple(row[key] for key in table.newest_by): row for row in rows}.values())
+            want = Counter(_line([row[c.field] for c in columns]) for row in rows)
+            problems += [f"store: {name} lacks {count} x {line:.300}" for line, count in list((want - have).items())[:3]]
+            problems += [f"store: {name} has {count} x {line:.300}" for line, count in list((have - want).items())[:3]]
+    return problems
+
+
+def _raw(records, topic, partition):
+    offsets = np.array([record.offset for record in records], np.int64)
+    keys, headers = [record.key for record in records], [record.headers for record in records]
+    return RawRecords.from_values([r.value for r in records], offsets, topic, partition, keys, headers)
+
+
+def _line(row):
+    return json.dumps([str(value) if value is not None else None for value in row])
