@@ -43,16 +43,16 @@ edit. Each contract is defined once; Avro (`canonical/avro/*.avsc`) and Arrow sc
 """
 
 
-def contract_page(contracts: Mapping[str, Mapping[int, tuple[type[BaseModel], Schema]]]) -> str:
-    """Return the page for contract -> version -> (model, its Avro record)."""
-    return _OPENING + "".join(_section(contract, versions) for contract, versions in contracts.items())
+def contract_page(contracts: Mapping[str, tuple[type[BaseModel], Mapping[int, Schema]]]) -> str:
+    """Return the page for contract -> (newest model, version -> Avro record)."""
+    return _OPENING + "".join(_section(contract, *stated) for contract, stated in contracts.items())
 
 
-def _section(contract: str, versions: Mapping[int, tuple[type[BaseModel], Schema]]) -> str:
+def _section(contract: str, model: type[BaseModel], versions: Mapping[int, Schema]) -> str:
     newest = max(versions)
-    model, schema = versions[newest]
+    schema = versions[newest]
     since: dict[str, int] = {}
-    for version, (_, older) in sorted(versions.items()):
+    for version, older in sorted(versions.items()):
         for field in older["fields"]:
             since.setdefault(field["name"], version)
     lines = [

@@ -84,6 +84,7 @@ class RowFault:
     session: str = ""
     seq: int = -1
     offset: int = -1
+    plant: str = ""
 
 
 def _line_ends(body: NDArray[np.uint8]) -> IntColumn:

@@ -35,7 +35,17 @@ from pydantic.fields import FieldInfo
 
 from canonical.compatibility import Schema, breaks, differences
 from canonical.contract_page import contract_page
-from canonical.contracts import Confirmation, DeadLetter, Event, EventV1, Fault, Gap, LedgerEntry, LedgerRange, TrailEntry
+from canonical.contracts import (
+    Confirmation,
+    DeadLetter,
+    Event,
+    EventV1,
+    Fault,
+    Gap,
+    LedgerEntry,
+    LedgerRange,
+    TrailEntry,
+)
 
 NAMESPACE: Final = "plantsync"
 
@@ -180,7 +190,10 @@ def page() -> str:
     """Return what docs/contracts.md has to say."""
     return contract_page(
         {
-            contract: {version: (model, avro_schema(model)) for version, model in models.items()}
+            contract: (
+                models[max(models)],
+                committed(contract) | {version: avro_schema(model) for version, model in models.items()},
+            )
             for contract, models in CONTRACTS.items()
         }
     )

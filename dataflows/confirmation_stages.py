@@ -12,10 +12,12 @@ from typing import Final
 import numpy as np
 import orjson
 
-from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, EventBatch, IntColumn, Sessions
+from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, EventBatch, Sessions
+from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
 from canonical.shifts import ShiftCalendar
-from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger
+from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger, encode_ranges
+from dataflows import ranges
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.aggregate import Aggregate
 from dataflows.processors.arrival import Arrival
@@ -24,7 +26,7 @@ from dataflows.processors.gaps import DeclaredGap
 from dataflows.processors.sequence import Sequence, Sequenced
 from sinks.commit_log import Record
 from sinks.dead_letters import dead_letter_records
-from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER
+from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER, RANGES
 
 
 class Decode:
@@ -59,6 +61,8 @@ class Order:
         kind: type[Sequence | Arrival] = Sequence if policy.mode == "number" else Arrival
         known = "sequence.sessions" in state
         self.sequence = kind.decode(policy, shard.sessions, state) if known else kind(policy, shard.sessions)
+        self.unplaced = int(state.get("order", b"0"))
+        self.ranges: list[ranges.Ranges] = []
 
     def work(self, work: Work) -> Iterator[Work]:
         due_us = self.sequence.due_us()
@@ -69,6 +73,9 @@ class Order:
     def _handed_on(self, work: Work, done: Sequenced) -> Work:
         work.events, work.late = done.ready, done.late
         work.faults += [("sequence", fault) for fault in done.faults]
+        self.unplaced += sum(fault.code is FaultCode.SESSIONS_EXHAUSTED for fault in done.faults)
+        if done.late.n:
+            self.ranges.append(ranges.late(done.late, self.sessions))
         if done.gaps:
             rows = gap_columns(done.gaps, self.sessions, work.now_us)
             work.records += [Record(GAPS, *message) for message in encode_gaps(rows)]
@@ -76,12 +83,16 @@ class Order:
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         table = self.sequence.table
-        changed = commit.changed = np.flatnonzero(table.changed[: table.size])
+        commit.changed = np.flatnonzero(table.changed[: table.size])
         table.changed[:] = False
         names = ("start_seq", "next_seq", "read", "released", "late", "duplicates", "faults", "gaps", "missing")
-        commit.totals = {name: table[name][changed] for name in names}
-        commit.totals["held"] = self.sequence.held_rows()[changed]
-        return self.sequence.encode()
+        # Copies, since this stage may be at work again before the last one has seen the commit.
+        commit.totals = {name: table[name][: table.size].copy() for name in names}
+        commit.totals["held"] = self.sequence.held_rows()
+        for total in ("read", "faults"):  # There was no session they could be counted in.
+            commit.unread[total] += self.unplaced
+        commit.ranges, self.ranges = self.ranges, []
+        return {**self.sequence.encode(), "order": str(self.unplaced).encode()}
 
 
 class Count:
@@ -95,17 +106,22 @@ class Count:
         self.counter = (
             Counter(*settings, by_time=by_time) if known is None else Counter.decode(*settings, known, by_time=by_time)
         )
+        self.ranges: list[ranges.Ranges] = []
 
     def work(self, work: Work) -> Iterable[Work]:
         done = self.counter.step(work.events, work.late, work.now_us)
         work.events, work.late = done.ready, done.late
         work.faults += [("counter", fault) for fault in done.faults]
+        if done.faults:
+            self.ranges.append(ranges.refused(done.faults))
         yield work
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
-        faulted = _at(commit.changed, *self.counter.faulted())
-        commit.totals["released"] -= faulted
-        commit.totals["faults"] += faulted
+        sids, faulted = self.counter.faulted()
+        commit.totals["released"][sids] -= faulted
+        commit.totals["faults"][sids] += faulted
+        commit.ranges += self.ranges
+        self.ranges = []
         return {"counter": self.counter.encode()}
 
 
@@ -118,6 +134,7 @@ class Confirm:
         settings = (mapping.aggregation, mapping.routes, calendar, shard.sessions)
         known = "aggregate" in state
         self.aggregate = Aggregate.decode(*settings, state["aggregate"]) if known else Aggregate(*settings)
+        self.ranges: list[ranges.Ranges] = []
 
     def work(self, work: Work) -> Iterable[Work]:
         due_us = self.aggregate.due_us()
@@ -134,12 +151,18 @@ class Confirm:
     def _confirmations(self, rows: Mapping[str, list[object]], now_us: int) -> list[Record]:
         if not rows["posting_id"]:
             return []
+        self.ranges.append(ranges.confirmed(rows))
         return [Record(CONFIRMATIONS, *message) for message in encode_confirmations(rows, now_us)]
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         tally = self.aggregate.totals()
-        for name in ("accounted", "analytics_only", "operational"):
-            commit.totals[name] = _at(commit.changed, tally.sids, getattr(tally, name))
+        for name in ("accounted", "analytics_only", "operational", "open", "good", "scrap", "rework"):
+            commit.totals[name] = np.zeros_like(commit.totals["read"])
+            commit.totals[name][tally.sids] = getattr(tally, name)
+        # A run may go idle long after the last record of its session.
+        commit.changed = np.union1d(commit.changed, self.aggregate.take_closed())
+        commit.ranges += self.ranges
+        self.ranges = []
         return {"aggregate": self.aggregate.encode()}
 
 
@@ -175,18 +198,12 @@ class Account:
             for name, column in rows.items():
                 column.append(unread.get(name, 0))
         if rows["source"]:
+            rows["committed_us"] = [commit.now_us] * len(rows["source"])
             commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
+        if commit.ranges:
+            lines = ranges.joined(commit.ranges, commit.now_us)
+            commit.records.append(Record(RANGES, *encode_ranges(self.shard.name, lines)))
         return {"account": orjson.dumps(self.unread)}
-
-
-def _at(wanted: IntColumn, sids: IntColumn, values: IntColumn) -> IntColumn:
-    """Return the value of each wanted session, 0 for those not among ``sids``, which ascend."""
-    out = np.zeros(len(wanted), np.int64)
-    place = np.searchsorted(sids, wanted)
-    found = place < len(sids)
-    found[found] = sids[place[found]] == wanted[found]
-    out[found] = values[place[found]]
-    return out
 
 
 def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, list[object]]:
@@ -194,7 +211,7 @@ def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, list[object]
     texts, sids = sessions.vocabulary.texts, commit.changed.tolist()
     names = (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
     rows: dict[str, list[object]] = {name: [texts[codes[sid]] for sid in sids] for name, codes in names}
-    rows |= {name: column.tolist() for name, column in commit.totals.items()}
+    rows |= {name: column[commit.changed].tolist() for name, column in commit.totals.items()}
     rows["skipped"] = [0] * len(sids)
     return rows
 

@@ -177,8 +177,6 @@ def _accounts(name: str, mapping: PlantMapping, state: Mapping[str, bytes]) -> t
         Count(shard, state),
         Confirm(shard, state),
     )
-    table = order.sequence.table
-    table.changed[: table.size] = True  # Each stage adds the totals of sessions that changed: here, of all.
     commit = Commit(0, "")
     for stage in (decode, order, count, confirm):
         stage.commit(commit)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from canonical.columns import EventBatch, IntColumn, Sessions, Vocabulary
 from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords, RowFault
+from dataflows.ranges import Ranges
 from sinks.commit_log import Record
 
 NO_EVENTS: Final = EventBatch.empty()
@@ -82,9 +83,10 @@ class Work:
 class Commit:
     """Everything before it and after the last one becomes durable together.
 
-    ``changed`` are the sessions (sid) whose totals have changed, ``totals`` their running totals
-    by name of ``LedgerEntry``; ``unread`` are the totals of records without a source. ``tables``
-    take the place of ``records`` in flows that end in the store.
+    ``totals`` are the running totals of all sessions, by sid, under the names of ``LedgerEntry``;
+    ``changed`` are the sids of those that have changed; ``unread`` are the totals of records without
+    a session. ``ranges`` are lines of the ledger (``dataflows.ranges``). ``tables`` take the place of
+    ``records`` in flows that end in the store.
     """
 
     now_us: int
@@ -94,6 +96,7 @@ class Commit:
     changed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     totals: dict[str, IntColumn] = field(default_factory=dict)
     unread: dict[str, int] = field(default_factory=dict)
+    ranges: list[Ranges] = field(default_factory=list)
     tables: dict[str, pa.Table] = field(default_factory=dict)
 
 

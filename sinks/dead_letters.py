@@ -154,7 +154,7 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
     described = Fault(
         code=fault.code,
         detail=_text(fault.detail, LONG_CHARS_MAX),
-        plant=_text(plant),
+        plant=_text(fault.plant or plant),
         source=_text(fault.source),
         session=_text(fault.session),
         seq=fault.seq,

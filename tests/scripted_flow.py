@@ -65,6 +65,9 @@ class Outcome:
     def confirmations(self) -> list[dict]:
         return [json.loads(r.value) for r in self.stored("confirmations")]
 
+    def ranges(self) -> list[dict]:
+        return [json.loads(line) for r in self.stored("ranges") for line in r.value.splitlines()]
+
     def ledger(self) -> dict[tuple[str, str, str], dict]:
         """Newest entry of each session, by plant, source and session."""
         entries = [json.loads(line) for r in self.stored("ledger") for line in r.value.splitlines()]

@@ -1,17 +1,28 @@
 """The ledger: at each commit, what became of every record read, per source and session.
 
-Law (DESIGN 1): read = released + late + duplicates + faults + held, and
-released + late = accounted + analytics_only + operational; all of them running totals.
+Laws (DESIGN 1, 2, 5), for the entries, ranges and gaps of a session, in which everything is a running
+total except ``held`` and ``open``:
+
+- read = released + late + duplicates + faults + held;
+- released + late = accounted + analytics_only + operational;
+- next_seq - start_seq = released + events of refused ranges + missing;
+- missing = numbers in gaps - events of late ranges from start_seq on;
+- accounted = events of confirmed and supplementary ranges + open, and good, scrap and rework are
+  theirs: counted row by row as events come in, so that a run that sums up wrongly is seen.
+
+Each range that tells of a confirmation has it under its ``posting_id``, and each confirmation its range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from canonical.contracts.event import Count, Micros, Sequence, Text
+from canonical.contracts.event import INT64_MAX, Count, Micros, Sequence, Text, Thousandths
 
 Expected = Annotated[int, Field(ge=-1, le=2**53 + 1)]
 """A sequence number that is expected, one above the largest at most; -1 where there is none."""
@@ -63,6 +74,49 @@ class LedgerEntry(BaseModel):
     skipped: Count = Field(
         0, description="Lines that are no records: headers, blank or continuation lines; not in read."
     )
+    open: Count = Field(0, description="Events in runs that are not confirmed yet; a level, not a total.")
+    good: Count = Field(0, description="Good output in the confirmations so far, in thousandths.")
+    scrap: Count = Field(0, description="Scrap in the confirmations so far, in thousandths.")
+    rework: Count = Field(0, description="Output to be reworked in the confirmations so far, in thousandths.")
+    committed_us: Micros = Field(
+        0, description="Instant of the commit, UTC, in microseconds since 1970-01-01; 0 where an older ledger has none."
+    )
+
+
+class Fate(StrEnum):
+    """What became of a range of numbers."""
+
+    CONFIRMED = "confirmed"
+    SUPPLEMENTARY = "supplementary"  # confirmed under an id of its own, as it came late
+    LATE = "late"  # numbers that filled a declared gap, whatever their route
+    REFUSED = "refused"  # released in order, then refused by a counter: a dead letter
+
+
+class LedgerRange(BaseModel):
+    """A line of the ledger: a range of one session's numbers and its fate, written with the entry it is part of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shard: str = Field(description="Input partition the records were read from.")
+    plant: Text = Field("", description="Canonical key of the plant.")
+    source: Text = Field(description="The source whose numbers these are.")
+    session: Text = Field("", description="Session of the source; sequence numbers count within it.")
+    fate: Fate = Field(description="What became of them.")
+    first_seq: Sequence = Field(description="First number.")
+    last_seq: Sequence = Field(description="Last number.")
+    events: int = Field(ge=1, le=INT64_MAX, description="Numbers of the range that are meant.")
+    posting_id: UUID | None = Field(None, description="The confirmation; none where there is no confirmation.")
+    order: Text = Field("", description="Production order, as confirmed.")
+    operation: Text = Field("", description="Operation, as confirmed.")
+    unit: Text = Field("H87", description="UN/ECE Recommendation 20 code of the quantities.")
+    good: Thousandths = Field(0, description="Good output confirmed, in thousandths of the unit.")
+    scrap: Thousandths = Field(0, description="Scrap confirmed, in thousandths of the unit.")
+    rework: Thousandths = Field(0, description="Output to be reworked, in thousandths of the unit.")
+    setup_us: Micros = Field(0, description="Setup time confirmed, in microseconds.")
+    machine_us: Micros = Field(0, description="Machine time confirmed, in microseconds.")
+    labour_us: Micros = Field(0, description="Labour time confirmed, in microseconds.")
+    energy_mwh: Thousandths = Field(0, description="Energy confirmed, in thousandths of a watt hour (WHR).")
+    committed_us: Micros = Field(description="Instant of the commit, UTC, in microseconds since 1970-01-01.")
 
 
 def imbalances(totals: Mapping[str, int]) -> list[str]:

@@ -50,8 +50,10 @@ LATE_IDLE_US: Final = 60_000_000
 """A supplementary run nothing has joined for so long ends, where the plant sets no ``idle_s``."""
 
 ROUTES: Final = (Route.AGGREGATED, Route.ANALYTICS_ONLY, Route.OPERATIONAL)
-TOTALS: Final = ("accounted", "analytics_only", "operational")
-"""What rows of each of ROUTES are counted as."""
+SUMMED: Final = ("good", "scrap", "rework")
+"""Quantities of aggregated rows that are summed apart from their runs, so that the two can be compared."""
+TOTALS: Final = ("accounted", "analytics_only", "operational", *SUMMED)
+"""What rows of each of ROUTES are counted as, and the sums."""
 
 _COLUMNS: Final = ("sid", "seq", "gaps", "type", "occurred_us", "offset", *RUN_TEXTS[:-1], *QUANTITY_COLUMNS)
 _CLOSE_REASON: Final = {cut: CloseReason[cut.name].value for cut in Cut if cut.name in CloseReason.__members__}
@@ -60,12 +62,20 @@ _UNIT: Final = str(Confirmation.model_fields["unit"].default)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """SESSION[s]: how many rows of each session went each way; ``sids`` ascend."""
+    """SESSION[s]: how many rows of each session went each way; ``sids`` ascend.
+
+    ``open`` are events in open runs; good, scrap and rework those of the aggregated rows that are in none:
+    summed row by row, less what the open runs hold.
+    """
 
     sids: IntColumn
     accounted: IntColumn
     analytics_only: IntColumn
     operational: IntColumn
+    good: IntColumn
+    scrap: IntColumn
+    rework: IntColumn
+    open: IntColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +104,10 @@ class Aggregate:
     """Open runs of one shard and its totals by session.
 
     Args:    routes: a route for every event type. calendar: without shifts where the plant has none.
-    State:   O(open runs), and three totals a session.
+    State:   O(open runs), and six totals a session.
     """
 
-    __slots__ = ("_calendar", "_lanes", "_route", "_sessions", "_shift_codes", "_totals")
+    __slots__ = ("_calendar", "_closed", "_lanes", "_route", "_sessions", "_shift_codes", "_totals")
 
     def __init__(
         self,
@@ -115,7 +125,8 @@ class Aggregate:
             _Lane(Boundaries(policy, late=False), idle_us, late=False),
             _Lane(Boundaries(policy, late=True), LATE_IDLE_US if idle_us is None else idle_us, late=True),
         )
-        self._totals: IntColumn = np.zeros((len(ROUTES), 0), np.int64)
+        self._totals: IntColumn = np.zeros((len(TOTALS), 0), np.int64)
+        self._closed: list[NDArray[np.int32]] = []
 
     def step(self, batch: EventBatch, late: EventBatch, now_us: int) -> Aggregated:
         """Let rows join their runs.
@@ -132,7 +143,7 @@ class Aggregate:
         for lane, rows in zip(self._lanes, lanes, strict=True):
             if len(rows):
                 route = self._route[rows["type"]]
-                self._count(rows["sid"], route)
+                self._count(rows, route)
                 operational.append(rows.take(route == ROUTES.index(Route.OPERATIONAL)))
                 accounted = EventBatch(len(rows), {n: rows.columns[n] for n in _COLUMNS if n in rows})
                 if route.any():
@@ -166,15 +177,28 @@ class Aggregate:
 
     def totals(self) -> Tally:
         """Return the running totals of all sessions that have had a row."""
-        sids = np.flatnonzero(self._totals.any(0))
-        return Tally(sids, *self._totals[:, sids])
+        size = self._totals.shape[1]
+        sums = {name: np.zeros(size, np.int64) for name in ("events", *SUMMED)}
+        for lane in self._lanes:
+            lane.runs.add_to(sums)
+        sids = self._known()
+        totals = dict(zip(TOTALS, self._totals[:, sids], strict=True))
+        for name in SUMMED:
+            totals[name] -= sums[name][sids]
+        return Tally(sids, open=sums["events"][sids], **totals)
+
+    def take_closed(self) -> IntColumn:
+        """Return the sessions of which runs have closed since the last call, ascending."""
+        sids = np.unique(np.concatenate(self._closed)) if self._closed else np.zeros(0, np.int32)
+        self._closed = []
+        return sids.astype(np.int64)
 
     def encode(self) -> bytes:
         """Return the state: sessions with their totals, and open runs; two tables back to back."""
-        totals = self.totals()
-        columns = session_columns(totals.sids, self._sessions)
-        columns |= {name: pa.array(getattr(totals, name)) for name in TOTALS}
-        table = runs_table([lane.runs for lane in self._lanes], totals.sids, self._sessions.vocabulary)
+        sids = self._known()
+        columns = session_columns(sids, self._sessions)
+        columns |= {name: pa.array(total[sids]) for name, total in zip(TOTALS, self._totals, strict=True)}
+        table = runs_table([lane.runs for lane in self._lanes], sids, self._sessions.vocabulary)
         return encode_table(SESSIONS_KIND, VERSION, pa.table(columns)) + encode_table(RUNS_KIND, VERSION, table)
 
     @classmethod
@@ -204,11 +228,22 @@ class Aggregate:
             lane.runs.put(pick(runs, own), arrived_us[own])
         return aggregate
 
-    def _count(self, sid: CodeColumn, route: NDArray[np.int8]) -> None:
-        """Add the rows, each session's together, to the totals of their route."""
+    def _known(self) -> IntColumn:
+        """Return the sessions that have had a row."""
+        return np.flatnonzero(self._totals.any(0))
+
+    def _count(self, rows: EventBatch, route: NDArray[np.int8]) -> None:
+        """Add the rows, each session's together, to the totals of their route, and what is aggregated to the sums."""
+        sid = rows["sid"]
         heads = heads_of(sid)
         self._grow(len(self._sessions))
-        self._totals[:, sid[heads]] += [np.add.reduceat(route == r, heads, dtype=np.int64) for r in range(len(ROUTES))]
+        own = sid[heads]
+        for r in range(len(ROUTES)):
+            self._totals[r, own] += np.add.reduceat(route == r, heads, dtype=np.int64)
+        aggregated = route == ROUTES.index(Route.AGGREGATED)
+        for total, name in zip(self._totals[len(ROUTES) :], SUMMED, strict=True):
+            if name in rows:
+                total[own] += np.add.reduceat(rows[name] * aggregated, heads)
 
     def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
@@ -270,6 +305,8 @@ class Aggregate:
     def _confirmations(self, closed: list[RunArray]) -> dict[str, list[Any]]:
         """Return closed runs as columns of ``Confirmation``."""
         runs = concat(closed)
+        if len(runs):
+            self._closed.append(runs["sid"].copy())
         runs = pick(runs, np.lexsort((runs["first_seq"], runs["sid"])))
         sessions, texts = self._sessions, self._sessions.vocabulary.texts
         sids, cuts = runs["sid"].tolist(), runs["cut"].tolist()
@@ -298,7 +335,7 @@ class Aggregate:
         """Make room for the totals of session rows below ``size``."""
         known = self._totals.shape[1]
         if size > known:
-            more = np.zeros((len(ROUTES), max(size - known, known)), np.int64)
+            more = np.zeros((len(TOTALS), max(size - known, known)), np.int64)
             self._totals = np.concatenate((self._totals, more), axis=1)
 
 

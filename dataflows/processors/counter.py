@@ -307,9 +307,10 @@ class Counter:
 
     def _fault(self, batch: EventBatch, row: int, sid: int, detail: str) -> RowFault:
         texts = self._sessions.vocabulary.texts
-        source, session = texts[self._sessions.source[sid]], texts[self._sessions.session[sid]]
+        own = self._sessions
+        plant, source, session = (texts[codes[sid]] for codes in (own.plant, own.source, own.session))
         at, seq, offset = (int(batch[name][row]) for name in ("row", "seq", "offset"))
-        return RowFault(at, FaultCode.ABSURD_QUANTITY, detail, source, session, seq, offset)
+        return RowFault(at, FaultCode.ABSURD_QUANTITY, detail, source, session, seq, offset, plant)
 
     def _grow(self, size: int) -> None:
         """Make room for session rows below ``size``."""

@@ -6,7 +6,7 @@ nothing of the events themselves; memory is O(open runs), plus four bytes a sess
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -111,6 +111,13 @@ class Runs:
     def events(self) -> int:
         """Return the number of events in open runs."""
         return int(self._records["events"][self._arrived_us != _NEVER].sum())
+
+    def add_to(self, sums: Mapping[str, IntColumn]) -> None:
+        """Add these fields of the open runs to sums by ``sid``; a session has one run here at most."""
+        slots = np.flatnonzero(self._arrived_us != _NEVER)
+        sids = self._records["sid"][slots]
+        for name, column in sums.items():
+            column[sids] += self._records[name][slots]
 
     def blocks(self) -> Iterator[tuple[RunArray, IntColumn]]:
         """Yield copies of the open runs and the arrival of the newest event of each, ``_BLOCK`` runs at a time."""

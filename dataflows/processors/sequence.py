@@ -321,6 +321,7 @@ class Sequence:
             session=texts[batch["session"][row]],
             seq=seq,
             offset=int(batch["offset"][row]),
+            plant=texts[batch["plant"][row]],
         )
 
     # -- state ---------------------------------------------------------------------------------------

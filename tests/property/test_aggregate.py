@@ -60,6 +60,8 @@ def rows_of(quiet):
             "lot": text,
             "unit": seldom.map(lambda i: ("", "KGM")[i]),
             "good": st.integers(0, 3),
+            "scrap": st.integers(0, 1),
+            "rework": st.integers(0, 1),
             "energy_mwh": st.integers(0, 3),
             "wait_us": st.sampled_from([0] * 5 + [9_000_000, 10_000_000, 60_000_000]),
             "offset": st.integers(0, 1000),
@@ -199,8 +201,23 @@ def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, calendar, dr
         ("P", texts[sessions.source[sid]], "s"): dict(
             zip(("aggregated", "analytics-only", "operational"), counts, strict=True)
         )
-        for sid, *counts in zip(*(getattr(totals, name).tolist() for name in totals.__slots__), strict=True)
+        for sid, *counts in zip(
+            *(getattr(totals, name).tolist() for name in ("sids", "accounted", "analytics_only", "operational")),
+            strict=True,
+        )
     } == twin.totals
+    open_events = {("P", source, "s"): 0 for _, source, _ in twin.totals}
+    for (_, *session), one in twin.open.items():
+        open_events[tuple(session)] += len(one["rows"])
+    sums = ["good", "scrap", "rework"]
+    confirmed = {session: [0, 0, 0] for session in open_events}
+    for confirmation in confirmations:
+        session = confirmed["P", confirmation["source"], "s"]
+        session[:] = [total + confirmation[name] for total, name in zip(session, sums, strict=True)]
+    for row, sid in enumerate(totals.sids.tolist()):
+        session = ("P", texts[sessions.source[sid]], "s")
+        assert totals.open[row] == open_events[session]
+        assert [int(getattr(totals, name)[row]) for name in sums] == confirmed[session]
 
 
 @given(

@@ -21,6 +21,7 @@ from canonical.wire import (
     decode_events,
     decode_gaps,
     decode_ledger,
+    decode_ranges,
     decode_trail,
     encode_confirmations,
     encode_events,
@@ -35,6 +36,7 @@ DECODERS = {
     "confirmation": decode_confirmations,
     "gap": decode_gaps,
     "ledger_entry": decode_ledger,
+    "ledger_range": decode_ranges,
     "trail_entry": decode_trail,
 }
 
@@ -62,6 +64,13 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "shard": "A/press", "plant": "A", "source": "press-1", "session": "b7", "start_seq": 0, "next_seq": 42,
         "read": 50, "released": 40, "late": 1, "duplicates": 6, "faults": 2, "held": 1, "accounted": 30,
         "analytics_only": 6, "operational": 5, "gaps": 1, "missing": 2, "skipped": 4,
+        "open": 3, "good": 27_000, "scrap": 125, "rework": 1, "committed_us": 1_760_000_000_000_003,
+    },
+    "ledger_range": {
+        "shard": "A/press", "plant": "A", "source": "press-1", "session": "b7", "fate": "supplementary",
+        "first_seq": 42, "last_seq": 2**53, "events": 3, "posting_id": UUID("48a555e2-a0db-5165-b345-7737bac29e0a"),
+        "order": "100042", "operation": "0010", "unit": "KGM", "good": 10**15, "scrap": 125, "rework": 1,
+        "setup_us": 10, "machine_us": 20, "labour_us": 30, "energy_mwh": 77, "committed_us": 1_760_000_000_000_003,
     },
     "gap": {
         "plant": "A", "source": "press-1", "session": "b7", "first_seq": 5, "last_seq": 6,
