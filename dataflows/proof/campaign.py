@@ -1,0 +1,139 @@
+"""Schedules by seed: the same seed and plants give the same workload, the same faults, the same verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from canonical.mapping import PlantMapping
+from dataflows.confirmations import STAGES
+from dataflows.proof.audit import Audit, outcome
+from dataflows.proof.dice import Dice
+from dataflows.proof.faults import Fault, Kind, Place, Plan, kinds_at
+from dataflows.proof.laws import BrokenLaw, Law
+from dataflows.proof.stepped_log import SteppedLog
+from dataflows.proof.workload import Workload, workload
+from dataflows.proof.world import OpenLog, World
+from dataflows.stage import Build
+
+WORKLOAD_SEEDS: Final = 50
+"""Seeds in a row that share a workload and its uninterrupted run."""
+
+_PLACES: Final = tuple(Place)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a schedule: ``broken`` is None where every law holds."""
+
+    seed: int
+    plant: str
+    calm: bool
+    broken: BrokenLaw | None
+    trace: list[str]
+    happened: Counter[str]
+
+    def __str__(self) -> str:
+        said = f"seed {self.seed}, plant {self.plant}, {'calm' if self.calm else 'hurried'}: "
+        said += str(self.broken) if self.broken else "every law holds"
+        return "\n".join([said, "  what happened:", *(f"    {line}" for line in self.trace)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """A workload, and what its uninterrupted run came by and committed."""
+
+    workload: Workload
+    met: Counter[Place]
+    told: dict[str, dict[str, Any]] | None
+    broken: BrokenLaw | None
+
+
+@dataclass(slots=True)
+class Campaign:
+    """Runs schedules over plants in plain words.
+
+    Args: stages, open_log: the real ones, or broken ones to see the laws notice.
+    """
+
+    plants: Sequence[PlantMapping]
+    stages: Sequence[Build] = field(default_factory=lambda: tuple(STAGES.values()))
+    open_log: OpenLog = SteppedLog
+    _known: tuple[int, _Calm] | None = None
+
+    def run(self, seed: int) -> Verdict:
+        """Run one schedule."""
+        index = seed // WORKLOAD_SEEDS
+        if self._known is None or self._known[0] != index:
+            self._known = (index, self._uninterrupted(index))
+        calm = self._known[1]
+        plant = calm.workload.mapping
+        world = None
+        if calm.broken is not None:
+            return Verdict(seed, plant.plant, calm.workload.calm, calm.broken, ["nothing: the uninterrupted run"], Counter())
+        dice = Dice(seed, 2)
+        world = World(calm.workload, dice, _plan(seed, calm.met, dice), self.stages, self.open_log)
+        broken = None
+        happened = world.happened
+        try:
+            world.run()
+            happened = happened + self._held(world, calm)
+        except BrokenLaw as error:
+            broken = error
+        return Verdict(seed, plant.plant or plant.title, calm.workload.calm, broken, world.trace, happened)
+
+    def _uninterrupted(self, index: int) -> _Calm:
+        dice = Dice(index, 1)
+        plant = self.plants[index % len(self.plants)]
+        work = workload(plant, dice, calm=(index // len(self.plants)) % 2 == 0)
+        world = World(work, dice, {}, self.stages, self.open_log)
+        try:
+            world.run()
+            audit = Audit(work)
+            audit.follow(world.store)
+            audit.close()
+        except BrokenLaw as error:
+            return _Calm(work, world.met, None, error)
+        told = outcome(world.store) if _undecided(world, work) else None
+        return _Calm(work, world.met, told, None)
+
+    def _held(self, world: World, calm: _Calm) -> Counter[str]:
+        """Hold a schedule to the laws; return what it met. Raises: BrokenLaw."""
+        audit = Audit(calm.workload)
+        audit.follow(world.store)
+        audit.close()
+        met = audit.counts()
+        met["commits"] = len(world.store.history)
+        met["records"] = sum(map(len, calm.workload.shards.values()))
+        if calm.told is not None and _undecided(world, calm.workload):
+            met["compared with no faults"] = 1
+            _same(calm.told, outcome(world.store))
+        return met
+
+
+def _undecided(world: World, work: Workload) -> bool:
+    """Return whether no wait of the plant's can have ended while there was something to read."""
+    return work.calm and world.read_by_us - work.start_us < work.wait_us
+
+
+def _plan(seed: int, met: Counter[Place], dice: Dice) -> Plan:
+    """Return what goes wrong: a crash at a place that the seed names, and up to three more."""
+    plan: Plan = {}
+    for number in range(dice.between(1, 4)):
+        place = _PLACES[seed % len(_PLACES)] if number == 0 else dice.pick(_PLACES)
+        kind = Kind.CRASH if number == 0 else dice.pick(kinds_at(place))
+        plan[place, dice.between(1, met[place] + 1)] = Fault(kind, dice.unit())
+    return plan
+
+
+def _same(expected: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> None:
+    """Compare with the uninterrupted run, source by source. Raises: BrokenLaw."""
+    for source in sorted({*expected, *found}):
+        one, other = expected.get(source, {}), found.get(source, {})
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                raise BrokenLaw(
+                    Law.INDIFFERENCE, f"source {source}, {key}: {one.get(key, 'nothing')}", str(other.get(key, "nothing"))
+                )

@@ -1,0 +1,134 @@
+"""One process of the flow: what ``dataflows.runtime`` does around the engine, one step at a time.
+
+Source, guards, stages and sink are the real ones; the engine between them is a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final
+
+from dataflows.commit_sink import CommitSink
+from dataflows.confirmations import writing
+from dataflows.guard import Failure, GuardedLog, GuardedReader
+from dataflows.outage import PatientReader, wait_after
+from dataflows.progress import Progress
+from dataflows.proof.faults import Crash, Place
+from dataflows.sources.shard_source import Pace, ShardInput, ShardSource
+from dataflows.stage import Build, Keyed, Stage
+from sinks.commit_log import CommitInDoubt, CommitLog, PlantsyncError
+
+if TYPE_CHECKING:
+    from dataflows.proof.dice import Dice
+    from dataflows.proof.partition import Surroundings
+    from dataflows.sources.reader import Reader
+
+
+class Process:
+    """A process that runs some shards, again after every error that may pass; dead or ended in the end.
+
+    Args:
+        number: its name in the trace.
+        shards: its share.
+        log: opens its writer.
+        wait_unit_us: what a second of waiting amounts to in the workload.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        shards: Mapping[str, ShardInput],
+        log: Callable[[], CommitLog],
+        stages: Sequence[Build],
+        pace: Pace,
+        around: Surroundings,
+        dice: Dice,
+        wait_unit_us: int,
+    ) -> None:
+        self.number: Final = number
+        self.shards: Final = shards
+        self.alive = True
+        self.paused = False
+        self.stopping = False
+        self.ended_by: PlantsyncError | None = None
+        self.due_us = around.now_us
+        self._log, self._stages, self._pace = log, stages, pace
+        self._around, self._dice, self._wait_unit_us = around, dice, wait_unit_us
+        self._progress = Progress()
+        self._failures = self._commits = 0
+        self._parts: dict[str, Any] = {}
+        self._run: list[Stage] = []
+        self._sink: Any = None
+        self._failure = Failure(Event())
+        self._stop = Event()
+
+    @property
+    def running(self) -> bool:
+        """Whether it reads, or waits for its time to try again."""
+        return bool(self._parts)
+
+    def stop(self) -> None:
+        """End after a last commit."""
+        self.stopping = True
+        self._stop.set()
+
+    def step(self, every_shard: bool = False) -> None:  # noqa: FBT001, FBT002 - the drain's only difference
+        """Do the next thing: open, or take one batch of one shard through the flow."""
+        try:
+            if not self._parts:
+                self._open()
+                return
+            names = list(self._parts)
+            for name in names if every_shard else (self._dice.pick(names),):
+                self._take(name)
+            if not self._parts:
+                self._end()
+        except Crash:
+            self.alive = False
+
+    def _open(self) -> None:
+        if self.stopping:
+            self.alive = False
+            return
+        self._commits = self._progress.commits
+        self._stop = Event()
+        self._failure = failure = Failure(self._stop)
+        log = GuardedLog(self._log(), failure, self._progress, self._clock)
+        shards = {name: replace(source, open=partial(self._reader, name, source)) for name, source in self.shards.items()}
+        source = ShardSource(shards, log.restore, self._pace, self._clock, self._stop)
+        self._run = [Stage(build) for build in self._stages]
+        self._sink = CommitSink(writing(log)).build("commit", 0, 1)
+        self._parts = {name: source.build_part("raw", name, None) for name in source.list_parts()}
+
+    def _reader(self, name: str, source: ShardInput) -> Reader:
+        patient = replace(source, open=lambda: PatientReader(name, source.open, self._clock, self._dice.unit))
+        return GuardedReader(name, patient, self._failure, self._progress, self._clock)
+
+    def _take(self, name: str) -> None:
+        part = self._parts[name]
+        try:
+            items: list[Keyed] = part.next_batch()
+        except StopIteration:
+            self._parts.pop(name).close()
+            return
+        self._around.pass_by(Place.STEP)
+        for stage in self._run:
+            items = [out for item in items for out in stage(item)]
+        self._sink.write_batch(items)
+
+    def _end(self) -> None:
+        """Go on after an error that may pass, as ``run_flow`` does; end after any other, or when told to."""
+        error = self._failure.error
+        if error is not None and (error.retryable or isinstance(error, CommitInDoubt)):
+            self._failures = 1 if self._progress.commits > self._commits else self._failures + 1
+            wait_s = wait_after(self._failures, self._dice.unit())
+            self.due_us = self._clock() + round(wait_s * self._wait_unit_us)
+            return
+        self.alive = False
+        self.ended_by = error
+
+    def _clock(self) -> int:
+        return self._around.now_us

@@ -1,0 +1,79 @@
+"""A commit log whose restore and commit can be hit between any two of their steps.
+
+What is durable is a ``MemoryStore``, the reference. A commit gathers its records, state and position
+where no one sees them, and then publishes all of it at once; what was gathered dies with the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dataflows.proof.faults import Place
+from dataflows.proof.partition import Surroundings
+from sinks.commit_log import FENCED, Record, Snapshot, WriterFenced
+from sinks.memory import MemoryLog, MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What has become visible at one instant: records, and where the shard stands from then on."""
+
+    shard: str
+    position: str
+    records: Sequence[Record]
+
+
+@dataclass(slots=True)
+class Store(MemoryStore):
+    """The durable part, with the history of what could be seen."""
+
+    history: list[Published] = field(default_factory=list)
+
+
+class SteppedLog(MemoryLog):
+    """One process's writer on a store; a ``CommitLog``."""
+
+    store: Store
+
+    def __init__(self, store: Store, around: Surroundings) -> None:
+        super().__init__(store)
+        self._around = around
+
+    def restore(self, shard: str) -> Snapshot | None:
+        """Fence every older writer of the shard, then return its last commit."""
+        self._around.pass_by(Place.RESTORE)
+        self._fence(shard)
+        self._around.pass_by(Place.FENCED)
+        snapshot = self._read(shard)
+        self._around.pass_by(Place.RESTORED)
+        return snapshot
+
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+        """Store all of it or nothing. Raises: WriterFenced, and what the surroundings do."""
+        self._around.pass_by(Place.COMMIT)
+        self._check(shard)
+        self._around.pass_by(Place.CHECKED)
+        staged_records = list(records)
+        self._around.pass_by(Place.STAGED_RECORDS)
+        staged_state = dict(state)
+        self._around.pass_by(Place.STAGED_STATE)
+        staged_position = position
+        self._around.pass_by(Place.STAGED_POSITION)
+        self._publish(shard, staged_position, staged_state, staged_records)
+        self._around.pass_by(Place.PUBLISHED)
+
+    def _fence(self, shard: str) -> None:
+        super().restore(shard)
+
+    def _read(self, shard: str) -> Snapshot | None:
+        return self.store.snapshots.get(shard)
+
+    def _check(self, shard: str) -> None:
+        """Refuse early; only the check inside ``_publish`` is one with the storing."""
+        if self.store.generations[shard] != self._generations[shard]:
+            raise WriterFenced(f"commit of shard {shard!r} refused: {FENCED}")
+
+    def _publish(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+        super().commit(shard, position, state, records)
+        self.store.history.append(Published(shard, position, records))
