@@ -93,7 +93,7 @@ class Audit:
 
     def _gap(self, line: dict[str, Any]) -> Gap:
         """Note a gap before the records of its commit interval: none of its numbers may have arrived before."""
-        book = self._book(line)
+        book = self._opened((line["source"], line["session"]))
         book.declare(line["first_seq"], line["last_seq"])
         return book, line["first_seq"], line["last_seq"]
 
@@ -106,9 +106,7 @@ class Audit:
                 unreadable.append(offset)
                 continue
             changed.add(row.session)
-            if row.session not in self.books:
-                self.books[row.session] = Book(row.session, self.workload.mapping)
-            self.books[row.session].arrive(row)
+            self._opened(row.session).arrive(row)
         self._unread[shard] += len(unreadable)
         return changed, unreadable
 
@@ -150,6 +148,11 @@ class Audit:
             book.agree()
         hold(Law.CONSERVATION, changed <= told, f"shard {shard}: an entry of each session read", changed - told)
 
+    def _opened(self, session: Session) -> Book:
+        if session not in self.books:
+            self.books[session] = Book(session, self.workload.mapping)
+        return self.books[session]
+
     def _book(self, line: dict[str, Any]) -> Book:
         session = (line["source"], line["session"])
         hold(Law.CONSERVATION, session in self.books, "results of sessions that were read", session)
@@ -170,7 +173,7 @@ def outcome(store: Store) -> dict[str, dict[str, Any]]:
         for record in published.records:
             if record.stream == DEAD_LETTERS:
                 letter = dead_letters.parse(record)
-                told.setdefault(letter.fault.source, {})[f"letter {letter.fault.offset}"] = letter.fault
+                told.setdefault(letter.fault.source, {})[f"letter {letter.partition} {letter.fault.offset}"] = letter.fault
                 continue
             if record.stream not in {CONFIRMATIONS, EVENTS, GAPS, LEDGER}:
                 continue

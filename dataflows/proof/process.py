@@ -67,8 +67,8 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it reads, or waits for its time to try again."""
-        return bool(self._parts)
+        """Whether it reads: nothing has failed, and it has not been told to stop."""
+        return bool(self._parts) and self._failure.error is None and not self.stopping
 
     def stop(self) -> None:
         """End after a last commit."""

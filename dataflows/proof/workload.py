@@ -67,7 +67,7 @@ def workload(mapping: PlantMapping, dice: Dice, *, calm: bool) -> Workload:
     oldest = round(mapping.limits.past_max_s * 1e6) // 2_000
     unit_us = max(1, min(min(waits) // 2_000 if calm else dice.pick(waits) // dice.between(3, 12), oldest))
     shards = {}
-    for partition in range(dice.between(1, 3)):
+    for partition in range(dice.between(1, 2)):
         sent = shard_traffic(mapping, dice, "abc"[partition], start_us, losses=not calm)
         values = [value for _, _, value in sent]
         raw = RawRecords.from_values(values, np.arange(len(sent)), TOPIC, partition)

@@ -53,11 +53,11 @@ class World:
         self._stages, self._open_log = stages, open_log
         unit_us = workload.unit_us
         self._pace = Pace(
-            commit_interval_us=dice.between(2, 5) * unit_us,
+            commit_interval_us=dice.between(2, 6) * unit_us,
             commit_rows_max=dice.pick((15, 40, 1_000_000)),
             vocabulary_max=dice.pick((1, 30, 1_000_000, 1_000_000)),
         )
-        rows_max = dice.between(10, 40)
+        rows_max = dice.between(15, 60)
         self._shards: Final = {
             name: ShardInput(partial(Partition, name, log, self, rows_max), workload.mapping)
             for name, log in workload.shards.items()
