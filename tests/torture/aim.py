@@ -14,9 +14,9 @@ from tests.torture.place import IN_COMMIT, Place
 
 PATIENCE_S = 20.0
 """A run that never gets to where it is to be killed is killed after this."""
-KINDS = {"anywhere": 4, "start": 2, "restore": 2, "commit": 4, "decision": 5}
+KINDS = {"anywhere": 6, "start": 1, "restore": 2, "commit": 5, "decision": 5}
 OF_A_COMMAND = {"anywhere": 2, "start": 1, "commit": 2}
-OF_ANALYTICS = {"anywhere": 3, "start": 2, "commit": 3, "decision": 3, "publication": 3}
+OF_ANALYTICS = {"anywhere": 3, "start": 1, "commit": 3, "decision": 3, "publication": 3}
 
 
 class Learned:
@@ -51,6 +51,11 @@ class Aim:
         self._learned = learned
         self._since_s = None
 
+    @property
+    def near(self):
+        """Whether the process is where it is to be killed: now it must be asked all the time."""
+        return self._since_s is not None
+
     def due(self, page):
         """Return whether the process is to be killed now; asked as often as possible."""
         if page.age_s > PATIENCE_S:
@@ -58,17 +63,17 @@ class Aim:
         first_s, commit_s = self._learned.first_commit_s, self._learned.commit_s
         match self.kind:
             case "anywhere":
-                return page.age_s >= self._share * (1.3 * first_s + 20 * commit_s)
+                return page.age_s >= self._share * (2 * first_s + 50 * commit_s)
             case "start":
                 return page.age_s >= self._share * first_s
             case "restore":
                 return self._after(page, page.place > Place.STARTING, 0.5 * first_s)
             case "commit":
-                reached = page.commits > self._nth or (page.commits == self._nth and page.place in IN_COMMIT)
-                return self._after(page, reached, 1.1 * commit_s)
-            case "decision":
-                reached = page.commits > self._nth or (page.commits == self._nth and page.place == Place.COMMITTING)
+                reached = page.commits >= self._nth and page.place in IN_COMMIT
                 return self._after(page, reached, 0.5 * commit_s)
+            case "decision":
+                reached = page.commits >= self._nth and page.place == Place.COMMITTING
+                return self._after(page, reached, 0.1 * commit_s)
             case "publication":
                 return self._after(page, page.place == Place.PUBLISHING or page.commits > 10, 0.01)
         raise AssertionError(self.kind)

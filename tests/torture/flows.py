@@ -10,9 +10,10 @@ from threading import Event
 from confluent_kafka import Consumer, TopicPartition
 
 from dataflows import runtime
+from dataflows.cli.exit_codes import FENCED
 from dataflows.settings import load
 from dataflows.shards import Share
-from sinks.commit_log import CommitLogUnavailable
+from sinks.commit_log import CommitLogUnavailable, WriterFenced
 from sinks.sqlite import SqliteStreams
 from sinks.streams import LEDGER
 from tests.torture.place import watched
@@ -20,18 +21,23 @@ from tests.torture.place import watched
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 
 
-def forked(settings, flow, share=(0, 1), *, until_end=True, rows_max=None, now_us=None, sqlite=runtime.SqliteLog):
-    """Return what a forked process does: the flow, on a clock that stands still if ``now_us`` is given."""
+def forked(settings, flow, share=(0, 1), *, until_end=True, rows_max=None, now_us=None, mutant=None):
+    """Return what a forked process does: the flow, on a clock that stands still if ``now_us`` is given.
+
+    ``mutant``: classes that take the place of the runtime's own, by name. Who is fenced exits as the command does.
+    """
 
     def run(page):
-        runtime.SqliteLog = watched(sqlite, page)
-        runtime.KafkaLog = watched(runtime.KafkaLog, page)
-        runtime.Store = watched(runtime.Store, page)
+        for name in ("SqliteLog", "KafkaLog", "Store"):
+            setattr(runtime, name, watched((mutant or {}).get(name, getattr(runtime, name)), page))
         told = load(settings)
         if rows_max:
             told = told.model_copy(update={"pace": told.pace.model_copy(update={"commit_rows_max": rows_max})})
         clock = None if now_us is None else lambda: now_us
-        runtime.run_flow(told, flow, stop=Event(), until_end=until_end, share=Share(*share), clock=clock)
+        try:
+            runtime.run_flow(told, flow, stop=Event(), until_end=until_end, share=Share(*share), clock=clock)
+        except WriterFenced:
+            sys.exit(FENCED)
 
     return run
 
@@ -78,5 +84,26 @@ def watch_kafka(servers, prefix, page):
             before = sum(ends) if before is None else before
             page.seen(sum(ends) - before)
             time.sleep(0.02)
+
+    return run
+
+
+def watch_store(published, page):
+    """Same, of a store: each publication replaces the file."""
+
+    def inode():
+        try:
+            return published.stat().st_ino
+        except FileNotFoundError:
+            return 0
+
+    def run(_page):
+        count, before = 0, inode()
+        while True:
+            now = inode()
+            count += now != before
+            before = now
+            page.seen(count)
+            time.sleep(0.003)
 
     return run

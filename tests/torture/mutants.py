@@ -1,8 +1,10 @@
-"""Commit logs that are broken on purpose: what the harness must notice, else it could not fail."""
+"""Logs and stores that are broken on purpose: what the harness must notice, else it could not fail."""
 
 from __future__ import annotations
 
+from sinks.kafka import KafkaLog
 from sinks.sqlite import SqliteLog
+from sinks.store import Store
 
 
 class RecordsFirst(SqliteLog):
@@ -18,11 +20,40 @@ class StateFirst(SqliteLog):
     """State and position in one transaction, records in the next: a crash between them loses postings."""
 
     def commit(self, shard, position, state, records):
-        with self._lock, self._transaction("state"):
-            self._db.execute("UPDATE shard SET position = ? WHERE shard = ?", (position, shard))
-            rows = [(shard, part, value) for part, value in state.items()]
-            self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", rows)
+        super().commit(shard, position, state, [])
         super().commit(shard, position, {}, records)
 
 
-MUTANTS = {"records-first": RecordsFirst, "state-first": StateFirst}
+class KafkaStateFirst(KafkaLog):
+    """The same on Kafka."""
+
+    def commit(self, shard, position, state, records):
+        super().commit(shard, position, state, [])
+        super().commit(shard, position, {}, records)
+
+
+class Unfenced(SqliteLog):
+    """Commits whoever has restored the shard since: of two that run it, both post."""
+
+    def commit(self, shard, position, state, records):
+        query = "SELECT generation FROM shard WHERE shard = ?"
+        ((self._generations[shard],),) = self._db.execute(query, (shard,)).fetchall()
+        super().commit(shard, position, state, records)
+
+
+class StorePositionFirst(Store):
+    """The position in one transaction, the rows in the next: a crash between them loses rows."""
+
+    def commit(self, shard, position, tables):
+        super().commit(shard, position, {})
+        return super().commit(shard, position, tables)
+
+
+MUTANTS = {
+    "records-first": {"SqliteLog": RecordsFirst},
+    "state-first": {"SqliteLog": StateFirst},
+    "unfenced": {"SqliteLog": Unfenced},
+    "kafka-state-first": {"KafkaLog": KafkaStateFirst},
+    "store-position-first": {"Store": StorePositionFirst},
+}
+"""By name: what takes the place of which class of ``dataflows.runtime``."""

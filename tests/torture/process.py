@@ -7,6 +7,7 @@ The parent therefore never opens a log, a store or a client: a driver's threads 
 
 from __future__ import annotations
 
+import _strptime  # noqa: F401 - what a flow imports with its first record is imported before it forks
 import ctypes
 import os
 import pickle
@@ -15,6 +16,9 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+
+import arro3.core  # noqa: F401
+import numpy.ma  # noqa: F401
 
 from tests.torture.place import Page
 
@@ -32,6 +36,7 @@ class Process:
     def __init__(self, name, output, run, page=None):
         """Start it: ``run`` is a function of the page, or the words of a command."""
         self.name, self.output, self.page = name, output, page or Page()
+        self.code = None
         self.pid = os.fork()
         if not self.pid:
             _be(run, output, self.page)
@@ -49,15 +54,16 @@ class Process:
         assert os.WTERMSIG(status) == signal.SIGKILL
         return self.page.place
 
-    def ended(self):
-        """Return whether it ended by itself. Raises: Broken when it did so with an error."""
+    def ended(self, *, instead=0):
+        """Return whether it ended by itself. Raises: Broken when it did so with an error but ``instead``."""
         if not self.pid:
             return True
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:
             return False
-        self.pid = 0
-        self._check(status)
+        self.pid, self.code = 0, os.waitstatus_to_exitcode(status)
+        if self.code != instead:
+            self._check(status)
         return True
 
     def stop(self):
@@ -87,6 +93,8 @@ def _be(run, output, page):
             code = 0
         else:
             os.execv(run[0], run)
+    except SystemExit as ending:
+        code = ending.code or 0
     except BaseException:
         traceback.print_exc()
     finally:

@@ -20,6 +20,8 @@ def summary(results, seconds, seed):
             series=1,
             kills=result.kills.total(),
             restarts=result.restarts,
+            takeovers=result.takeovers,
+            fenced=result.fenced,
             records=result.records,
             seconds=result.seconds,
             failed=bool(result.problems),
@@ -57,7 +59,7 @@ def text(told):
     lines += [f"{name:42}" + "".join(f"{row[place]:21}" for place in places) for name, row in rows.items()]
     lines.append("")
     for name, counts in told["series"].items():
-        counted = ", ".join(f"{counts[key]} {key}" for key in ("series", "kills", "restarts", "records", "seconds"))
+        counted = ", ".join(f"{counts[key]} {key}" for key in ("series", "kills", "restarts", "takeovers", "fenced", "records", "seconds"))
         lines.append(f"{name:18} {counted}{', FAILED' if counts['failed'] else ''}")
     lines.append("")
     for name, q in told["first_commit_after_restart_s"].items():

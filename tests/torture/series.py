@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sinks.sqlite import SqliteLog
+from dataflows.cli.exit_codes import FENCED
 from tests.torture import aim, flows, inputs, laws, outcome, stored
 from tests.torture.process import Broken, Process, answer
 
@@ -30,7 +30,7 @@ threads = 1
 commit_interval_s = 0.05
 idle_wait_s = 0.01
 settle_s = 0.0
-batch_bytes = 4096
+batch_bytes = 8192
 """
 KAFKA = """\
 [kafka]
@@ -79,6 +79,8 @@ class Result:
 
     kills: Counter = field(default_factory=Counter)
     restarts: int = 0
+    takeovers: int = 0  # of a process that still ran, by others that were started for its shards
+    fenced: int = 0  # of these, those that noticed and stopped; others had just ended, or were idle
     first_commits_s: list = field(default_factory=list)  # (log, flow, how started, seconds), of runs after a kill
     records: int = 0
     seconds: float = 0.0
@@ -100,9 +102,9 @@ class Run:
 class Series:
     """One series in a folder of its own; ``kills_max`` is how many processes it may kill."""
 
-    def __init__(self, kind, seed, folder, source, times, *, servers="", kills_max=0, sqlite=SqliteLog):
+    def __init__(self, kind, seed, folder, source, times, *, servers="", kills_max=0, mutant=None):
         self.kind, self.folder, self.source, self.times = kind, folder, source, times
-        self.servers, self.kills_left, self.sqlite = servers, kills_max, sqlite
+        self.servers, self.kills_left, self.mutant = servers, kills_max, mutant
         self.prefix = f"{folder.name}-{time.time_ns()}."
         self.settings, self.landing = folder / "plantsync.toml", folder / "landing"
         self.rng, self.result = random.Random(seed), Result()
@@ -192,7 +194,7 @@ class Series:
         """
         keep = max(self.kills_left - kills_max, 0)
         deadline_s = time.monotonic() + STALL_S
-        runs, ended, count = {}, set(), 0
+        runs, ended, ousted, count = {}, set(), [], 0
 
         def start(index):
             options = {"now_us": now_us, "until_end": while_arriving is None}
@@ -203,9 +205,7 @@ class Series:
             if time.monotonic() > deadline_s:
                 raise Broken(f"not at the end after {STALL_S} s")
             if while_arriving is not None and while_arriving.ended():
-                for run in runs.values():
-                    self._kill(run, count)
-                return
+                break
             if not runs:  # nothing lives: any number of processes may go on
                 count, ended = self.rng.choice((1, 2)), set()
                 for index in range(count):
@@ -219,15 +219,26 @@ class Series:
                     del runs[index]
                     if not self._kill(run, count):
                         ended.add(index)
-                    elif runs and self.rng.random() < 0.5 and self.kills_left > keep:
+                    elif runs and (chance := self.rng.random()) < 0.7:
                         (other,) = runs.values()
-                        runs.clear()
-                        self._kill(other, count)
+                        runs.clear()  # The shards of both go to whoever comes next.
+                        if chance < 0.4 and self.kills_left > keep:
+                            self._kill(other, count)
+                        else:
+                            self.result.takeovers += 1
+                            ousted.append(other)
                     elif runs:
                         start(index)
                     break
+            for run in [run for run in ousted if run.process.ended(instead=FENCED)]:
+                ousted.remove(run)
+                self._forget(run)
+                self.result.fenced += run.process.code == FENCED
             self._tend_analytics(keep)
-            time.sleep(POLL_S)
+            if not any(run.aim and run.aim.near for run in runs.values()):
+                time.sleep(POLL_S)
+        for run in (*runs.values(), *ousted):
+            self._kill(run, count)
 
     def _start(self, flow, how, share, keep, **options):
         if how == "command":
@@ -235,16 +246,18 @@ class Series:
         else:
             kinds = aim.OF_ANALYTICS if flow == "analytics" else aim.KINDS
             rows_max = self.rng.choice((1, 20, 20, 100, 400))
-            run = flows.forked(self.settings, flow, share, rows_max=rows_max, sqlite=self.sqlite, **options)
+            run = flows.forked(self.settings, flow, share, rows_max=rows_max, mutant=self.mutant, **options)
         aimed = aim.Aim(self.rng, self.learned[flow, how], kinds) if self.kills_left > keep else None
         again = any(killed[1] == flow for killed in self.result.kills)
         self.result.restarts += again
         process = Process(f"{flow} {share[0]}/{share[1]}", self.folder / f"{flow}-{share[0]}-{share[1]}.txt", run)
-        watcher = self._watcher(process.page) if how == "command" and flow == "confirmations" else None
+        watcher = self._watcher(flow, process.page) if how == "command" else None
         return Run(flow, how, process, aimed, again, watcher)
 
-    def _watcher(self, page):
-        if self.kind.log == "kafka":
+    def _watcher(self, flow, page):
+        if flow == "analytics":
+            watch = flows.watch_store(self.folder / "analytics.duckdb", page)
+        elif self.kind.log == "kafka":
             watch = flows.watch_kafka(self.servers, self.prefix, page)
         else:
             watch = flows.watch_sqlite(self.folder / "state" / "plantsync.db", page)

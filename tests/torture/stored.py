@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 
@@ -29,8 +30,8 @@ def differences(published, outcome, topic="{}"):
             if table.newest_by:
                 rows = list({tuple(row[key] for key in table.newest_by): row for row in rows}.values())
             want = Counter(_line([row[c.field] for c in columns]) for row in rows)
-            problems += [f"store: {name} lacks {count} x {line:.300}" for line, count in list((want - have).items())[:3]]
-            problems += [f"store: {name} has {count} x {line:.300}" for line, count in list((have - want).items())[:3]]
+            problems += [f"store: {name} lacks {count} x {line:.300}" for line, count in _few(want - have)]
+            problems += [f"store: {name} has {count} x {line:.300}" for line, count in _few(have - want)]
     return problems
 
 
@@ -42,3 +43,7 @@ def _raw(records, topic, partition):
 
 def _line(row):
     return json.dumps([str(value) if value is not None else None for value in row])
+
+
+def _few(counted):
+    return itertools.islice(counted.items(), 3)

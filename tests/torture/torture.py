@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 
-from sinks.sqlite import SqliteLog
 from tests import kafka_broker
 from tests.torture import inputs
 from tests.torture.mutants import MUTANTS
@@ -46,7 +45,7 @@ class Torture:
 
     def __init__(self, folder, seed, records=5_000, servers="", mutant=None):
         self.folder, self.seed, self.servers = folder, seed, servers
-        self.sqlite = MUTANTS[mutant] if mutant else SqliteLog
+        self.mutant = MUTANTS[mutant] if mutant else None
         self.times = inputs.Times()
         self.results = []
         self._records, self._broker = records, None
@@ -97,7 +96,7 @@ class Torture:
             result.records, result.problems = answer(series.judge, expected)
         if result.problems:
             again = f"python -m tests.torture --only {kind.name} --series {number} --seed {self.seed}"
-            result.problems.append(f"{kind.name} {number} failed; its state is kept in {series.folder}; again: {again}")
+            result.problems.append(f"{kind.name} {number} failed; its state was left in {series.folder}; again: {again}")
         else:
             shutil.rmtree(series.folder)
         self.results.append((kind, result))
@@ -108,7 +107,7 @@ class Torture:
         key = kind.log, kind.source
         if kind.comparable and key not in self._expected:
             series = self._made(replace(kind, store=False, live=False, command=0), f"twin-{'-'.join(key)}", "", 0)
-            series.sqlite = SqliteLog
+            series.mutant = None
             result = series.run()
             _, problems = answer(series.judge) if not result.problems else (0, result.problems)
             if problems:
@@ -125,7 +124,7 @@ class Torture:
             self.times,
             servers=self.servers,
             kills_max=kills,
-            sqlite=self.sqlite,
+            mutant=self.mutant,
         )
 
     def _source(self, kind):
