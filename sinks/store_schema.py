@@ -71,7 +71,9 @@ def _fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
         Column(
             name=RENAMED.get(name, name),
             field=name,
-            sql_type="UUID" if UUID in (info.annotation, *get_args(info.annotation)) else _SQL_TYPES[arrow.field(name).type],
+            sql_type="UUID"
+            if UUID in (info.annotation, *get_args(info.annotation))
+            else _SQL_TYPES[arrow.field(name).type],
             nullable=arrow.field(name).nullable,
             comment=info.description or "",
         )

@@ -89,7 +89,6 @@ class SessionRows:
             session=texts[batch["session"][row]],
             seq=int(batch["seq"][row]),
             offset=int(batch["offset"][row]),
-            plant=texts[batch["plant"][row]],
         )
 
     def _reach(self, size: int) -> None:

@@ -1,0 +1,152 @@
+"""The audit of a configuration: what to read, and what was on its way while it was read.
+
+Every commit writes the ledger together with all that it speaks of. So whatever the ledger says that
+was read first must be found in what is read after it, and the ledger that came in meanwhile, read last,
+explains what there is beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+import numpy as np
+import orjson
+
+from canonical.columns import IntColumn
+from dataflows.analytics import NAME as ANALYTICS
+from dataflows.analytics import TABLES
+from dataflows.settings import Settings
+from dataflows.shards import analytics_shards
+from dataflows.sources.reader import Reader
+from dataflows.sources.shard_source import ShardInput
+from sinks.audit.check import Audit, Finding, Scope, audit
+from sinks.audit.ground import AUDITED, LATER, Ground, opened
+from sinks.commit_log import PlantsyncError
+
+POLL_WAIT_S: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """An audit, what it read, and how far that can be relied upon.
+
+    ``on_the_way`` counts the records of each stream that were read from the log since the store had not
+    loaded them. ``alone`` says why the log was not looked at, where a store was audited by itself: then
+    what is still on its way into it counts as a hole.
+    """
+
+    audit: Audit
+    place: str
+    on_the_way: Mapping[str, int]
+    alone: str = ""
+
+
+def audit_store(settings: Settings, scope: Scope, *, findings_max: int) -> Audited:
+    """Audit the published store; what it has not loaded yet is looked for in the log.
+
+    Raises: StoreUnavailable, StoreError.
+    """
+    store = settings.store
+    read: Mapping[str, int] = {}
+    alone = ""
+    with opened(store.published, threads=store.threads, memory_max_mb=store.memory_max_mb) as ground:
+        try:
+            with _Log(settings, ground) as log:
+                read = log.rest(ground.marks(ANALYTICS))
+        except PlantsyncError as error:
+            alone = str(error)
+        found = audit(ground, scope, findings_max=findings_max)
+    return Audited(found, f"store {store.published}", read, alone)
+
+
+def audit_file(path: Path, scope: Scope, *, findings_max: int) -> Audited:
+    """Audit a store by itself, as a copy that was kept.
+
+    Raises: StoreUnavailable, StoreError.
+    """
+    with opened(path) as ground:
+        found = audit(ground, scope, findings_max=findings_max)
+    return Audited(found, f"store {path}", {}, "a store that is named is audited by itself")
+
+
+def audit_log(settings: Settings, scope: Scope, *, findings_max: int) -> Audited:
+    """Audit the commit log from its first record.
+
+    Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable.
+    """
+    limits = settings.store
+    with opened(None, threads=limits.threads, memory_max_mb=limits.memory_max_mb) as ground:
+        with _Log(settings, ground) as log:
+            log.rest({})
+        found = audit(ground, scope, findings_max=findings_max)
+    if log.gone:
+        counts = {**found.counts, "GONE": len(log.gone)}
+        found = replace(found, counts=counts, findings=(*log.gone, *found.findings)[:findings_max])
+    return Audited(found, f"log {settings.log.path}" if settings.log.kind == "sqlite" else "log Kafka", {})
+
+
+class _Log(ExitStack):
+    """The streams of a log, read into the tables of an audit."""
+
+    def __init__(self, settings: Settings, ground: Ground) -> None:
+        super().__init__()
+        self._ground = ground
+        self._numbered = settings.log.kind == "sqlite"
+        self._shards = {
+            name: shard for name, shard in analytics_shards(settings).items() if TABLES[shard.stream][0] in AUDITED
+        }
+        self._readers: dict[str, Reader] = {}
+        self._last: dict[str, int] = {}
+        self._wait = Event()
+        self.gone: list[Finding] = []
+
+    def rest(self, marks: Mapping[str, str | None]) -> dict[str, int]:
+        """Read what follows the marks, the ledger first and what it got meanwhile last; return records by stream."""
+        ledger = [name for name, shard in self._shards.items() if TABLES[shard.stream][0] in LATER]
+        others = [name for name in self._shards if name not in ledger]
+        read: dict[str, int] = {}
+        for names, later in ((ledger, False), (others, False), (ledger, True)):
+            for name in names:
+                stream = self._shards[name].stream
+                read[stream] = read.get(stream, 0) + self._read(name, marks.get(name), later=later)
+        return {stream: count for stream, count in read.items() if count}
+
+    def _read(self, name: str, mark: str | None, *, later: bool) -> int:
+        shard, known = self._shards[name], self._readers.get(name)
+        reader = known or self._open(name, shard, mark)
+        table, rows_of = TABLES[shard.stream]
+        count = 0
+        while True:
+            raw = reader.poll()
+            if len(raw):
+                count += len(raw)
+                self._ground.add(table, name, rows_of(raw), later=later)
+                if self._numbered:
+                    self._number(shard.stream, raw.offsets)
+            elif reader.at_end():
+                return count
+            else:
+                self._wait.wait(POLL_WAIT_S)
+
+    def _number(self, stream: str, offsets: IntColumn) -> None:
+        """Note which records are gone: an embedded log numbers those of a stream from 1 without holes."""
+        before = np.append(self._last.get(stream, 0), offsets[:-1])
+        for row in np.flatnonzero(offsets != before + 1).tolist():
+            first, last = int(before[row]) + 1, int(offsets[row]) - 1
+            what = f"records {first} to {last} of stream {stream} were deleted from the log"
+            self.gone.append(Finding(kind="GONE", expected=f"{last - first + 1} records", found="none", what=what))
+        self._last[stream] = int(offsets[-1])
+
+    def _open(self, name: str, shard: ShardInput, mark: str | None) -> Reader:
+        reader = shard.open()
+        self.callback(reader.close)
+        reader.seek(mark, {})
+        if mark is not None and self._numbered:
+            self._last[shard.stream] = orjson.loads(mark)["offset"]
+        self._readers[name] = reader
+        return reader

@@ -1,0 +1,109 @@
+"""What an audit reads: a store, the rest of the log that it has not loaded yet, or a log alone.
+
+Everything comes together in one DuckDB of the audit's own, in a folder that it may spill to and that
+goes when it is over. Rows read from the log lie in tables of their own beside those of the store, and
+what the ledger got while the rest was being read lies apart (``later``), since what it speaks of may
+not be there yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from sinks.published import StoreNotPublished
+from sinks.store import StoreError, StoreUnavailable
+from sinks.store_schema import TABLES, deletion, insertion, migrations
+
+AUDITED: Final = ("confirmation", "event", "fault", "gap", "ledger", "ledger_range")
+LATER: Final = ("ledger", "ledger_range")
+THREADS: Final = 2
+MEMORY_MAX_MB: Final = 1024
+
+
+class Ground:
+    """The tables of one audit. Made by ``opened``."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        self.db = db
+
+    def marks(self, flow: str) -> dict[str, str | None]:
+        """Return the position up to which the store has read each shard, by name."""
+        query = "SELECT shard, position FROM store.store_mark WHERE flow = ?"
+        return dict(self.db.execute(query, [flow]).fetchall())
+
+    def add(self, name: str, shard: str, rows: pa.Table, *, later: bool = False) -> None:
+        """Add rows of a table, as ``sinks.store.Store`` takes them; ``later`` sets those of the ledger apart."""
+        table = TABLES[name]
+        if later:
+            table = replace(table, name=f"later_{name}")
+        self.db.register("incoming", rows)
+        try:
+            if table.newest_by:
+                self.db.execute(deletion(table, "incoming"), {"above": -1})
+            self.db.execute(insertion(table, "incoming"), {"above": -1, "shard": shard})
+        finally:
+            self.db.unregister("incoming")
+
+
+@contextmanager
+def opened(store: Path | None, *, threads: int = THREADS, memory_max_mb: int = MEMORY_MAX_MB) -> Iterator[Ground]:
+    """Yield the tables of a store, read-only, or empty ones.
+
+    Raises: StoreNotPublished, StoreUnavailable, StoreError where the store is of an older release.
+    """
+    if store is not None and not store.exists():
+        raise StoreNotPublished(
+            f"there is no store at {store}; start the analytics flow, which publishes one, or audit the log (--log)"
+        )
+    with TemporaryDirectory(prefix="plantsync-audit-") as folder:
+        limits: Mapping[str, str | bool | int | float | list[str]] = {
+            "threads": threads,
+            "memory_limit": f"{memory_max_mb}MB",
+            "temp_directory": f"{folder}/spilled",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        with closing(duckdb.connect(f"{folder}/audit.duckdb", config=dict(limits))) as db:
+            for step in migrations():
+                db.execute(step)
+            if store is not None:
+                _attach(db, store)
+            for name in AUDITED:
+                db.execute(_view(name, with_store=store is not None))
+            for name in LATER:
+                db.execute(f"CREATE TABLE later_{name} AS FROM {name} LIMIT 0")
+            yield Ground(db)
+
+
+def _attach(db: duckdb.DuckDBPyConnection, store: Path) -> None:
+    try:
+        db.execute("ATTACH ? AS store (READ_ONLY)", [str(store)])
+        ((version,),) = db.execute("SELECT max(version) FROM store.store_version").fetchall()
+    except duckdb.Error as error:
+        raise StoreUnavailable(
+            f"open of {store} failed: {error}; check that it is a store that is published"
+        ) from error
+    if version != len(migrations()):
+        raise StoreError(
+            f"{store} has schema version {version}, this plantsync audits {len(migrations())}; let the analytics flow "
+            "of this release open and publish it, or use the plantsync that wrote it"
+        )
+
+
+def _view(name: str, *, with_store: bool) -> str:
+    """Return the view of all rows there are of a table; of the ledger, the newest entries."""
+    # Names are constants of sinks.store_schema.
+    rows = f"SELECT 0 AS age, * FROM audit.main.{name}"  # noqa: S608
+    if with_store:
+        rows += f" UNION ALL BY NAME SELECT 1 AS age, * FROM store.main.{name}"  # noqa: S608
+    if keys := ", ".join(TABLES[name].newest_by):
+        rows = f"FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY age) = 1"
+    return f"CREATE TEMP VIEW read_{name} AS SELECT * EXCLUDE (age) FROM ({rows})"  # noqa: S608
