@@ -13,6 +13,7 @@ from sinks.commit_log import PlantsyncError
 
 LOGGER: Final = logging.getLogger(__name__)
 WAIT_MAX_S: Final = 30.0
+"""Where the settings (``pace.outage_wait_max_s``) say nothing else."""
 OWN: Final = "source."
 """Parts of a shard's state that are its reader's begin so."""
 
@@ -20,9 +21,9 @@ Chance = Callable[[], float]
 """A number from 0 to 1, which spreads the waits of those that failed together."""
 
 
-def wait_after(failures: int, chance: float) -> float:
+def wait_after(failures: int, chance: float, wait_max_s: float = WAIT_MAX_S) -> float:
     """Return the seconds to wait after this many failures in a row: doubling, capped, half of it by chance."""
-    return float(min(2.0 ** min(failures - 1, 10), WAIT_MAX_S)) * (0.5 + 0.5 * chance)
+    return float(min(2.0 ** min(failures - 1, 20), wait_max_s)) * (0.5 + 0.5 * chance)
 
 
 class PatientReader:
@@ -32,8 +33,16 @@ class PatientReader:
     its reader, yields nothing for a while, and then opens another where the last successful poll ended.
     """
 
-    def __init__(self, shard: str, opened: Callable[[], Reader], clock: Clock, chance: Chance) -> None:
+    def __init__(
+        self,
+        shard: str,
+        opened: Callable[[], Reader],
+        clock: Clock,
+        chance: Chance,
+        wait_max_s: float = WAIT_MAX_S,
+    ) -> None:
         self._shard, self._open, self._clock, self._chance = shard, opened, clock, chance
+        self._wait_max_s = wait_max_s
         self._reader: Reader | None = opened()
         self._position: str | None = None  # after the last successful poll, once there was a poll
         self._state: dict[str, bytes] = {}  # the reader's parts, as far as they have been handed out
@@ -109,6 +118,6 @@ class PatientReader:
             self._reader.close()
             self._reader = None
         self._failures += 1
-        wait_s = wait_after(self._failures, self._chance())
+        wait_s = wait_after(self._failures, self._chance(), self._wait_max_s)
         self._due_us = self._clock() + round(wait_s * 1e6)
         LOGGER.warning("shard %s: %s Trying again in %.1f s; other shards go on.", self._shard, error, wait_s)

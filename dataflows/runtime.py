@@ -96,7 +96,7 @@ def run_flow(
             if until_end or cluster or not (error.retryable or isinstance(error, CommitInDoubt)):
                 raise
             failures = 1 if progress.commits > commits else failures + 1
-            wait_s = wait_after(failures, chance())
+            wait_s = wait_after(failures, chance(), settings.pace.outage_wait_max_s)
             LOGGER.warning("%s stopped: %s. Going on from the last commit in %.1f s.", flow, error, wait_s)
             stop.wait(wait_s)
         else:
@@ -107,7 +107,7 @@ def open_log(settings: Settings, flow: str) -> CommitLog:
     """Return the commit log of a flow. Raises: CommitLogUnavailable, CommitLogError."""
     if settings.log.kind == "sqlite":
         settings.log.path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteLog(settings.log.path)
+        return SqliteLog(settings.log.path, busy_timeout_ms=settings.log.busy_timeout_ms)
     assert settings.kafka is not None
     return KafkaLog(flow, settings.kafka.connection())
 
@@ -168,7 +168,8 @@ class _Run:
         def opened(name: str, source: ShardInput) -> Reader:
             plain = source.open
             if not self.until_end:
-                source = replace(source, open=lambda: PatientReader(name, plain, self.clock, self.chance))
+                wait_max_s = self.settings.pace.outage_wait_max_s
+                source = replace(source, open=lambda: PatientReader(name, plain, self.clock, self.chance, wait_max_s))
             return GuardedReader(name, source, failure, self.progress, self.clock)
 
         own = self.share.of(shards)

@@ -121,6 +121,7 @@ class LogSection(Section):
 
     kind: Literal["sqlite", "kafka"] = Field(default="sqlite", description="One file, or topics of a cluster.")
     path: Place = Field(default=Path("state/plantsync.db"), description="The file of `sqlite`.")
+    busy_timeout_ms: int = Field(default=30_000, ge=1, description="Wait of a commit for other writers of that file.")
 
 
 class KafkaSection(Section):
@@ -180,6 +181,7 @@ class PaceSection(Section):
     commit_interval_s: Interval = Field(default=1.0, description="Time between two commits of a shard.")
     commit_rows_max: int = Field(default=1_000_000, ge=1, description="Records after which a shard commits at once.")
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
+    outage_wait_max_s: Interval = Field(default=30.0, description="Longest wait between two tries in an outage.")
     vocabulary_max: int = Field(default=1_000_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
     settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
     batch_bytes: int = Field(default=8_388_608, ge=4_096, le=67_108_864, description="Read at once from a file.")

@@ -56,7 +56,7 @@ _SCHEMA: Final = (
 )
 
 _HINTS: Final = {
-    "SQLITE_BUSY": "another process holds the file; see that it ends, or raise busy_timeout_ms",
+    "SQLITE_BUSY": "another process holds the file; see that it ends, or raise log.busy_timeout_ms",
     "SQLITE_LOCKED": "another connection holds the table; try again",
     "SQLITE_FULL": "the disk is full; free space on it",
     "SQLITE_IOERR": "the disk failed or is full; check it and the system's log",

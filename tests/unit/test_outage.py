@@ -177,3 +177,5 @@ def test_waits_double_up_to_a_bound_and_are_spread_by_chance():
     assert [wait_after(n, 1.0) for n in range(1, 7)] == [1, 2, 4, 8, 16, WAIT_MAX_S]
     assert wait_after(10_000, 1.0) == WAIT_MAX_S
     assert wait_after(3, 0.0) == 2.0
+    assert [wait_after(n, 1.0, 3.0) for n in range(1, 5)] == [1, 2, 3, 3]
+    assert wait_after(10_000, 1.0, 86_400) == 86_400
