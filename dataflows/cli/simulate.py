@@ -42,7 +42,14 @@ def simulate(
     preset: Annotated[Preset, typer.Option(help="demo: 250,000 records. small: 5,000, everything in them.")] = (
         Preset.DEMO
     ),
-    seed: Annotated[int, typer.Option(help="The same seed and start give the same bytes.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The same seed and start give the same bytes; with --prove: run only this schedule.",
+            show_default="1",
+        ),
+    ] = None,
     start: Annotated[
         datetime | None,
         typer.Option(
@@ -54,14 +61,33 @@ def simulate(
     truth: Annotated[
         Path | None, typer.Option(help="Where the truth goes; by default truth.json in the landing folder.")
     ] = None,
+    proving: Annotated[
+        bool, typer.Option("--prove", help="Crash the flow in simulation and hold it to the laws; writes nothing.")
+    ] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="With --prove: so many schedules, from seed 0.", show_default="1000")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="With --prove: so many processes.", show_default="one a core")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate the shipped plants: duplicates, disorder, gaps, restarts, late bursts, malformed records.
 
-    What should be confirmed is written beside, as truth.json.
+    What should be confirmed is written beside, as truth.json. With --prove no plant is simulated for
+    others: the flow itself runs under simulated crashes, over the policies of your plants.
 
     Example: plantsync simulate --out landing --preset small --seed 7
     """
+    if proving:
+        if out is not None or kafka:
+            raise typer.BadParameter("a proof writes nothing", param_hint="--prove, --out, --kafka")
+        from dataflows.cli.prove import prove
+
+        prove(config, seeds, seed, jobs, as_json=as_json)
+        return
+    if seeds is not None or jobs is not None:
+        raise typer.BadParameter("only with --prove", param_hint="--seeds, --jobs")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from dataflows import simulator
@@ -71,7 +97,7 @@ def simulate(
 
     if (out is None) != kafka:
         raise typer.BadParameter("name either a folder or --kafka", param_hint="--out, --kafka")
-    configuration = _configuration(preset, seed, start, plant, records)
+    configuration = _configuration(preset, 1 if seed is None else seed, start, plant, records)
     writer: Writer
     if out is not None:
         writer = FolderWriter(out)

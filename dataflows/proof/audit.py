@@ -69,7 +69,7 @@ class Audit:
     # -- one commit ------------------------------------------------------------------------------
 
     def _commit(self, published: Published) -> None:
-        shard, before, at = published.shard, self._at[published.shard], int(published.position or 0)
+        shard, before, at = published.shard, self._at[published.shard], published.position
         hold(Law.ONCE, at >= before, f"shard {shard}: no position before {before}", at)
         by_stream: dict[str, list[Record]] = {}
         for record in published.records:
@@ -87,7 +87,12 @@ class Audit:
         for line in _lines(by_stream.get(RANGES)):
             if line["posting_id"]:
                 self._ranged.add(line["posting_id"])
-        hold(Law.TILING, self._ranged == self._ids, "a range of the ledger for each confirmation", self._ranged ^ self._ids)
+        hold(
+            Law.TILING,
+            self._ranged == self._ids,
+            "a range of the ledger for each confirmation",
+            self._ranged ^ self._ids,
+        )
         self._ledger(_lines(by_stream.get(LEDGER)), shard, changed)
         self._at[shard] = at
 
@@ -173,7 +178,9 @@ def outcome(store: Store) -> dict[str, dict[str, Any]]:
         for record in published.records:
             if record.stream == DEAD_LETTERS:
                 letter = dead_letters.parse(record)
-                told.setdefault(letter.fault.source, {})[f"letter {letter.partition} {letter.fault.offset}"] = letter.fault
+                told.setdefault(letter.fault.source, {})[f"letter {letter.partition} {letter.fault.offset}"] = (
+                    letter.fault
+                )
                 continue
             if record.stream not in {CONFIRMATIONS, EVENTS, GAPS, LEDGER}:
                 continue

@@ -62,7 +62,9 @@ class Book:
         numbers = set(range(first, last + 1))
         twice, came = sorted(numbers & self.declared), sorted(numbers & self.arrived.keys())
         hold(Law.ORDER, not twice, f"{self}: each number declared missing once", twice)
-        hold(Law.ORDER, not came, f"{self}: gaps only where nothing has arrived", f"{first}..{last}, but {came} had come")
+        hold(
+            Law.ORDER, not came, f"{self}: gaps only where nothing has arrived", f"{first}..{last}, but {came} had come"
+        )
         self.declared |= numbers
         self.gaps.append((first, last))
 
@@ -151,17 +153,16 @@ class Book:
         for c in self.confirmations:
             amounts = sums.get(c["posting_id"], Counter())
             for name in ("events", *(name for name, _, _ in QUANTITIES)):
-                expected = f"{self}: {name} {amounts[name]} in {c['first_seq']}..{c['last_seq']}"
-                hold(Law.TILING, c[name] == amounts[name], expected, c[name])
+                due = f"{self}: {name} {amounts[name]} in {c['first_seq']}..{c['last_seq']}"
+                hold(Law.TILING, c[name] == amounts[name], due, c[name])
         for name, expected in (("accounted", accounted), ("missing", missing), ("analytics_only", analytics)):
             hold(Law.CONSERVATION, entry[name] == expected, f"{self}: {name} {expected} in the end", entry[name])
 
     def _reach(self) -> None:
         """See that between start and end each number has arrived or is declared missing."""
         start, end = self.entry["start_seq"], self.entry["next_seq"]
-        if start < 0:  # numbered by arrival
-            start = 0
-        silent = [n for n in range(start, end) if n not in self.arrived and n not in self.declared]
+        numbers = range(max(start, 0), end)  # a session numbered by arrival has no start
+        silent = [n for n in numbers if n not in self.arrived and n not in self.declared]
         hold(Law.ORDER, not silent, f"{self}: a gap for each number that never came", silent)
         beyond = [n for n in self.arrived if n >= end]
         hold(Law.ORDER, not beyond, f"{self}: nothing arrived from {end} on", beyond)
@@ -199,7 +200,12 @@ class Book:
         hold(Law.CONSERVATION, len(numbers) == self.entry["open"], f"{self}: open {self.entry['open']}", numbers)
         if not numbers:
             return
-        hold(Law.TILING, mapping.aggregation.idle_s is None, f"{self}: no open run after {mapping.aggregation.idle_s} s", numbers)
+        hold(
+            Law.TILING,
+            mapping.aggregation.idle_s is None,
+            f"{self}: no open run after {mapping.aggregation.idle_s} s",
+            numbers,
+        )
         last = max((c["last_seq"] for c in self.confirmations if c["kind"] == "confirmation"), default=-1)
         hold(Law.TILING, min(numbers) > last, f"{self}: the open run comes after {last}", numbers)
 

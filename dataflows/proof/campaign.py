@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from dataflows.proof.audit import Audit, outcome
 from dataflows.proof.dice import Dice
 from dataflows.proof.faults import Fault, Kind, Place, Plan, kinds_at
 from dataflows.proof.laws import BrokenLaw, Law
-from dataflows.proof.stepped_log import SteppedLog
+from dataflows.proof.stepped_log import Published, SteppedLog
 from dataflows.proof.workload import Workload, workload
 from dataflows.proof.world import OpenLog, World
 from dataflows.stage import Build
@@ -42,13 +42,17 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Calm:
-    """A workload, and what its uninterrupted run came by and committed."""
+class _Uninterrupted:
+    """A workload, and what its run without faults came by, committed and amounts to.
+
+    ``told`` is None where decisions were left to the clock.
+    """
 
     workload: Workload
     met: Counter[Place]
+    history: list[Published]
     told: dict[str, dict[str, Any]] | None
-    broken: BrokenLaw | None
+    broken: BrokenLaw | None = None
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class Campaign:
     plants: Sequence[PlantMapping]
     stages: Sequence[Build] = field(default_factory=lambda: tuple(STAGES.values()))
     open_log: OpenLog = SteppedLog
-    _known: tuple[int, _Calm] | None = None
+    _known: tuple[int, _Uninterrupted] | None = None
 
     def run(self, seed: int) -> Verdict:
         """Run one schedule."""
@@ -69,22 +73,25 @@ class Campaign:
         if self._known is None or self._known[0] != index:
             self._known = (index, self._uninterrupted(index))
         calm = self._known[1]
-        plant = calm.workload.mapping
-        world = None
+        work = calm.workload
+        name = work.mapping.plant or work.mapping.title
         if calm.broken is not None:
-            return Verdict(seed, plant.plant, calm.workload.calm, calm.broken, ["nothing: the uninterrupted run"], Counter())
+            return Verdict(seed, name, work.calm, calm.broken, ["nothing: the uninterrupted run"], Counter())
         dice = Dice(seed, 2)
-        world = World(calm.workload, dice, _plan(seed, calm.met, dice), self.stages, self.open_log)
-        broken = None
-        happened = world.happened
+        # What comes before the first crash is the same as without it, so most schedules begin with a crash
+        # at some commit of the uninterrupted run; it need not be computed again.
+        begin = 0 if dice.falls(0.2) else dice.below(len(calm.history))
+        plan = _plan(seed, calm.met, 1 - begin / len(calm.history), dice)
+        world = World(work, dice, plan, self.stages, self.open_log, calm.history[:begin])
+        world.trace.append(f"all processes die after {begin} of {len(calm.history)} commits, and start again")
         try:
             world.run()
-            happened = happened + self._held(world, calm)
+            met, broken = self._held(world, calm), None
         except BrokenLaw as error:
-            broken = error
-        return Verdict(seed, plant.plant or plant.title, calm.workload.calm, broken, world.trace, happened)
+            met, broken = Counter[str](), error
+        return Verdict(seed, name, work.calm, broken, world.trace, world.happened + met)
 
-    def _uninterrupted(self, index: int) -> _Calm:
+    def _uninterrupted(self, index: int) -> _Uninterrupted:
         dice = Dice(index, 1)
         plant = self.plants[index % len(self.plants)]
         work = workload(plant, dice, calm=(index // len(self.plants)) % 2 == 0)
@@ -95,11 +102,11 @@ class Campaign:
             audit.follow(world.store)
             audit.close()
         except BrokenLaw as error:
-            return _Calm(work, world.met, None, error)
+            return _Uninterrupted(work, world.met, [], None, error)
         told = outcome(world.store) if _undecided(world, work) else None
-        return _Calm(work, world.met, told, None)
+        return _Uninterrupted(work, world.met, world.store.history, told)
 
-    def _held(self, world: World, calm: _Calm) -> Counter[str]:
+    def _held(self, world: World, calm: _Uninterrupted) -> Counter[str]:
         """Hold a schedule to the laws; return what it met. Raises: BrokenLaw."""
         audit = Audit(calm.workload)
         audit.follow(world.store)
@@ -118,13 +125,13 @@ def _undecided(world: World, work: Workload) -> bool:
     return work.calm and world.read_by_us - work.start_us < work.wait_us
 
 
-def _plan(seed: int, met: Counter[Place], dice: Dice) -> Plan:
-    """Return what goes wrong: a crash at a place that the seed names, and up to three more."""
+def _plan(seed: int, met: Counter[Place], left: float, dice: Dice) -> Plan:
+    """Return what goes wrong in what is left of a run: a crash at a place that the seed names, and up to three more."""
     plan: Plan = {}
     for number in range(dice.between(1, 4)):
         place = _PLACES[seed % len(_PLACES)] if number == 0 else dice.pick(_PLACES)
         kind = Kind.CRASH if number == 0 else dice.pick(kinds_at(place))
-        plan[place, dice.between(1, met[place] + 1)] = Fault(kind, dice.unit())
+        plan[place, dice.between(1, int(met[place] * left) + 1)] = Fault(kind, dice.unit())
     return plan
 
 
@@ -135,5 +142,7 @@ def _same(expected: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]])
         for key in sorted({*one, *other}):
             if one.get(key) != other.get(key):
                 raise BrokenLaw(
-                    Law.INDIFFERENCE, f"source {source}, {key}: {one.get(key, 'nothing')}", str(other.get(key, "nothing"))
+                    Law.INDIFFERENCE,
+                    f"source {source}, {key}: {one.get(key, 'nothing')}",
+                    str(other.get(key, "nothing")),
                 )

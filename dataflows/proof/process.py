@@ -97,7 +97,9 @@ class Process:
         self._stop = Event()
         self._failure = failure = Failure(self._stop)
         log = GuardedLog(self._log(), failure, self._progress, self._clock)
-        shards = {name: replace(source, open=partial(self._reader, name, source)) for name, source in self.shards.items()}
+        shards = {
+            name: replace(source, open=partial(self._reader, name, source)) for name, source in self.shards.items()
+        }
         source = ShardSource(shards, log.restore, self._pace, self._clock, self._stop)
         self._run = [Stage(build) for build in self._stages]
         self._sink = CommitSink(writing(log)).build("commit", 0, 1)

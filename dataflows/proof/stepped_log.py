@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dataflows.proof.faults import Place
 from dataflows.proof.partition import Surroundings
-from sinks.commit_log import FENCED, Record, Snapshot, WriterFenced
+from sinks.commit_log import FENCED, Record, Snapshot, Stored, WriterFenced
 from sinks.memory import MemoryLog, MemoryStore
 
 
@@ -20,8 +20,14 @@ class Published:
     """What has become visible at one instant: records, and where the shard stands from then on."""
 
     shard: str
-    position: str
+    snapshot: Snapshot | None
     records: Sequence[Record]
+    at_us: int
+
+    @property
+    def position(self) -> int:
+        """The offset of the first record that the shard has not accounted for."""
+        return int(self.snapshot.position) if self.snapshot else 0
 
 
 @dataclass(slots=True)
@@ -29,6 +35,15 @@ class Store(MemoryStore):
     """The durable part, with the history of what could be seen."""
 
     history: list[Published] = field(default_factory=list)
+
+    def show(self, published: Published) -> None:
+        """Store what a commit has made visible."""
+        if published.snapshot is not None:
+            self.snapshots[published.shard] = published.snapshot
+        for record in published.records:
+            rows = self.records.setdefault(record.stream, [])
+            rows.append(Stored(len(rows) + 1, record.key, record.value, record.headers))
+        self.history.append(published)
 
 
 class SteppedLog(MemoryLog):
@@ -76,4 +91,4 @@ class SteppedLog(MemoryLog):
 
     def _publish(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
         super().commit(shard, position, state, records)
-        self.store.history.append(Published(shard, position, records))
+        self.store.history.append(Published(shard, self.store.snapshots.get(shard), records, self._around.now_us))

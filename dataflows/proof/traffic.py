@@ -30,7 +30,8 @@ _TEXTS: Final = ("operation", "work_center", "material", "correlation_id", "qual
 def shard_traffic(mapping: PlantMapping, dice: Dice, machines: str, start_us: int, *, losses: bool) -> list[Sent]:
     """Return what one shard holds, in its order.
 
-    Args: machines: names of its sources begin so; start_us: before this everything has occurred; losses: some records never arrive, or very late.
+    Args: machines: names of its sources begin so; start_us: before this everything has occurred;
+        losses: some records never arrive, or very late.
     """
     sent: list[Sent] = []
     sessions = min(mapping.sequencing.sessions_max, dice.between(2, 4))
@@ -141,15 +142,15 @@ def _add_quantities(event: dict[str, Any], mapping: PlantMapping, dice: Dice, re
         if name in fields and dice.falls(0.6):
             event[name] = dice.between(0, most)
     policy = mapping.counters
-    for name in readings:
+    for name, last in readings.items():
         if name not in fields:
             continue
-        step = dice.between(0, min(3, policy.jump_max or 3))
-        readings[name] = 0 if dice.falls(0.03) else readings[name] + step
+        reading = 0 if dice.falls(0.03) else last + dice.between(0, min(3, policy.jump_max or 3))
         if policy.rollover is not None:
-            readings[name] %= policy.rollover
+            reading %= policy.rollover
+        readings[name] = reading
         if dice.falls(0.8):
-            event[name] = readings[name]
+            event[name] = reading
 
 
 def _first_reading(mapping: PlantMapping, dice: Dice) -> int:

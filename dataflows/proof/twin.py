@@ -128,10 +128,8 @@ class Counted:
     def _delta(self, name: str, reading: int) -> int | None:
         if self.rollover is not None and reading >= self.rollover:
             return None
-        if name not in self.last:
-            delta = reading if self.count_first else 0
-        else:
-            delta = reading - self.last[name]
+        before = self.last.get(name, 0 if self.count_first else reading)
+        delta = reading - before
         if delta < 0:
             delta = reading
             if self.rollover is not None:

@@ -9,10 +9,10 @@ import numpy as np
 
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
+from dataflows.processors.aggregate import LATE_IDLE_US
 from dataflows.proof.dice import Dice
 from dataflows.proof.traffic import shard_traffic
 from dataflows.proof.twin import Row, rows_of
-from dataflows.processors.aggregate import LATE_IDLE_US
 
 STARTS_US: Final = (
     1_767_617_000_000_000,  # 2026-01-05 12:43 UTC, a Monday

@@ -13,7 +13,7 @@ from dataflows.proof.faults import COMMITTING, LOG, RESTORING, SOURCE, Crash, Fa
 from dataflows.proof.laws import BrokenLaw, Law, hold
 from dataflows.proof.partition import Partition, Surroundings
 from dataflows.proof.process import Process
-from dataflows.proof.stepped_log import SteppedLog, Store
+from dataflows.proof.stepped_log import Published, SteppedLog, Store
 from dataflows.proof.workload import Workload
 from dataflows.shards import Share
 from dataflows.sources.errors import SourceUnavailable
@@ -37,14 +37,24 @@ class World:
 
     Args:
         plan: what goes wrong; empty for the uninterrupted run.
+        before: commits of an earlier run, at the last of which all its processes have died.
         stages, open_log: the real ones, or broken ones to see the laws notice.
     """
 
     def __init__(
-        self, workload: Workload, dice: Dice, plan: Plan, stages: Sequence[Build], open_log: OpenLog = SteppedLog
+        self,
+        workload: Workload,
+        dice: Dice,
+        plan: Plan,
+        stages: Sequence[Build],
+        open_log: OpenLog = SteppedLog,
+        before: Sequence[Published] = (),
     ) -> None:
         self.store = Store()
         self.now_us = workload.start_us
+        for published in before:
+            self.store.show(published)
+            self.now_us = published.at_us
         self.read_by_us = workload.start_us
         self.met: Counter[Place] = Counter()
         self.happened: Counter[str] = Counter()
@@ -83,7 +93,9 @@ class World:
         except BrokenLaw:
             raise
         except Exception as defect:
-            raise BrokenLaw(Law.SOUNDNESS, "no exception that is not an operating error", traceback.format_exc()) from defect
+            raise BrokenLaw(
+                Law.SOUNDNESS, "no exception that is not an operating error", traceback.format_exc()
+            ) from defect
 
     def _step(self) -> None:
         self.now_us += self._dice.below(2 * self._workload.unit_us)
@@ -216,8 +228,9 @@ class World:
         )
 
     def _positions(self) -> str:
+        snapshots = self.store.snapshots
         return ", ".join(
-            f"{name} at {self.store.snapshots[name].position if name in self.store.snapshots else 'nothing'} of {len(log)}"
+            f"{name} at {snapshots[name].position if name in snapshots else 'nothing'} of {len(log)}"
             for name, log in self._workload.shards.items()
         )
 
