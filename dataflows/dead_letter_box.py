@@ -72,3 +72,9 @@ def letter(settings: Settings, place: str) -> Stored:
             return stored
         break
     raise NoSuchLetter(f"there is no dead letter {place}; plantsync dead-letters list shows those there are")
+
+
+def set_aside_by(stored: Stored) -> tuple[str, str]:
+    """Return the flow and the shard that set a record aside; empty where its headers do not say."""
+    told = {name: value.decode("utf-8", "replace") for name, value in stored.headers}  # the last of a name counts
+    return told.get("__connect.errors.connector.name", ""), told.get("__connect.errors.task.id", "")

@@ -10,7 +10,7 @@ from typing import Final
 
 import typer
 
-from dataflows.cli import audit, dead_letters, demo, doctor, lint, query, run, simulate
+from dataflows.cli import audit, dead_letters, demo, doctor, lint, query, replay, run, simulate
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
 
@@ -40,6 +40,7 @@ app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("lint")(lint.lint)
 app.add_typer(dead_letters.letters)
+app.command("replay")(replay.replay)
 app.command("query")(query.query)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
