@@ -185,6 +185,7 @@ class PaceSection(Section):
     vocabulary_max: int = Field(default=1_000_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
     settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
     batch_bytes: int = Field(default=8_388_608, ge=4_096, le=67_108_864, description="Read at once from a file.")
+    batch_rows_max: int = Field(default=50_000, ge=1, description="Records of them, where lines are short.")
     files_remembered_max: int = Field(
         default=10_000, ge=1, description="Contents remembered per folder, to know a file dropped again."
     )

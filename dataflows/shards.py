@@ -117,6 +117,7 @@ def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:
         # Records that have a number of their own are known by it when their file is dropped again.
         by_content=plant.sequencing.mode == "arrival",
         batch_bytes=pace.batch_bytes,
+        batch_rows_max=pace.batch_rows_max,
         settle_us=round(pace.settle_s * 1e6),
         files_remembered_max=pace.files_remembered_max,
     )

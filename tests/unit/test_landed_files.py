@@ -212,3 +212,21 @@ def test_looking_at_what_is_behind_makes_no_folder(tmp_path: Path) -> None:
     assert files.behind() == 0
     assert files.at_end()
     assert not (tmp_path / "plant").exists()
+
+
+def test_short_lines_come_some_at_a_time(tmp_path: Path) -> None:
+    """Eight megabytes of lines of one byte would become four million dead letters at once (DESIGN law 7)."""
+    lines = [b"%d" % number for number in range(1_000)]
+    drop(tmp_path, "a", b"\n".join(lines) + b"\n")
+    files = reader(tmp_path, batch_rows_max=30)
+    sizes, found, offsets = [], [], []
+    while len(records := files.poll()):
+        sizes.append(len(records))
+        found += values(records)
+        offsets += records.offsets.tolist()
+        position = files.position()
+        files = reader(tmp_path, batch_rows_max=30)
+        files.seek(position, {})
+    assert sizes == [30] * 33 + [10]
+    assert found == lines
+    assert offsets == [len(b"\n".join(lines[:number])) + (number > 0) for number in range(1_000)]
