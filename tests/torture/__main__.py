@@ -1,7 +1,7 @@
 """Kill the flows for real, again and again, and compare what they made with what they should have made.
 
-    python -m tests.torture --kills 1000 --seed 7 --kafka               SQLite and a Kafka broker of its own
-    python -m tests.torture --only sqlite-plants --series 3 --seed 7    one series again, as far as time repeats itself
+python -m tests.torture --kills 1000 --seed 7 --kafka               SQLite and a Kafka broker of its own
+python -m tests.torture --only sqlite-plants --series 3 --seed 7    one series again, as far as time repeats itself
 """
 
 from __future__ import annotations

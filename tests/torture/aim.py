@@ -15,7 +15,7 @@ from tests.torture.place import IN_COMMIT, Place
 PATIENCE_S = 20.0
 """A run that never gets to where it is to be killed is killed after this."""
 KINDS = {"anywhere": 6, "start": 1, "restore": 2, "commit": 5, "decision": 5}
-OF_A_COMMAND = {"anywhere": 2, "start": 1, "commit": 2}
+OF_A_COMMAND = {"start": 2, "seen": 3}
 OF_ANALYTICS = {"anywhere": 3, "start": 1, "commit": 3, "decision": 3, "publication": 3}
 
 
@@ -74,6 +74,8 @@ class Aim:
             case "decision":
                 reached = page.commits >= self._nth and page.place == Place.COMMITTING
                 return self._after(page, reached, 0.1 * commit_s)
+            case "seen":
+                return self._after(page, page.commits > self._nth, 0.3)
             case "publication":
                 return self._after(page, page.place == Place.PUBLISHING or page.commits > 10, 0.01)
         raise AssertionError(self.kind)

@@ -36,35 +36,35 @@ class Process:
     def __init__(self, name, output, run, page=None):
         """Start it: ``run`` is a function of the page, or the words of a command."""
         self.name, self.output, self.page = name, output, page or Page()
-        self.code = None
+        self.code = None  # of its exit, once it has ended
+        self.accepted = {0}
         self.pid = os.fork()
         if not self.pid:
             _be(run, output, self.page)
 
-    def kill(self):
-        """Kill it; return where it was, or None when it had ended before."""
-        if self.ended():
+    def kill(self, *, whatever=False):
+        """Kill it. Returns: where it was, or None when it had ended before. Raises: Broken, unless ``whatever``."""
+        if not self.pid:
             return None
         os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        self.pid = 0
-        if not os.WIFSIGNALED(status):
-            self._check(status)
-            return None
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return self.page.place
+        self._ended_with(status, {-signal.SIGKILL}, whatever=whatever)
+        return self.page.place if self.code == -signal.SIGKILL else None
 
-    def ended(self, *, instead=0):
-        """Return whether it ended by itself. Raises: Broken when it did so with an error but ``instead``."""
+    def ended(self):
+        """Return whether it ended. Raises: Broken when it did so in a way that is not ``accepted``."""
         if not self.pid:
             return True
         pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if not pid:
-            return False
+        if pid:
+            self._ended_with(status)
+        return bool(pid)
+
+    def _ended_with(self, status, others=frozenset(), *, whatever=False):
         self.pid, self.code = 0, os.waitstatus_to_exitcode(status)
-        if self.code != instead:
-            self._check(status)
-        return True
+        if not whatever and self.code not in self.accepted | others:
+            said = self.output.read_text(errors="replace")[-4_000:] if self.output.exists() else ""
+            raise Broken(f"{self.name} ended with {self.code}, and not because we killed it; it said:\n{said}")
 
     def stop(self):
         """Ask it to end, and wait until it has."""
@@ -72,12 +72,6 @@ class Process:
             os.kill(self.pid, signal.SIGTERM)
             os.waitpid(self.pid, 0)
             self.pid = 0
-
-    def _check(self, status):
-        if status:
-            said = self.output.read_text(errors="replace")[-4_000:] if self.output.exists() else ""
-            code = os.waitstatus_to_exitcode(status)
-            raise Broken(f"{self.name} ended with {code} and was not killed; it said:\n{said}")
 
 
 def _be(run, output, page):
@@ -95,7 +89,7 @@ def _be(run, output, page):
             os.execv(run[0], run)
     except SystemExit as ending:
         code = ending.code or 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it is, the parent reads it
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -14,7 +14,7 @@ def summary(results, seconds, seed):
     for _, result in results:
         for *key, first_s in result.first_commits_s:
             first[" ".join(key)].append(first_s)
-    series = defaultdict(lambda: Counter())
+    series = defaultdict(Counter)
     for kind, result in results:
         series[kind.name].update(
             series=1,
@@ -59,11 +59,16 @@ def text(told):
     lines += [f"{name:42}" + "".join(f"{row[place]:21}" for place in places) for name, row in rows.items()]
     lines.append("")
     for name, counts in told["series"].items():
-        counted = ", ".join(f"{counts[key]} {key}" for key in ("series", "kills", "restarts", "takeovers", "fenced", "records", "seconds"))
+        counted = ", ".join(
+            f"{counts[key]} {key}"
+            for key in ("series", "kills", "restarts", "takeovers", "fenced", "records", "seconds")
+        )
         lines.append(f"{name:18} {counted}{', FAILED' if counts['failed'] else ''}")
     lines.append("")
     for name, q in told["first_commit_after_restart_s"].items():
-        lines.append(f"restart to first commit, {name}: p50 {q['p50']} s, p90 {q['p90']} s, max {q['max']} s ({q['runs']})")
+        lines.append(
+            f"restart to first commit, {name}: p50 {q['p50']} s, p90 {q['p90']} s, max {q['max']} s ({q['runs']})"
+        )
     lines += ["", *told["problems"]]
     verdict = "nothing lost, nothing twice" if told["passed"] else "FAILED"
     lines.append(

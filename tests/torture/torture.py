@@ -10,16 +10,17 @@ from dataclasses import replace
 
 from tests import kafka_broker
 from tests.torture import inputs
+from tests.torture.kind import Kind
 from tests.torture.mutants import MUTANTS
 from tests.torture.process import Broken, Process, answer
-from tests.torture.series import Kind, Series
+from tests.torture.series import Series
 
 KINDS = (
     Kind("sqlite-plants", "sqlite", "plants"),
     Kind("sqlite-w", "sqlite", "w"),
     Kind("sqlite-live", "sqlite", "plants", live=True, store=True),
     Kind("sqlite-hasty", "sqlite", "plants", hasty=True),
-    Kind("sqlite-command", "sqlite", "plants", command=0.7, store=True, kills=10),
+    Kind("sqlite-command", "sqlite", "plants", command=0.8, store=True, kills=10),
     Kind("kafka-plants", "kafka", "plants", kills=15),
     Kind("kafka-w", "kafka", "w", kills=15),
     Kind("kafka-live", "kafka", "plants", live=True, store=True, kills=15),
@@ -96,7 +97,9 @@ class Torture:
             result.records, result.problems = answer(series.judge, expected)
         if result.problems:
             again = f"python -m tests.torture --only {kind.name} --series {number} --seed {self.seed}"
-            result.problems.append(f"{kind.name} {number} failed; its state was left in {series.folder}; again: {again}")
+            result.problems.append(
+                f"{kind.name} {number} failed; its state was left in {series.folder}; again: {again}"
+            )
         else:
             shutil.rmtree(series.folder)
         self.results.append((kind, result))
