@@ -9,6 +9,7 @@ import typer
 
 from dataflows.cli.exit_codes import ERROR
 from dataflows.cli.options import CONFIG, Config, Json
+from dataflows.cli.trail import audit_trail
 
 if TYPE_CHECKING:
     from dataflows.audit import Audited
@@ -20,6 +21,9 @@ def audit(
         Path | None, typer.Option(metavar="FILE", help="Audit this store by itself, without settings.")
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Audit the commit log from its first record.")] = False,
+    trail: Annotated[
+        bool, typer.Option("--trail", help="Verify the audit trail instead: mappings, replays, who and why.")
+    ] = False,
     plant: Annotated[str | None, typer.Option(help="Only this plant.")] = None,
     order: Annotated[str | None, typer.Option(help="Only sessions that worked on this order.")] = None,
     since: Annotated[
@@ -45,8 +49,11 @@ def audit(
     from dataflows.settings import load
     from sinks.audit.check import Scope
 
-    if store is not None and log:
-        raise typer.BadParameter("choose one", param_hint="--store, --log")
+    if sum((store is not None, log, trail)) > 1:
+        raise typer.BadParameter("choose one", param_hint="--store, --log, --trail")
+    if trail:
+        audit_trail(load(config), as_json=as_json)
+        return
     scope = Scope(plant, order, _instant(since, "--since"), _instant(until, "--until"))
     if store is not None:
         done = audit_file(store, scope, findings_max=limit)
