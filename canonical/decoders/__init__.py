@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Final
 
-from canonical.columns import Vocabulary
+import numpy as np
+
+from canonical.columns import EventBatch, Vocabulary
 from canonical.decoders.avro import parse_avro
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
@@ -32,4 +35,10 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
     parsed = PARSERS[mapping.format](mapping, records)
-    return canonicalise(mapping, parsed, records, vocabulary, now_us)
+    done = canonicalise(mapping, parsed, records, vocabulary, now_us)
+    if not parsed.further:
+        return done
+    parts = [done, *(canonicalise(mapping, part, records, vocabulary, now_us) for part in parsed.further)]
+    events = EventBatch.concat([part.events for part in parts])
+    faults = sorted((fault for part in parts for fault in part.faults), key=attrgetter("row"))
+    return Decoded(events.take(np.argsort(events["row"])), faults, len(records) - len(events) - len(faults))

@@ -22,11 +22,16 @@ from canonical.decoders.lines import spans
 from canonical.writer_schema import Path, WriterSchema
 
 Index = NDArray[np.int64]
-Found = dict[Path, pa.Array]
-"""By path, one value per record asked for."""
+Part = tuple[Index, pa.Array]
+"""Values and the records they are of."""
+Found = dict[Path, list[Part]]
+"""By path, the values that records have there, in parts of one type each."""
 
 ITEMS_MAX: Final = 10_000
-"""Items in the arrays and maps of one record; a record with more is refused as OVERSIZE."""
+"""Items in the arrays and maps of one record, and records within it; one with more is refused as OVERSIZE."""
+
+DECIMAL_BYTES_MAX: Final = 128
+"""Of a decimal: what is longer is beyond float64, and takes time that grows with its square."""
 
 _VARINT_BYTES_MAX: Final = 10
 _HIGH_BITS: Final = np.uint64(0x8080808080808080)
@@ -55,9 +60,10 @@ class Lockstep:
         self.depth_max = depth_max
         self.items = np.zeros(len(starts), np.int64)
         self.faults: dict[int, tuple[FaultCode, str]] = {}
+        self.faulty = np.zeros(len(starts), np.bool_)
 
     def decode(self, paths: set[Path]) -> Found:
-        """Read every record to its end and return the values at these paths, null where a record has none."""
+        """Read every record to its end and return the values at these paths."""
         rows = np.arange(len(self.at))
         found = self._value(self.schema.root, rows, {path: path for path in paths}, 1)
         left = self.ends - self.at
@@ -69,6 +75,7 @@ class Lockstep:
             self.faults.setdefault(row, (code, detail))
         # A faulty record is read no further: its cursor stands at its end, where nothing can be read.
         self.at[rows] = self.ends[rows]
+        self.faulty[rows] = True
 
     def _value(self, schema: Any, rows: Index, wanted: Mapping[Path, Path], depth: int) -> Found:
         """Read one value of each of these rows; ``wanted`` maps what remains of each path to the path."""
@@ -83,12 +90,15 @@ class Lockstep:
         if kind == "null":
             return {}
         values = self._scalar(kind, attributes, rows, asked=() in wanted)
-        return {} if values is None else {wanted[()]: values}
+        return {} if values is None else {wanted[()]: [(rows, values)]}
 
     def _record(self, fields: list[dict[str, Any]], rows: Index, wanted: Mapping[Path, Path], depth: int) -> Found:
         if depth > self.depth_max:
             self._refuse(rows, FaultCode.DEEP_NESTING, f"more than {self.depth_max} levels")
             return {}
+        if depth > 1:
+            self.items[rows] += 1
+            self._refuse_many(rows)
         found: Found = {}
         for field in fields:
             inner = {rest[1:]: path for rest, path in wanted.items() if rest[:1] == (field["name"],)}
@@ -100,19 +110,20 @@ class Lockstep:
         unknown = (chosen < 0) | (chosen >= len(branches))
         if unknown.any():
             self._refuse(rows[unknown], FaultCode.MALFORMED, f"a union has {len(branches)} branches, and not this one")
-        parts: dict[Path, list[tuple[Index, pa.Array]]] = {}
+        found: Found = {}
         for branch, schema in enumerate(branches):
-            which = np.flatnonzero(chosen == branch)
+            which = rows[chosen == branch]
             if len(which):
-                for path, values in self._value(schema, rows[which], wanted, depth).items():
-                    parts.setdefault(path, []).append((which, values))
-        return {path: _scattered(found, len(rows)) for path, found in parts.items()}
+                for path, parts in self._value(schema, which, wanted, depth).items():
+                    found.setdefault(path, []).extend(parts)
+        return found
 
     def _blocks(self, kind: str, attributes: dict[str, Any], rows: Index, depth: int) -> None:
         """Pass over the items of arrays and maps."""
         if depth > self.depth_max:
             self._refuse(rows, FaultCode.DEEP_NESTING, f"more than {self.depth_max} levels")
             return
+        inner = attributes["values" if kind == "map" else "items"]
         active = np.arange(len(rows))
         while len(active):
             counts = self._long(rows[active])
@@ -122,21 +133,28 @@ class Lockstep:
             expected = self.at[rows[active[sized]]] + sizes
             counts = np.minimum(np.where(counts < -ITEMS_MAX, ITEMS_MAX + 1, np.abs(counts)), ITEMS_MAX + 1)
             self.items[rows[active]] += counts
-            many = self.items[rows[active]] > ITEMS_MAX
-            if many.any():
-                self._refuse(rows[active[many]], FaultCode.OVERSIZE, f"more than {ITEMS_MAX} items in arrays and maps")
+            many = self._refuse_many(rows[active])
             left = np.where(many, 0, counts)
             item = 0
-            while len(some := active[left > item]):
+            if kind == "array" and not self.schema.takes_bytes(inner):
+                item = ITEMS_MAX  # there is nothing to pass over
+            while len(some := active[(left > item) & ~self.faulty[rows[active]]]):
                 if kind == "map":
                     self._scalar("string", {}, rows[some], asked=False)
-                self._value(attributes["values" if kind == "map" else "items"], rows[some], {}, depth + 1)
+                self._value(inner, rows[some], {}, depth + 1)
                 item += 1
             other = sized[self.at[rows[active[sized]]] != expected]
             if len(other):
                 self._refuse(rows[active[other]], FaultCode.MALFORMED, "a block is not of the size it states")
             # A record that breaks off here, or did before, has no count to read and is done.
             active = active[left > 0]
+
+    def _refuse_many(self, rows: Index) -> NDArray[np.bool_]:
+        """Refuse those of these rows that hold too much, and return which these are."""
+        many: NDArray[np.bool_] = self.items[rows] > ITEMS_MAX
+        if many.any():
+            self._refuse(rows[many], FaultCode.OVERSIZE, f"more than {ITEMS_MAX} items and records")
+        return many
 
     def _scalar(self, kind: str, attributes: dict[str, Any], rows: Index, *, asked: bool) -> pa.Array | None:
         if kind in {"int", "long"}:
@@ -164,7 +182,7 @@ class Lockstep:
         if not asked:
             return None
         if attributes.get("logicalType") == "decimal":
-            return self._decimals(starts, ends, attributes.get("scale", 0))
+            return self._decimals(rows, starts, ends, attributes.get("scale", 0))
         return self._texts(rows, starts, ends)
 
     def _whole(self, kind: str, attributes: dict[str, Any], rows: Index, *, asked: bool) -> pa.Array | None:
@@ -245,8 +263,12 @@ class Lockstep:
             texts = spans(self.data, starts, ends)
         return texts
 
-    def _decimals(self, starts: IntColumn, ends: IntColumn, scale: int) -> pa.Array:
+    def _decimals(self, rows: Index, starts: IntColumn, ends: IntColumn, scale: int) -> pa.Array:
         """Return decimals as exact text."""
+        long = ends - starts > DECIMAL_BYTES_MAX
+        if long.any():
+            self._refuse(rows[long], FaultCode.OVERSIZE, f"a decimal has more than {DECIMAL_BYTES_MAX} bytes")
+            ends = np.where(long, starts, ends)
         spanned = zip(starts.tolist(), ends.tolist(), strict=True)
         numbers = (int.from_bytes(self.data[start:end], "big", signed=True) for start, end in spanned)
         return pa.array([f"{number}e-{scale}" for number in numbers], pa.string())
@@ -261,12 +283,3 @@ def _compressed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     ):
         words = (words & np.uint64(low)) | ((words & np.uint64(high)) >> np.uint64(shift))
     return words
-
-
-def _scattered(parts: list[tuple[Index, pa.Array]], n: int) -> pa.Array:
-    """Return the values at their rows and null elsewhere; different types meet as text."""
-    types = {values.type for _, values in parts}
-    arrays = [values if len(types) == 1 else values.cast(pa.string()) for _, values in parts]
-    where = np.full(n, -1, np.int64)
-    where[np.concatenate([rows for rows, _ in parts])] = np.arange(sum(map(len, arrays)))
-    return pa.concat_arrays(arrays).take(pa.array(where, mask=where < 0))

@@ -20,11 +20,14 @@ class Parsed:
     text as string, numbers as float64 or as string, null where the record has none.
     ``faults`` are the rows that have no such form. Rows in neither are no records (a header, a
     blank line, a part of an asset's document); no row is in both.
+
+    ``further`` are rows whose fields have other types (Avro's unions), each part as this one.
     """
 
     rows: pa.Int32Array
     fields: Mapping[str, pa.Array]
     faults: list[RowFault] = field(default_factory=list)
+    further: tuple[Parsed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

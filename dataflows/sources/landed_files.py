@@ -21,14 +21,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import numpy as np
 import orjson
 
-from canonical.decoders.avro import read_container
+from canonical.decoders.avro_container import Container
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.errors import SourceUnavailable
 
@@ -37,7 +36,7 @@ REPLAYED: Final = re.compile(r"replay-[0-9a-f]{16}-\d+")
 """What the name of a replayed file holds: the id of its replay, and the file's number in it."""
 FILE_SHIFT: Final = 40
 LINE_BYTES_MAX: Final = 64 << 20
-"""A longer line is refused in pieces of this size, so that memory stays bounded."""
+"""Of a longer line so much is read, to be refused; the rest of it is passed over, so that memory stays bounded."""
 PART: Final = "source.files"
 
 
@@ -70,7 +69,7 @@ class LandedFiles:
         self._content = ""
         self._file: BinaryIO | None = None
         self._at = 0
-        self._container: RawRecords | None = None
+        self._container: Container | None = None
         self._queue: deque[Path] = deque()
 
     # -- Reader --------------------------------------------------------------------------------
@@ -243,33 +242,39 @@ class LandedFiles:
             return self._read_container(base, topic)
         self._file.seek(self._at)
         data = self._file.read(self.config.batch_bytes)
-        end = data.rfind(b"\n") + 1
+        end, passed = data.rfind(b"\n") + 1, 0
         if not end and len(data) == self.config.batch_bytes:
             # A line longer than a batch is taken whole, to be refused as one oversize record.
-            while not end and len(data) < LINE_BYTES_MAX and (more := self._file.read(self.config.batch_bytes)):
-                line_end = more.find(b"\n") + 1
-                end = len(data) + line_end if line_end else 0
-                data += more
+            data += self._file.readline(max(LINE_BYTES_MAX - len(data), 0))
+            passed = self._rest_of_line(data)
         data = data[: end or len(data)]
         records = RawRecords.from_lines(data, base + self._at, topic)
         if len(records) > self.config.batch_rows_max:
             # Short lines: what a record becomes is larger than the record, a dead letter some kilobytes.
             data = data[: int(records.starts[self.config.batch_rows_max])]
             records = RawRecords.from_lines(data, base + self._at, topic)
-        self._at += len(data)
+        self._at += len(data) + passed
         return records
 
+    def _rest_of_line(self, data: bytes) -> int:
+        """Pass over what is left of a line that was cut, and return how many bytes that is."""
+        assert self._file is not None
+        passed = 0
+        line = data
+        while line and not line.endswith(b"\n"):
+            line = self._file.readline(self.config.batch_bytes)
+            passed += len(line)
+        return passed
+
     def _read_container(self, base: int, topic: str) -> RawRecords:
-        """Return a slice of the records of an Avro object container file, read whole."""
+        """Return the next records of an Avro object container file; their places are ordinals."""
         assert self._file is not None
         if self._container is None:
-            self._container = read_container(self._file.read(), topic)
-        whole, rows = self._container, self.config.batch_bytes // 256
-        part = slice(self._at, self._at + rows)
-        offsets = base + np.arange(len(whole), dtype=np.int64)[part]
-        self._at += len(offsets)
-        headers = whole.headers[part] if whole.headers is not None else None
-        return RawRecords(whole.data, whole.starts[part], whole.ends[part], offsets, topic, headers=headers)
+            self._container = Container(self._file)
+            self._container.skip(self._at)
+        records = self._container.read(self.config.batch_rows_max, self.config.batch_bytes, topic)
+        self._at += len(records)
+        return replace(records, offsets=base + records.offsets)
 
 
 def _stamp(path: Path) -> list[int]:

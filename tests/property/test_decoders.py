@@ -373,11 +373,16 @@ def test_avro_reads_what_fastavro_wrote(avro_mapping, events, data):
     values = [framed(event) for event in events]
     parsed = parse_avro(avro_mapping, raw(values))
     assert not parsed.faults
+    read = {}
+    for part in (parsed, *parsed.further):
+        for i, row in enumerate(part.rows.to_pylist()):
+            read[row] = {name: column[i].as_py() for name, column in part.fields.items() if name != "occurred"}
+    assert sorted(read) == list(range(len(events)))
     for row, event in enumerate(events):
         within = event["inner"] or {"lot": None, "good": None}
         expected = {"source": event["s"], "seq": event["n"], "lot": within["lot"], "good": within["good"]}
         for name, value in expected.items():
-            found = parsed.fields[name][row].as_py() if name in parsed.fields else None
+            found = read[row][name]
             if value is None or found is None:
                 assert found is None
                 assert value is None

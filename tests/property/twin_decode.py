@@ -50,13 +50,15 @@ def decode_one(mapping, value, now_us):
         document = json.loads(text, parse_constant=_no_constant)
     except ValueError:
         raise Refused(FaultCode.TRUNCATED if _unfinished(text) else FaultCode.MALFORMED) from None
+    # Of equal keys the last counts, but all of them are looked at.
+    whole = json.dumps(json.loads(text, object_pairs_hook=list), ensure_ascii=False)
     try:
-        json.dumps(document, ensure_ascii=False).encode()
+        whole.encode()
     except UnicodeEncodeError:  # half of a surrogate pair
         raise Refused(FaultCode.MALFORMED) from None
     if not isinstance(document, dict):
         raise Refused(FaultCode.WRONG_TYPE)
-    if "\0" in json.dumps(document, ensure_ascii=False) or "\\u0000" in json.dumps(document):
+    if "\\u0000" in whole.replace("\\\\", ""):
         raise Refused(FaultCode.MALFORMED)
     return _event(mapping, _fields(mapping, document), value, now_us)
 
@@ -112,6 +114,8 @@ def _fields(mapping, document):
         if name in numeric:
             if isinstance(at, bool) or not isinstance(at, int | float | str):
                 raise Refused(FaultCode.WRONG_TYPE)
+            if isinstance(at, str) and (not at.isascii() or "_" in at or at != at.strip()):
+                raise Refused(FaultCode.WRONG_TYPE)  # what only Python takes for a number
             try:
                 at = float(at)
             except (ValueError, OverflowError):

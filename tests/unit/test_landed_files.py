@@ -165,10 +165,16 @@ def test_a_line_longer_than_a_batch_is_one_record(tmp_path: Path) -> None:
     assert values(files.poll()) == [b"y"]
 
 
-def test_an_endless_line_is_taken_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("batch_bytes", [5, 8, 15])
+def test_an_endless_line_is_one_record_and_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int
+) -> None:
+    # Were its end a record of its own, that might be taken for a good one.
     monkeypatch.setattr(landed_files, "LINE_BYTES_MAX", 16)
-    drop(tmp_path, "a", b"x" * 40 + b"\ny\n")
-    assert read_all(reader(tmp_path, batch_bytes=8)) == [b"x" * 16, b"x" * 16, b"x" * 8, b"y"]
+    drop(tmp_path, "a", b"w\n" + b"x" * 40 + b"{}\ny\n" + b"z" * 30)
+    files = reader(tmp_path, batch_bytes=batch_bytes)
+    assert read_all(files) == [b"w", b"x" * 16, b"y", b"z" * 16]
+    assert files.at_end()
 
 
 def test_an_avro_file_yields_its_data_with_the_schema_they_were_written_in(tmp_path: Path) -> None:
@@ -176,7 +182,7 @@ def test_an_avro_file_yields_its_data_with_the_schema_they_were_written_in(tmp_p
     body = io.BytesIO()
     fastavro.writer(body, schema, [{"n": n} for n in range(50)])
     drop(tmp_path, "a.avro", body.getvalue())
-    files = reader(tmp_path, format="avro", batch_bytes=256 * 20)
+    files = reader(tmp_path, format="avro", batch_rows_max=20)
     batches = [files.poll() for _ in range(4)]
     assert [len(batch) for batch in batches] == [20, 20, 10, 0]
     assert [offset for batch in batches for offset in batch.offsets] == list(range(50))
