@@ -49,11 +49,11 @@ def file_names(pattern: str, replay: str, count: int) -> list[str]:
     """Return names for the files of a replay that the folder's pattern takes. Raises: ReplayRefused."""
     names = [_filled(pattern, f"replay-{replay}-{number}") for number in range(count)]
     for name in names:
-        if not fnmatch.fnmatchcase(name, pattern) or name.startswith(".") or name.endswith(UNFINISHED):
+        taken = fnmatch.fnmatchcase(name, pattern) and not name.startswith(".") and not name.endswith(UNFINISHED)
+        if not (taken and REPLAYED.search(name)):
             raise ReplayRefused(
                 f"no file name that says it is a replay fits input.pattern {pattern!r}; give the pattern a *"
             )
-        assert REPLAYED.search(name)
     return names
 
 
