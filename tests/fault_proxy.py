@@ -73,7 +73,8 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._changed = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
         self.accepted = 0
 
@@ -119,47 +120,53 @@ class FaultProxy:
             for connection in list(self._connections):
                 connection.end(reset=fault.ends == "reset")
         if fault.ends == "refuse":
-            self._stop_listening()
-        elif self._server is None:
+            await self._stop_listening()
+        elif self._listening is None:
             await self._listen()
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def _listen(self) -> None:
         listener = reserved(self.port)
-        self._server = await asyncio.start_server(self._accepted, sock=listener, limit=CHUNK_BYTES)
+        listener.setblocking(False)
+        listener.listen()
+        self._listening = asyncio.create_task(self._accept(listener))
 
-    def _stop_listening(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    async def _accept(self, listener: socket.socket) -> None:
+        with listener:
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                task = asyncio.create_task(self._serve(client))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _stop_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+            self._listening = None
 
     async def _close(self) -> None:
-        self._stop_listening()
-        for connection in list(self._connections):
-            connection.end(reset=True)
-        own = asyncio.current_task()
-        left = [task for task in asyncio.all_tasks() if task is not own]
-        for task in left:
+        await self._stop_listening()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: socket.socket) -> None:
         self.accepted += 1
+        reader, writer = await asyncio.open_connection(sock=client, limit=CHUNK_BYTES)
         connection = _Connection(writer)
-        if self._fault.ends:
-            connection.end(reset=self._fault.ends == "reset")
-            return
         self._connections.add(connection)
         try:
+            if self._fault.ends:
+                connection.end(reset=self._fault.ends == "reset")
+                return
             target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target, limit=CHUNK_BYTES)
             connection.writers.append(target_writer)
             ways = (("up", reader, target_writer), ("down", target_reader, writer))
             await asyncio.gather(*(self._carry(connection, *way) for way in ways))
         except OSError:  # The target is down, or one side has gone: so has the connection.
             connection.end(reset=True)
-        except asyncio.CancelledError:  # The proxy closes. The streams of 3.11 would report it as an error.
-            pass
         finally:
             self._connections.discard(connection)
             connection.end(reset=False)
