@@ -93,8 +93,13 @@ class PatientReader:
         return self._reader is not None and self._reader.at_end()
 
     def behind(self) -> int:
-        """Return how much is there that has not been polled; 0 while the source is away."""
-        return self._reader.behind() if self._reader is not None else 0
+        """Return how much is there that has not been polled; 0 while the source is away or does not say."""
+        try:
+            return self._reader.behind() if self._reader is not None else 0
+        except PlantsyncError as error:
+            if not error.retryable:
+                raise
+            return 0  # Only a number to look at: the next poll finds out whether the source is away.
 
     def close(self) -> None:
         """Release what the reader holds."""

@@ -7,6 +7,7 @@ and joined into one batch; no Python object is made of a message beyond what the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Final, overload
@@ -19,9 +20,9 @@ from canonical.records import NO_RECORDS, Headers, RawRecords
 from dataflows.sources.errors import PositionLost, SourceUnavailable
 from sinks.kafka_settings import KafkaSettings
 
+LOGGER: Final = logging.getLogger(__name__)
 CALL_MESSAGES: Final = 1_000
 BATCH_MESSAGES: Final = 20_000
-METADATA_S: Final = 30.0
 FETCHED_BYTES: Final = 256 << 20
 """Fetched ahead and not yet polled, per flow: its shards divide it, and none gets less than ``FETCHED_BYTES_MIN``."""
 FETCHED_BYTES_MIN: Final = 8 << 20
@@ -34,6 +35,7 @@ class KafkaPartition:
 
     def __init__(self, settings: KafkaSettings, topic: str, partition: int, shards: int = 1) -> None:
         self.topic, self.partition = topic, partition
+        self._patience_s = settings.request_timeout_ms / 1000
         ahead = {"queued.max.messages.kbytes": max(FETCHED_BYTES // shards, FETCHED_BYTES_MIN) >> 10}
         own = {
             "group.id": f"plantsync.{topic}.{partition}",
@@ -42,7 +44,7 @@ class KafkaPartition:
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         }
-        self._consumer = Consumer({**FETCHING, **ahead, **settings.client(own)})
+        self._consumer = Consumer({**FETCHING, **ahead, **settings.client(own)}, logger=LOGGER)
         self._next = 0
         self._at_end = False
 
@@ -87,14 +89,22 @@ class KafkaPartition:
         return self._at_end
 
     def behind(self) -> int:
-        """Return the number of offsets that follow, those of open and rolled back transactions included."""
-        low, high = self.watermarks()
-        return max(high - max(self._next, low), 0)
+        """Return the number of offsets that follow, those of open and rolled back transactions included.
+
+        As the broker said with the records it sent last: to ask it would hold up every shard of the
+        process while it does not answer. It is asked only as long as it has sent nothing yet.
+        """
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, self.partition), cached=True)
+        if high < 0:
+            low, high = self.watermarks()
+            return max(high - max(self._next, low), 0)
+        return max(high - self._next, 0)
 
     def watermarks(self) -> tuple[int, int]:
-        """Return the first offset there is and the one after the last."""
+        """Ask for the first offset there is and the one after the last. Raises: SourceUnavailable."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, self.partition), METADATA_S)
+            place = TopicPartition(self.topic, self.partition)
+            low, high = self._consumer.get_watermark_offsets(place, self._patience_s)
         except KafkaException as error:
             raise self._unavailable(error.args[0]) from error
         return low, high

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataflows.outage import WAIT_MAX_S, PatientReader, wait_after
-from dataflows.sources.errors import PositionLost
+from dataflows.sources.errors import PositionLost, SourceUnavailable
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 
 SECOND = 1_000_000
@@ -171,6 +171,16 @@ def test_an_error_that_does_not_pass_is_raised(clock):
 
     with pytest.raises(PositionLost):
         reader.poll()
+
+
+def test_a_source_that_does_not_say_how_far_behind_it_is_ends_nothing(clock):
+    class Silent(LandedFiles):
+        def behind(self):
+            raise SourceUnavailable("no answer")
+
+    reader = PatientReader("s", lambda: Silent(FolderConfig(Path("x")), clock), clock, lambda: 1.0)
+
+    assert reader.behind() == 0
 
 
 def test_waits_double_up_to_a_bound_and_are_spread_by_chance():
