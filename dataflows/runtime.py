@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
 from typing import Final, Literal
@@ -30,7 +30,7 @@ from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
 from sinks.commit_log import CommitInDoubt, CommitLog, PlantsyncError
-from sinks.kafka import KafkaLog
+from sinks.kafka import KafkaLog, OwnManifests
 from sinks.sqlite import SqliteLog
 from sinks.store import Store, StoreConfig
 
@@ -103,13 +103,16 @@ def run_flow(
             return
 
 
-def open_log(settings: Settings, flow: str) -> CommitLog:
-    """Return the commit log of a flow. Raises: CommitLogUnavailable, CommitLogError."""
+def open_log(settings: Settings, flow: str, own: OwnManifests | None = None) -> CommitLog:
+    """Return the commit log of a flow. Raises: CommitLogUnavailable, CommitLogError.
+
+    Args: own: what earlier logs of this process committed last, see ``KafkaLog``.
+    """
     if settings.log.kind == "sqlite":
         settings.log.path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteLog(settings.log.path, busy_timeout_ms=settings.log.busy_timeout_ms)
     assert settings.kafka is not None
-    return KafkaLog(flow, settings.kafka.connection())
+    return KafkaLog(flow, settings.kafka.connection(), own)
 
 
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
@@ -137,6 +140,7 @@ class _Run:
     progress: Progress
     clock: Clock
     chance: Chance
+    own: OwnManifests = field(default_factory=dict)
 
     def once(self) -> None:
         """Open everything, run to the end, close everything, then raise what went wrong."""
@@ -152,7 +156,7 @@ class _Run:
         pace = pace_of(settings, until_end=self.until_end)
         if self.flow == "confirmations":
             shards = self._guarded(confirmations_shards(settings, clock), failure)
-            log = open_log(settings, self.flow)
+            log = open_log(settings, self.flow, self.own)
             opened.callback(log.close)
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
                 failure.guarded(log.take_over, None)(list(shards))

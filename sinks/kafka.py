@@ -50,6 +50,9 @@ _POLL_S: Final = 0.1
 TAKEN_AT_ONCE: Final = 16
 """Shards whose writers are fenced at the same time; each takes a few answers of the coordinator."""
 
+OwnManifests = dict[str, set[bytes | None]]
+"""By shard, what its manifest is after this process's last commit: two where it is not known which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -76,11 +79,14 @@ class _Writer:
 class KafkaLog:
     """Writer of a flow's shards (see ``CommitLog``)."""
 
-    def __init__(self, flow: str, settings: KafkaSettings) -> None:
+    def __init__(self, flow: str, settings: KafkaSettings, own: OwnManifests | None = None) -> None:
         """Write as ``flow``; nothing is sent before the first ``restore``.
 
+        Args: own: what this process committed last. Hand the same to the next log of the process: then a
+            shard that another process took over meanwhile is not taken back (``take_over``).
         Raises: CommitLogError when librdkafka refuses a property.
         """
+        self._own: OwnManifests = {} if own is None else own
         self._settings = settings
         self._flow = flow
         self._state_topic = settings.state_topic(flow)
@@ -99,9 +105,11 @@ class KafkaLog:
         keeps the restore of every other shard there waiting; after this none of theirs is open.
         Each partition is read once for all its shards.
 
-        Raises: as ``restore``.
+        Raises: as ``restore``; WriterFenced when another process has committed to one of the shards since
+            this one did: it replaced us while we were paused or cut off.
         """
         deadline = self._prepared()
+        self._check_own([shard for shard in shards if shard in self._own], deadline)
         with ThreadPoolExecutor(TAKEN_AT_ONCE) as pool:
             writers = list(pool.map(lambda shard: self._take_over(shard, deadline), shards))
         self._taken = dict(zip(shards, writers, strict=True))
@@ -119,6 +127,7 @@ class KafkaLog:
             writer = self._take_over(shard, deadline)
             values = self._values([shard], deadline)
         snapshot, writer.chunks = _snapshot(shard, values)
+        self._own[shard] = {values.get(_key(shard))}
         if not self._taken:
             self._read = {}
         self._writers[shard] = writer
@@ -157,10 +166,11 @@ class KafkaLog:
         writer.undelivered.clear()
         try:
             writer.producer.begin_transaction()
-            chunks = self._send(shard, writer, position, state, records)
+            chunks, manifest = self._send(shard, writer, position, state, records)
             for sent in deliveries:
                 message = {"value": sent.value, "key": sent.key, "partition": sent.partition}
                 _produce(writer, sent.topic, {**message, "headers": list(sent.headers)})
+            self._own[shard].add(manifest)  # Either may be the last one, until the broker has answered.
             writer.producer.commit_transaction(self._patience_s)
         except KafkaException as error:
             raise self._undone(shard, writer, error.args[0]) from error
@@ -168,7 +178,7 @@ class KafkaLog:
             with suppress(KafkaException):  # The next commit, or the broker's time-out, rolls it back.
                 writer.producer.abort_transaction(self._patience_s)
             raise
-        writer.chunks = chunks
+        writer.chunks, self._own[shard] = chunks, {manifest}
 
     def close(self) -> None:
         """Let go of all shards; between calls no transaction is open."""
@@ -211,6 +221,18 @@ class KafkaLog:
             producer.init_transactions(max(deadline - time.monotonic(), _POLL_S))
         return _Writer(producer, self._partition(shard), undelivered)
 
+    def _check_own(self, shards: Sequence[str], deadline: float) -> None:
+        """See that nobody else has committed to these shards since this process did.
+
+        Only up to the last stable offset: what follows is open, possibly a transaction of our own, which
+        the taking over is about to end.
+        """
+        if shards:
+            values = self._values(shards, deadline, stable=True)
+            for shard in shards:
+                if values.get(_key(shard)) not in self._own[shard]:
+                    raise WriterFenced(f"restore of shard {shard!r} from Kafka refused: {FENCED}")
+
     def _partition(self, shard: str) -> int:
         return zlib.crc32(shard.encode()) % self._settings.state_partitions
 
@@ -234,12 +256,12 @@ class KafkaLog:
             self._connection.create(topic, partitions, configuration)
             self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
 
-    def _values(self, shards: Collection[str], deadline: float) -> dict[bytes, bytes]:
-        """Last committed value of each key of these shards."""
+    def _values(self, shards: Collection[str], deadline: float, *, stable: bool = False) -> dict[bytes, bytes]:
+        """Last committed value of each key of these shards; ``stable``: as far as no transaction is open."""
         topic, operation = self._state_topic, f"restore of {_named(shards)}"
         own = tuple(_key(shard)[:-1] for shard in shards)  # All keys of a shard, and of no other, begin so.
         bounds = {
-            partition: self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0))
+            partition: self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0), stable=stable)
             for partition in sorted({self._partition(shard) for shard in shards})
         }
         properties = {
@@ -279,8 +301,8 @@ class KafkaLog:
 
     def _send(
         self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Sequence[Record]
-    ) -> dict[str, int]:
-        """Hand everything to the producer; returns the number of chunks of each part afterwards."""
+    ) -> tuple[dict[str, int], bytes]:
+        """Hand everything to the producer; returns the number of chunks of each part afterwards, and the manifest."""
         for record in records:
             message = {"value": record.value, "key": record.key, "headers": list(record.headers)}
             _produce(writer, self._settings.topic(record.stream), message)
@@ -293,10 +315,11 @@ class KafkaLog:
             values |= {_key(shard, part, i): piece for i, piece in enumerate(pieces)}
             if pieces:
                 chunks[part] = len(pieces)
-        values[_key(shard)] = orjson.dumps({"version": MANIFEST_VERSION, "position": position, "chunks": chunks})
+        manifest = orjson.dumps({"version": MANIFEST_VERSION, "position": position, "chunks": chunks})
+        values[_key(shard)] = manifest
         for key, piece in values.items():
             _produce(writer, self._state_topic, {"key": key, "value": piece, "partition": writer.partition})
-        return chunks
+        return chunks, manifest
 
     def _undone(self, shard: str, writer: _Writer, error: KafkaError) -> CommitLogError:
         """Roll the transaction back and say what became of the commit."""

@@ -112,23 +112,26 @@ class KafkaConnection:
             resource = ConfigResource(ResourceType.TOPIC, topic)
             return str(self._answer(self._admin.describe_configs([resource]))[name].value)
 
-    def bounds(self, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+    def bounds(self, topic: str, partition: int, timeout_s: float, *, stable: bool = False) -> tuple[int, int]:
         """Offset of the first record of a partition, and the one after its last, open transactions included.
+
+        With ``stable`` the end is where the first open transaction begins.
 
         Raises: CommitLogUnavailable, CommitLogError.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                return self._offset(topic, partition, EARLIEST), self._offset(topic, partition, LATEST)
+                return self._offset(topic, partition, EARLIEST), self._offset(topic, partition, LATEST, stable=stable)
             except KafkaException as error:  # The leader of a topic just created, or just moved, takes a moment.
                 if error.args[0].code() in HINTS or time.monotonic() >= deadline:
                     raise self.translated(f"look-up of the offsets of {topic}[{partition}]", error.args[0]) from error
                 time.sleep(_LEADER_POLL_S)
 
-    def _offset(self, topic: str, partition: int, which: OffsetSpec) -> int:
+    def _offset(self, topic: str, partition: int, which: OffsetSpec, *, stable: bool = False) -> int:
         request = {TopicPartition(topic, partition): which}
-        answer = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        level = IsolationLevel.READ_COMMITTED if stable else IsolationLevel.READ_UNCOMMITTED
+        answer = self._admin.list_offsets(request, isolation_level=level)
         return int(self._answer(answer).offset)
 
     @contextmanager
