@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from canonical.contracts import FaultCode
+from dataflows.original_records import Original, OriginalRecords
 from dataflows.settings import Settings
+from dataflows.shards import confirmations_shards
+from dataflows.sources.shard_source import Clock
 from dataflows.stored_records import from_file, from_partition, kafka_of, stored_records
+from dataflows.trail_check import committed_states
 from sinks.commit_log import PlantsyncError, Stored
+from sinks.dead_letters import parse
 from sinks.streams import DEAD_LETTERS
 
 PLACE: Final = re.compile(r"(?:(\d+):)?(\d+)")
@@ -72,6 +77,20 @@ def letter(settings: Settings, place: str) -> Stored:
             return stored
         break
     raise NoSuchLetter(f"there is no dead letter {place}; plantsync dead-letters list shows those there are")
+
+
+def fetched_again(settings: Settings, stored: Stored, clock: Clock) -> Original | None:
+    """Return the record of a dead letter whose bytes were gone, from the input; None where it is there no more.
+
+    Raises: DeadLetterUnreadable, CommitLogUnavailable, CommitLogError, SourceUnavailable.
+    """
+    _, name = set_aside_by(stored)
+    shard = confirmations_shards(settings, clock).get(name)
+    snapshot = committed_states(settings, [name]).get(name)
+    if shard is None or snapshot is None:
+        return None
+    with OriginalRecords(shard, snapshot) as originals:
+        return originals.find(parse(stored))
 
 
 def set_aside_by(stored: Stored) -> tuple[str, str]:

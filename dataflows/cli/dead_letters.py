@@ -67,24 +67,32 @@ def show_letter(
 
     Example: plantsync dead-letters show 17
     """
+    from canonical.contracts import Header
     from dataflows.cli.output import print_json, results
-    from dataflows.dead_letter_box import HINTS
+    from dataflows.dead_letter_box import HINTS, fetched_again
     from dataflows.dead_letter_box import letter as find
     from dataflows.settings import load
+    from dataflows.sources.clock import SystemClock
     from sinks.dead_letters import parse
 
-    letter = parse(find(load(config), place))
+    settings = load(config)
+    stored = find(settings, place)
+    letter = parse(stored)
+    if not letter.original and (found := fetched_again(settings, stored, SystemClock())) is not None:
+        value, key, own = found
+        headers = tuple(Header(name=name, value=content) for name, content in own)
+        letter = letter.model_copy(update={"value": value, "key": key, "headers": headers, "original": True})
     hint = HINTS[letter.fault.code]
     if as_json:
         import base64
 
-        headers = [{"name": h.name, "value": base64.b64encode(h.value).decode()} for h in letter.headers]
+        encoded = [{"name": h.name, "value": base64.b64encode(h.value).decode()} for h in letter.headers]
         content = {
             "key_base64": None if letter.key is None else base64.b64encode(letter.key).decode(),
             "value_base64": base64.b64encode(letter.value).decode(),
-            "headers_base64": headers,
+            "headers_base64": encoded,
         }
-        print_json({"place": place, **_summary(letter), **content, "hint": hint})
+        print_json({"place": place, **_summary(letter), "original": letter.original, **content, "hint": hint})
         return
     console = results()
     rows = {name: value for name, value in _summary(letter).items() if value not in ("", None, -1)}
@@ -95,7 +103,10 @@ def show_letter(
     width = max(map(len, rows))
     for name, value in rows.items():
         console.print(f"{name:<{width}}  {value}", markup=False, highlight=False)
-    console.print(f"\nOriginal, {len(letter.value):,} bytes:", markup=False, highlight=False)
+    kind = (
+        "Original" if letter.original else "Its bytes were not kept, and are not in the input any more; what is known"
+    )
+    console.print(f"\n{kind}, {len(letter.value):,} bytes:", markup=False, highlight=False)
     console.print(_shown(letter.value), markup=False, highlight=False)
 
 

@@ -1,0 +1,245 @@
+"""A replay is recorded or not sent, finished after a crash, and never counts a record twice (M29, M35)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from dataflows.dead_letter_box import fetched_again, letters
+from dataflows.operator_trail import OperatorTrail, operator_trail
+from dataflows.replay import Replay
+from dataflows.replay_selection import Selection
+from dataflows.runtime import run_flow
+from dataflows.settings import Settings, load
+from dataflows.trail_check import verified
+from sinks.commit_log import CommitInDoubt, WriterFenced
+from sinks.dead_letters import parse
+from sinks.sqlite import SqliteStreams
+
+MAPPING = """\
+plant = "P"
+format = "json"
+[input]
+folder = "p"
+pattern = "*.json"
+[fields]
+source = "s"
+seq = "n"
+type = "t"
+occurred = "at"
+order = "o"
+unit = "u"
+good = "g"
+good_counter = "c"
+[units]
+H87 = "H87"
+[counters]
+jump_max = 100
+[sequencing]
+gap_timeout_s = 3600
+"""
+
+
+def clock() -> int:
+    return time.time_ns() // 1_000
+
+
+def record(number: int, **fields: object) -> bytes:
+    content = {"s": "m", "n": number, "t": "complete", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    return json.dumps({**content, "o": "1", "u": "H87", "g": 1, **fields}).encode() + b"\n"
+
+
+class Plant:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.landing = folder, folder / "landing/p"
+        self.landing.mkdir(parents=True)
+        self.mapping = folder / "p.toml"
+        self.mapping.write_text(MAPPING)
+        (folder / "plantsync.toml").write_text('landing = "landing"\nplants = ["p.toml"]\n[pace]\nsettle_s = 0\n')
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.folder / "plantsync.toml")
+
+    @property
+    def replay(self) -> Replay:
+        return Replay(self.settings, clock, lambda _: None)
+
+    def lands(self, name: str, *records: bytes) -> None:
+        (self.landing / name).write_bytes(b"".join(records))
+        self.run()
+
+    def run(self) -> None:
+        run_flow(self.settings, "confirmations", stop=Event(), until_end=True)
+
+    def mended(self) -> None:
+        self.mapping.write_text(MAPPING.replace("[units]\n", '[units]\nSTCK = "H87"\n'))
+
+    def apply(self, selection: Selection | None = None):
+        with operator_trail(self.settings) as trail:
+            plan = self.replay.planned(selection or Selection(), trail.state)
+            return self.replay.applied(plan, trail, "anna", "mended")
+
+    def good(self) -> int:
+        with closing(SqliteStreams(self.folder / "state/plantsync.db")) as log:
+            return sum(json.loads(stored.value)["good"] for stored in log.read("confirmations", 0, 1_000))
+
+    def visible(self) -> list[str]:
+        return sorted(path.name for path in self.landing.iterdir() if not path.name.startswith("."))
+
+    def hidden(self) -> list[Path]:
+        return [path for path in self.landing.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def plant(tmp_path) -> Plant:
+    plant = Plant(tmp_path)
+    plant.lands("1.json", record(0), record(1, u="STCK", o="2"), record(2))
+    assert plant.good() == 1_000
+    plant.mended()
+    return plant
+
+
+def test_a_record_that_is_understood_now_fills_its_hole(plant):
+    plan = plant.replay.planned(Selection())
+    assert plan.records == 1
+    assert plan.would.totals == Counter(read=1, released=2, held=-1)
+    assert {order[1]: sums["good"] for order, sums in plan.would.orders.items()} == {"2": 1_000}
+
+    plant.apply()
+    plant.run()
+    assert plant.good() == 3_000
+
+
+def test_a_replay_cut_off_after_its_entry_is_finished_by_the_next(plant, monkeypatch):
+    monkeypatch.setattr("dataflows.replay.drop", lambda *_: None)
+    plant.apply()
+    monkeypatch.undo()
+    assert plant.visible() == ["1.json"]
+    assert len(plant.hidden()) == 1
+
+    with operator_trail(plant.settings) as trail:
+        assert plant.replay.finished(trail) == 1
+        assert plant.replay.finished(trail) == 0
+    plant.run()
+    assert plant.good() == 3_000
+    assert verified(plant.settings, clock).breaks == []
+
+
+@pytest.mark.parametrize("error", [WriterFenced("taken over"), OSError("full")])
+def test_without_its_entry_nothing_is_sent(plant, monkeypatch, error):
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(OperatorTrail, "append", refused)
+    with pytest.raises(type(error)):
+        plant.apply()
+    assert plant.visible() == ["1.json"]
+    assert plant.hidden() == []
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_where_the_answer_was_lost_the_log_decides(plant, monkeypatch, stored):
+    append = OperatorTrail.append
+
+    def lost(*arguments: object) -> None:
+        if stored:
+            append(*arguments)
+        raise CommitInDoubt("no answer")
+
+    monkeypatch.setattr(OperatorTrail, "append", lost)
+    with pytest.raises(CommitInDoubt):
+        plant.apply()
+    monkeypatch.undo()
+    assert len(plant.hidden()) == 1
+
+    with operator_trail(plant.settings) as trail:
+        assert plant.replay.finished(trail) == stored
+    assert plant.hidden() == []
+    assert len(plant.visible()) == 1 + stored
+
+
+def test_of_two_who_replay_at_once_one_is_refused(plant):
+    with operator_trail(plant.settings) as first:
+        plan = plant.replay.planned(Selection(), first.state)
+        plant.apply()
+        with pytest.raises(WriterFenced):
+            plant.replay.applied(plan, first, "berta", "me too")
+    plant.run()
+    assert plant.good() == 3_000
+
+
+def test_a_letter_is_replayed_once_unless_again(plant):
+    plant.apply()
+    plan = plant.replay.planned(Selection())
+    assert (plan.records, plan.found.already) == (0, 1)
+
+    plant.run()
+    again = plant.replay.planned(Selection(again=True))
+    assert (again.records, again.found.already) == (1, 0)
+    assert again.would.totals == Counter(read=1, duplicates=1)
+    plant.apply(Selection(again=True))
+    plant.run()
+    assert plant.good() == 3_000
+
+
+def test_what_would_fail_again_stays_where_it_is(plant):
+    plant.lands("2.json", record(3, u="ELLE"))
+    plan = plant.replay.planned(Selection())
+
+    assert plan.records == 1
+    assert plan.found.faulty == Counter(UNKNOWN_UNIT=1)
+
+
+def test_the_limit_leaves_the_rest_for_the_next_time(plant):
+    plant.mapping.write_text(MAPPING)
+    plant.lands("2.json", record(3, u="STCK"), record(4, u="STCK"))
+    plant.mended()
+
+    plan = plant.replay.planned(Selection(limit=2))
+    assert (plan.records, plan.found.more) == (2, True)
+    plant.apply(Selection(limit=2))
+    plan = plant.replay.planned(Selection(limit=2))
+    assert (plan.records, plan.found.more, plan.found.already) == (1, False, 2)
+
+
+def test_letters_of_a_shard_that_is_gone_are_counted(plant):
+    plant.mapping.write_text(MAPPING.replace('folder = "p"', 'folder = "q"'))
+
+    assert plant.replay.planned(Selection()).found.strangers == Counter({"folder:p": 1})
+
+
+@pytest.fixture
+def held(tmp_path) -> tuple[Plant, bytes]:
+    """A reading that was held back, and refused by the counter when its bytes were gone."""
+    plant, wild = Plant(tmp_path), record(2, c=100_000, g=0)
+    plant.lands("1.json", record(0, c=1, g=0), wild)
+    plant.lands("2.json", record(1, c=2, g=0))
+    return plant, wild
+
+
+def test_bytes_that_were_not_kept_are_fetched_again(held):
+    plant, wild = held
+    ((_, stored),) = letters(plant.settings)
+    assert not parse(stored).original
+
+    found = fetched_again(plant.settings, stored, clock)
+    assert found == (wild.rstrip(b"\n"), None, ())
+    plan = plant.replay.planned(Selection())
+    assert (plan.records, plan.would.totals) == (1, Counter(read=1, duplicates=1))
+
+
+def test_bytes_that_are_gone_from_the_input_too_are_counted(held):
+    plant, _ = held
+    (plant.landing / "1.json").write_bytes(record(7))
+    ((_, stored),) = letters(plant.settings)
+
+    assert fetched_again(plant.settings, stored, clock) is None
+    plan = plant.replay.planned(Selection())
+    assert (plan.records, plan.found.gone) == (0, 1)
