@@ -58,7 +58,7 @@ def main():
             torture.run(kafka, kafka_kills, asked.series)
     finally:
         torture.close()
-    told = report.summary(torture.results, time.monotonic() - began_s, asked.seed)
+    told = report.summary(torture.results, time.monotonic() - began_s, asked.seed) | {"left_out": torture.left_out}
     print(json.dumps(told) if asked.json else report.text(told))
     if told["passed"] or asked.discard:
         shutil.rmtree(folder)

@@ -64,6 +64,7 @@ def text(told):
             for key in ("series", "kills", "restarts", "takeovers", "fenced", "records", "seconds")
         )
         lines.append(f"{name:18} {counted}{', FAILED' if counts['failed'] else ''}")
+    lines += [f"{name:18} left out: workload W's generator is not at hand" for name in told["left_out"]]
     lines.append("")
     for name, q in told["first_commit_after_restart_s"].items():
         lines.append(
