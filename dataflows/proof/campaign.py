@@ -11,7 +11,7 @@ from canonical.mapping import PlantMapping
 from dataflows.confirmations import STAGES
 from dataflows.proof.audit import Audit, outcome
 from dataflows.proof.dice import Dice
-from dataflows.proof.faults import Fault, Kind, Place, Plan, kinds_at
+from dataflows.proof.faults import Fault, Place, Plan, kinds_at
 from dataflows.proof.laws import BrokenLaw, Law
 from dataflows.proof.stepped_log import Published, SteppedLog
 from dataflows.proof.workload import Workload, workload
@@ -126,12 +126,12 @@ def _undecided(world: World, work: Workload) -> bool:
 
 
 def _plan(seed: int, met: Counter[Place], left: float, dice: Dice) -> Plan:
-    """Return what goes wrong in what is left of a run: a crash at a place that the seed names, and up to three more."""
+    """Return what goes wrong in what is left of a run: one fault where the seed says, and up to three anywhere."""
     plan: Plan = {}
     for number in range(dice.between(1, 4)):
         place = _PLACES[seed % len(_PLACES)] if number == 0 else dice.pick(_PLACES)
-        kind = Kind.CRASH if number == 0 else dice.pick(kinds_at(place))
-        plan[place, dice.between(1, int(met[place] * left) + 1)] = Fault(kind, dice.unit())
+        fault = Fault(dice.pick(kinds_at(place)), dice.unit())
+        plan[place, dice.between(1, int(met[place] * left) + 1)] = fault
     return plan
 
 

@@ -23,8 +23,8 @@ from sinks.commit_log import CommitInDoubt, CommitLog, CommitLogUnavailable, Wri
 
 STEPS_MAX: Final = 3_000
 """Steps until everything must have been read; a schedule takes about fifty."""
-QUIET: Final = 3
-"""Rounds of the drain without a commit after which nothing more will come."""
+QUIET: Final = 2
+"""Rounds of the drain without a commit after which nothing more comes: what the first finds due, the second commits."""
 
 OpenLog = Callable[[Store, Surroundings], CommitLog]
 
@@ -110,11 +110,13 @@ class World:
         quiet = 0
         for _ in range(STEPS_MAX):
             seen = len(self.store.history)
+            running = [p for p in self._processes if p.running]
             self.now_us += 2 * self._workload.longest_us + self._pace.commit_interval_us
             for process in list(self._processes):
                 if process.alive:
                     self._turn(process, every_shard=True)
-            settled = all(p.running for p in self._processes)
+            # Whoever began to read only now has still to find out what is due.
+            settled = running == self._processes and all(p.running for p in running)
             quiet = quiet + 1 if settled and len(self.store.history) == seen else 0
             if quiet == QUIET:
                 return
@@ -190,7 +192,7 @@ class World:
                 else:
                     self._source_back_us = back_us
             case Kind.PAUSE:
-                self._pause(self._turns[-1], 2 + int(fault.size * 12))
+                self._pause(self._turns[-1], 3 + int(fault.size * 25))
             case Kind.RESCALE:
                 self._rescale(1 + int(fault.size * 3))
 
