@@ -1,9 +1,11 @@
-"""Runs the benchmarks, prints a table, and adds a line to the history.
+"""Runs benchmarks, prints tables, and adds lines to the history.
 
-    python -m benchmarks [--runs N] [--sources N] [--per-source N] [--no-history]
+    python -m benchmarks                speed: workload W through the whole job, on one core
+    python -m benchmarks recovery       SIGKILL with 10,000 sources: seconds to the first new commit
+    python -m benchmarks memory         memory under floods, gaps and outages: does it stay bounded?
 
 Figures of different machines, or of different runs on a shared one, say little; compare ratios
-measured in one run.
+measured in one run. Exit code 1 where a bound is exceeded.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import json
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -20,54 +24,121 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import job, stage_costs
+from benchmarks import job, memory, recovery, stage_costs
 from benchmarks.workload import ROOT, workload
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 
+Told = dict[str, object]
 
-def main() -> None:
+
+def main() -> int:
     """Measure, print, remember."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of the whole job; the median counts")
-    parser.add_argument("--sources", type=int, default=1000, help="sources of workload W")
-    parser.add_argument("--per-source", type=int, default=2000, help="events of each source")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    measures: dict[str, Callable[[argparse.Namespace, Console], Iterator[Told]]]
+    measures = {"speed": speed, "recovery": recoveries, "memory": plateaus}
+    parser.add_argument("what", nargs="*", default=["speed"], choices=[*measures, "speed"], help="what to measure")
+    parser.add_argument("--runs", type=int, help="runs of each; the median counts (speed 5, recovery 3)")
+    parser.add_argument("--sources", type=int, help="sources (speed 1,000, recovery 10,000)")
+    parser.add_argument("--per-source", type=int, default=2000, help="speed: events of each source")
+    parser.add_argument("--logs", nargs="+", default=["sqlite", "kafka"], help="recovery: with which commit logs")
+    parser.add_argument("--seconds", type=float, default=16, help="memory: how long each case is watched")
+    parser.add_argument("--cases", nargs="+", default=list(memory.CASES), help="memory: which cases")
     parser.add_argument("--no-history", action="store_true", help="leave benchmarks/history.jsonl as it is")
     options = parser.parse_args()
-    console = Console()
+    console, exceeded = Console(), False
+    for what in dict.fromkeys(options.what):
+        for told in measures[what](options, console):
+            exceeded |= bool(told.get("problems"))
+            if not options.no_history:
+                at = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
+                with HISTORY.open("a") as history:
+                    history.write(json.dumps(at | told) + "\n")
+    return int(exceeded)
 
+
+def speed(options: argparse.Namespace, console: Console) -> Iterator[Told]:
+    """Measure the whole job on workload W, and each stage."""
     try:
-        made = workload(options.sources, options.per_source)
+        made = workload(options.sources or 1000, options.per_source)
     except FileNotFoundError as error:
-        parser.exit(1, f"{error}\n")
+        sys.exit(str(error))
+    count = options.runs or 5
     with console.status("whole job") as status:
         runs = []
-        for number in range(options.runs):
-            status.update(f"whole job, run {number + 1} of {options.runs}")
+        for number in range(count):
+            status.update(f"whole job, run {number + 1} of {count}")
             runs.append(job.measure(made))
         status.update("processor time of each stage")
         costs = stage_costs.measure(made)
 
-    table = Table(title=f"Workload W, {made.messages:,} messages: JSON files to SQLite, commits every second, one core")
-    for column in ("figure", "min", "median", "max"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
+    table = _table(
+        f"Workload W, {made.messages:,} messages: JSON files to SQLite, commits every second, one core",
+        *("figure", "min", "median", "max"),
+    )
     for name, digits in (("events_per_s", 0), ("flow_s", 2), ("cpu_s", 2), ("wall_s", 2)):
         values = [run[name] for run in runs]
         table.add_row(name, *(f"{v:,.{digits}f}" for v in (min(values), median(values), max(values))))
     console.print(table)
-    parts = Table(title="Processor time of an event")
-    parts.add_column("part")
-    parts.add_column("ns", justify="right")
+    parts = _table("Processor time of an event", "part", "ns")
     for name, ns in costs.items():
         parts.add_row(name, f"{ns:,.0f}")
     parts.add_row("all", f"{sum(costs.values()):,.0f}", style="bold")
     console.print(parts)
     console.print("The confirmations of every run had the oracle's hash.")
-    if not options.no_history:
-        told = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
-        told |= {"messages": made.messages, "job": {k: median(r[k] for r in runs) for k in runs[0]}, "stage_ns": costs}
-        with HISTORY.open("a") as history:
-            history.write(json.dumps(told) + "\n")
+    job_medians = {name: median(run[name] for run in runs) for name in runs[0]}
+    yield {"messages": made.messages, "job": job_medians, "stage_ns": costs}
+
+
+def recoveries(options: argparse.Namespace, console: Console) -> Iterator[Told]:
+    """Kill and restart a flow with each kind of log."""
+    for log in options.logs:
+        sources = options.sources or 10_000
+        with console.status(f"recovery, {log}, {sources:,} sources"):
+            found = recovery.measure(log, sources, options.runs or 3)
+        title = f"SIGKILL to the first new commit: {sources:,} sources, {log}, {found.state_mb:.1f} MB of state"
+        table = _table(title, "part", "s")
+        for name, seconds in found.phases.items():
+            table.add_row(name, f"{seconds:.2f}")
+        worst = f"{median(found.seconds):.2f}, at most {max(found.seconds):.2f} of {len(found.seconds)} runs"
+        table.add_row("the command, from its start", worst, style="bold")
+        console.print(table)
+        for problem in found.problems():
+            console.print(f"{log}: {problem}", style="red")
+        yield {"recovery": found.told(), "problems": found.problems()}
+
+
+def plateaus(options: argparse.Namespace, console: Console) -> Iterator[Told]:
+    """Watch the memory of a flow in each case."""
+    table = _table(
+        f"Memory, {options.seconds:.0f} s watched each", "case", "peak MB", "MB/min at the end", "course", "and"
+    )
+    each = memory.session_bytes()
+    for name in options.cases:
+        with console.status(f"memory, {name}"):
+            case = memory.measure(name, options.seconds)
+        told = ", ".join([*(f"{k} {v:,.1f}" for k, v in case.figures.items()), *case.problems()])
+        figures = (f"{case.peak_mb:,.0f}", f"{case.slope():,.0f}", course([mb for _, mb in case.seen]))
+        table.add_row(name, *figures, told, style="red" if case.problems() else None)
+        yield {"memory": case.told(), "session_bytes": each, "problems": case.problems()}
+    console.print(table)
+    console.print(f"Each session costs {each['memory']:,} bytes of memory and {each['state']:,} of state.")
+
+
+def course(values: list[float], width: int = 24) -> str:
+    """Return a picture of values as a line of bars, from 0 to the highest."""
+    places = [values[place * len(values) // width] for place in range(width)]
+    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * value / max(values))] for value in places)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return a table whose first column is words and whose others are figures."""
+    table = Table(title=title)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left")
+    return table
 
 
 def commit() -> str:
@@ -93,4 +164,4 @@ def _read(path: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
