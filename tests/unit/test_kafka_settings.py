@@ -61,3 +61,10 @@ def test_other_properties_pass_through_and_win_over_defaults():
 def test_names_begin_with_the_prefix():
     kafka = KafkaSettings(SERVERS, prefix="north.")
     assert (kafka.topic("confirmations"), kafka.state_topic("flow")) == ("north.confirmations", "north.flow-state")
+
+
+def test_only_the_audit_trail_is_kept_for_ever():
+    settings = KafkaSettings({"bootstrap.servers": "x"}, retention_ms=5)
+
+    assert settings.record_topic("trail")["retention.ms"] == "-1"
+    assert settings.record_topic("ledger")["retention.ms"] == "5"
