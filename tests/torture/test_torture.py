@@ -18,6 +18,7 @@ import pytest
 from tests.torture import report
 from tests.torture.place import Place
 
+pytestmark = pytest.mark.timeout(600)  # Far beyond what it takes, for machines that are busy with other things.
 ROOT = Path(__file__).parents[2]
 SEED = 1 if os.environ.get("CI") == "true" else time.time_ns() % 1_000_000
 """CI takes the same each time; elsewhere every run looks further. A failure says which it was."""
