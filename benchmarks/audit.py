@@ -26,6 +26,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.__main__ import commit, machine
 from canonical.identity import NAMESPACE
 from sinks.audit.check import Scope, audit
 from sinks.audit.ground import opened
@@ -90,14 +91,16 @@ SELECT 'A' AS plant, source, 's1' AS session, first_seq + i AS seq, 'downtime' A
 FROM part, (VALUES (7), (9)) AS t(i) ORDER BY n;
 
 INSERT INTO ledger BY NAME
-SELECT 'shard' AS shard, 'A' AS plant, source, 's1' AS session, 0 AS start_seq,
-    max(last_seq) + 3 AS next_seq, read, next_seq - 2 * count(*) FILTER (gap) AS released, late,
-    0 AS duplicates, 0 AS faults, 0 AS held, confirmed AS accounted, 2 * count(*) FILTER (NOT gap) AS analytics_only,
-    2 * count(*) AS operational, count(*) FILTER (gap) AS gaps, 2 * gaps - late AS missing, 0 AS skipped, 0 AS open,
-    released + late AS read, count(*) FILTER (filled) AS late, sum(getvariable('per')) + late AS confirmed,
-    1000 * confirmed AS good, 0 AS scrap, 0 AS rework, max(at_us) AS committed_us,
-    'stream:ledger' AS stream_shard, row_number() OVER () AS stream_offset
-FROM part GROUP BY source;
+WITH t AS (
+    SELECT source, max(last_seq) + 3 AS next_seq, count(*) AS n, count(*) FILTER (gap) AS gaps,
+        count(*) FILTER (filled) AS late, max(at_us) AS committed_us FROM part GROUP BY source
+)
+SELECT 'shard' AS shard, 'A' AS plant, source, 's1' AS session, 0 AS start_seq, next_seq,
+    next_seq - 2 * gaps + late AS read, next_seq - 2 * gaps AS released, late, 0 AS duplicates, 0 AS faults, 0 AS held,
+    n * getvariable('per') + late AS accounted, 2 * (n - gaps) AS analytics_only, 2 * n AS operational, gaps,
+    2 * gaps - late AS missing, 0 AS skipped, 0 AS open, 1000 * accounted AS good, 0 AS scrap, 0 AS rework,
+    committed_us, 'stream:ledger' AS stream_shard, row_number() OVER () AS stream_offset
+FROM t;
 """
 
 
@@ -177,8 +180,6 @@ def main() -> None:
     if len(runs) > 1:
         console.print(f"Time grows with events to the power of {slope:.2f}: {far_s:,.0f} s for {FAR:,}.")
     if not options.no_history:
-        from benchmarks.__main__ import commit, machine
-
         line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
         line |= {"audit": [{k: round(v, 3) for k, v in run.items()} for run in runs], "exponent": round(slope, 3)}
         with HISTORY.open("a") as history:

@@ -56,7 +56,7 @@ def audit_store(settings: Settings, scope: Scope, *, findings_max: int) -> Audit
     alone = ""
     with opened(store.published, threads=store.threads, memory_max_mb=store.memory_max_mb) as ground:
         try:
-            with _Log(settings, ground) as log:
+            with _reading(settings, ground) as log:
                 read = log.rest(ground.marks(ANALYTICS))
         except PlantsyncError as error:
             alone = str(error)
@@ -81,7 +81,7 @@ def audit_log(settings: Settings, scope: Scope, *, findings_max: int) -> Audited
     """
     limits = settings.store
     with opened(None, threads=limits.threads, memory_max_mb=limits.memory_max_mb) as ground:
-        with _Log(settings, ground) as log:
+        with _reading(settings, ground) as log:
             log.rest({})
         found = audit(ground, scope, findings_max=findings_max)
     if log.gone:
@@ -90,16 +90,25 @@ def audit_log(settings: Settings, scope: Scope, *, findings_max: int) -> Audited
     return Audited(found, f"log {settings.log.path}" if settings.log.kind == "sqlite" else "log Kafka", {})
 
 
-class _Log(ExitStack):
-    """The streams of a log, read into the tables of an audit."""
+def _reading(settings: Settings, ground: Ground) -> Reading:
+    return Reading(analytics_shards(settings), ground, numbered=settings.log.kind == "sqlite")
 
-    def __init__(self, settings: Settings, ground: Ground) -> None:
+
+class Reading(ExitStack):
+    """The streams of a log on their way into the tables of an audit; leaving it closes their readers.
+
+    Args:
+        shards: the streams; those that no audit looks at are passed over.
+        ground: where the rows go.
+        numbered: whether the log numbers the records of a stream from 1 without holes. Then records that
+            are not there were deleted, and ``gone`` tells which.
+    """
+
+    def __init__(self, shards: Mapping[str, ShardInput], ground: Ground, *, numbered: bool) -> None:
         super().__init__()
+        self._shards = {name: shard for name, shard in shards.items() if TABLES[shard.stream][0] in AUDITED}
         self._ground = ground
-        self._numbered = settings.log.kind == "sqlite"
-        self._shards = {
-            name: shard for name, shard in analytics_shards(settings).items() if TABLES[shard.stream][0] in AUDITED
-        }
+        self._numbered = numbered
         self._readers: dict[str, Reader] = {}
         self._last: dict[str, int] = {}
         self._wait = Event()
@@ -113,10 +122,11 @@ class _Log(ExitStack):
         for names, later in ((ledger, False), (others, False), (ledger, True)):
             for name in names:
                 stream = self._shards[name].stream
-                read[stream] = read.get(stream, 0) + self._read(name, marks.get(name), later=later)
+                read[stream] = read.get(stream, 0) + self.read(name, marks.get(name), later=later)
         return {stream: count for stream, count in read.items() if count}
 
-    def _read(self, name: str, mark: str | None, *, later: bool) -> int:
+    def read(self, name: str, mark: str | None, *, later: bool) -> int:
+        """Read a shard from the mark, or from where it was left, to its end; return the number of records."""
         shard, known = self._shards[name], self._readers.get(name)
         reader = known or self._open(name, shard, mark)
         table, rows_of = TABLES[shard.stream]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -13,7 +13,7 @@ from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.confirmations import confirmations
 from dataflows.sources.shard_source import Pace, ShardInput
-from sinks.commit_log import Stored
+from sinks.commit_log import Record, Stored
 from sinks.memory import MemoryLog, MemoryStore
 
 
@@ -80,19 +80,36 @@ class Outcome:
         return {name: sum(entry[name] for entry in entries) for name in numbers}
 
 
+class TellingLog(MemoryLog):
+    """A log that tells of its commits."""
+
+    def __init__(self, store: MemoryStore, committed: Callable[[], None]) -> None:
+        super().__init__(store)
+        self._committed = committed
+
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+        super().commit(shard, position, state, records)
+        self._committed()
+
+
 def run(
     mapping: PlantMapping,
     batches: Sequence[tuple[int, RawRecords]],
     last_us: int,
     store: MemoryStore | None = None,
     pace: Pace | None = None,
+    committed: Callable[[], None] | None = None,
 ) -> Outcome:
-    """Run the flow over (now_us, records) and then until ``last_us``, so that idle runs close."""
+    """Run the flow over (now_us, records) and then until ``last_us``, so that idle runs close.
+
+    ``committed`` is called after each commit.
+    """
     outcome = Outcome(store or MemoryStore())
     script = Script(batches, last_us)
     shards = {"shard": ShardInput(lambda: script, mapping)}
     pace = pace or Pace(until_end=True, idle_wait_us=0)
-    run_main(confirmations(shards, MemoryLog(outcome.store), pace, script.clock, Event()))
+    log = MemoryLog(outcome.store) if committed is None else TellingLog(outcome.store, committed)
+    run_main(confirmations(shards, log, pace, script.clock, Event()))
     return outcome
 
 

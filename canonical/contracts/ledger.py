@@ -5,7 +5,7 @@ total except ``held`` and ``open``:
 
 - read = released + late + duplicates + faults + held;
 - released + late = accounted + analytics_only + operational;
-- next_seq - start_seq = released + events of refused ranges + missing;
+- next_seq - start_seq = released + events of refused ranges + numbers in gaps;
 - missing = numbers in gaps - events of late ranges from start_seq on;
 - accounted = events of confirmed and supplementary ranges + open, and good, scrap and rework are
   theirs: counted row by row as events come in, so that a run that sums up wrongly is seen.

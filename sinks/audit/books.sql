@@ -34,7 +34,6 @@ CREATE TEMP MACRO is_in_scope(its_plant, its_source, its_session) AS
         OR (its_plant, its_source, its_session) IN (FROM in_scope)
     );
 
-CREATE TEMP VIEW ledger AS FROM read_ledger WHERE is_in_scope(plant, source, session);
 CREATE TEMP VIEW range_line AS FROM read_ledger_range WHERE is_in_scope(plant, source, session);
 CREATE TEMP VIEW posting_line AS FROM range_line WHERE fate IN ('confirmed', 'supplementary');
 CREATE TEMP VIEW gap AS FROM read_gap WHERE is_in_scope(plant, source, session);
@@ -81,38 +80,51 @@ SELECT
     plant, source, session,
     count(*) AS postings,
     sum(events) AS events,
+    min(first_seq) AS first_seq,
+    max(last_seq) AS last_seq,
     sum(line_hash(
         posting_id, fate, first_seq, last_seq, events, order_id, operation, unit,
         good, scrap, rework, setup_us, machine_us, labour_us, energy_mwh
     )) AS checksum
 FROM posting GROUP BY ALL;
 
-CREATE TEMP TABLE entry AS
-WITH newest AS (
-    SELECT
-        plant, source, session,
-        count(*) AS shards,
-        min(start_seq) AS start_seq, max(next_seq) AS next_seq,
-        sum(read) AS read, sum(released) AS released, sum(late) AS late, sum(duplicates) AS duplicates,
-        sum(faults) AS faults, sum(held) AS held, sum(accounted) AS accounted,
-        sum(analytics_only) AS analytics_only, sum(operational) AS operational,
-        sum(gaps) AS gaps, sum(missing) AS missing, sum(open) AS open,
-        sum(good) AS good, sum(scrap) AS scrap, sum(rework) AS rework
-    FROM ledger GROUP BY ALL
-),
-later AS (
-    SELECT
-        plant, source, session,
-        max(next_seq) AS next_seq, sum(released) AS released, sum(late) AS late, sum(faults) AS faults,
-        sum(accounted) AS accounted, sum(operational) AS operational, sum(gaps) AS gaps, sum(missing) AS missing,
-        sum(open) AS open, sum(good) AS good, sum(scrap) AS scrap, sum(rework) AS rework
-    FROM later_ledger GROUP BY ALL
-)
+-- Totals of a session as of the ledger, nothing where it had none yet, and as of what the ledger got later.
+CREATE TEMP MACRO totals_of(entries) AS TABLE
 SELECT
-    newest.*,
+    plant, source, session,
+    count(*) AS shards,
+    min(start_seq) AS start_seq, max(next_seq) AS next_seq,
+    sum(read) AS read, sum(released) AS released, sum(late) AS late, sum(duplicates) AS duplicates,
+    sum(faults) AS faults, sum(held) AS held, sum(accounted) AS accounted,
+    sum(analytics_only) AS analytics_only, sum(operational) AS operational,
+    sum(gaps) AS gaps, sum(missing) AS missing, sum(open) AS open,
+    sum(good) AS good, sum(scrap) AS scrap, sum(rework) AS rework
+FROM query_table(entries) WHERE is_in_scope(plant, source, session) GROUP BY ALL;
+
+CREATE TEMP TABLE entry AS
+SELECT
+    plant, source, session,
     later.plant IS NOT NULL AS went_on,
-    coalesce(later.next_seq - later.released - later.missing, newest.next_seq - newest.released - newest.missing)
-        - newest.start_seq AS refused_to,
+    greatest(newest.shards, later.shards) AS shards,
+    coalesce(newest.start_seq, later.start_seq) AS start_seq,
+    coalesce(newest.next_seq, later.start_seq) AS next_seq,
+    coalesce(newest.read, 0) AS read,
+    coalesce(newest.released, 0) AS released,
+    coalesce(newest.late, 0) AS late,
+    coalesce(newest.duplicates, 0) AS duplicates,
+    coalesce(newest.faults, 0) AS faults,
+    coalesce(newest.held, 0) AS held,
+    coalesce(newest.accounted, 0) AS accounted,
+    coalesce(newest.analytics_only, 0) AS analytics_only,
+    coalesce(newest.operational, 0) AS operational,
+    coalesce(newest.gaps, 0) AS gaps,
+    coalesce(newest.missing, 0) AS missing,
+    coalesce(newest.open, 0) AS open,
+    coalesce(newest.good, 0) AS good,
+    coalesce(newest.scrap, 0) AS scrap,
+    coalesce(newest.rework, 0) AS rework,
+    coalesce(later.next_seq - later.released, newest.next_seq - newest.released)
+        - coalesce(newest.start_seq, later.start_seq) AS unreleased_to,
     coalesce(later.next_seq, newest.next_seq) AS next_seq_to,
     coalesce(later.late, newest.late) AS late_to,
     coalesce(later.faults, newest.faults) AS faults_to,
@@ -122,7 +134,7 @@ SELECT
     coalesce(later.good, newest.good) AS good_to,
     coalesce(later.scrap, newest.scrap) AS scrap_to,
     coalesce(later.rework, newest.rework) AS rework_to
-FROM newest LEFT JOIN later USING (plant, source, session);
+FROM totals_of('read_ledger') AS newest FULL JOIN totals_of('later_ledger') AS later USING (plant, source, session);
 
 CREATE TEMP TABLE book AS
 WITH gap_total AS (
@@ -163,6 +175,8 @@ SELECT
     coalesce(range_total.late, 0) AS found_late,
     coalesce(range_total.refused, 0) AS found_refused,
     range_total.lowest, range_total.highest,
+    least(range_total.lowest, posting_total.first_seq) AS least_seq,
+    greatest(range_total.highest, posting_total.last_seq) AS greatest_seq,
     coalesce(gap_total.gaps, 0) AS found_gaps,
     coalesce(gap_total.numbers, 0) AS gap_numbers,
     coalesce(late_total.late_in_gaps, 0) AS late_in_gaps,

@@ -2,7 +2,7 @@
 
 INSERT INTO finding BY NAME
 SELECT
-    'UNACCOUNTED' AS kind, plant, source, session,
+    'UNACCOUNTED' AS kind, plant, source, session, least_seq AS first_seq, greatest_seq AS last_seq,
     'an entry of the ledger' AS expected, 'none' AS found,
     format('the ledger has no entry for this session, but there are {:d} ranges, {:d} confirmations, {:d} gaps, '
         '{:d} events and {:d} faults of it', ranges, postings, found_gaps, found_operational, found_faults) AS what
@@ -31,8 +31,8 @@ WITH compared AS (
             'what': 'released + late events are not accounted + analytics only + operational'
         },
         {
-            'found': found_refused, 'low': next_seq - start_seq - released - missing, 'high': refused_to,
-            'what': 'refused numbers do not fill up what was neither released nor is missing'
+            'found': found_refused + gap_numbers, 'low': next_seq - start_seq - released, 'high': unreleased_to,
+            'what': 'numbers that were not released are not those refused and those in declared gaps'
         },
         {
             'found': found_confirmed, 'low': accounted - open, 'high': confirmed_to,
@@ -82,7 +82,7 @@ FROM compared WHERE off(found, low, high);
 -- Records whose source could not be read, or for whose session there was no room, are counted by plant.
 INSERT INTO finding BY NAME
 WITH unread AS (
-    SELECT plant, sum(faults) AS low, max(faults_to) AS high FROM entry WHERE source = '' GROUP BY plant
+    SELECT plant, sum(faults) AS low, sum(faults_to) AS high FROM entry WHERE source = '' GROUP BY plant
 ),
 letters AS (
     SELECT plant, count(*) AS found FROM fault

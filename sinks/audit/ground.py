@@ -67,11 +67,13 @@ def opened(store: Path | None, *, threads: int = THREADS, memory_max_mb: int = M
         limits: Mapping[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": f"{memory_max_mb}MB",
-            "temp_directory": f"{folder}/spilled",
+            "temp_directory": folder,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
-        with closing(duckdb.connect(f"{folder}/audit.duckdb", config=dict(limits))) as db:
+        with closing(duckdb.connect(":memory:", config=dict(limits))) as db:
+            db.execute("ATTACH ':memory:' AS audit")
+            db.execute("USE audit")
             for step in migrations():
                 db.execute(step)
             if store is not None:

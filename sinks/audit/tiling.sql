@@ -27,7 +27,7 @@ SELECT
     'a confirmation' AS expected, 'none' AS found,
     CASE WHEN l.copy > 1 THEN 'the ledger has this range more than once'
     ELSE format('{:d} events are in the ledger as confirmed, but their confirmation is not there', l.events) END AS what
-FROM matched WHERE p IS NULL AND NOT l.later;
+FROM matched WHERE p.first_seq IS NULL AND NOT l.later;
 
 INSERT INTO finding BY NAME
 SELECT
@@ -41,7 +41,7 @@ SELECT
         'the confirmation is not in the ledger and confirms what {} confirms from {:d} to {:d}',
         other.posting_id, other.first_seq, other.last_seq)
     ELSE format('{:d} events are confirmed, but the ledger does not know of it', p.events) END AS what
-FROM (SELECT p FROM matched WHERE l IS NULL)
+FROM (SELECT p FROM matched WHERE l.first_seq IS NULL)
 LEFT JOIN LATERAL (
     SELECT o.first_seq, o.last_seq, o.posting_id FROM posting AS o
     WHERE o.plant = p.plant AND o.source = p.source AND o.session = p.session AND o.posting_id <> p.posting_id
@@ -70,7 +70,7 @@ WITH compared AS (
         {'name': 'labour_us', 'expected': l.labour_us::VARCHAR, 'found': p.labour_us::VARCHAR},
         {'name': 'energy_mwh', 'expected': l.energy_mwh::VARCHAR, 'found': p.energy_mwh::VARCHAR}
     ], lambda d: d.expected <> d.found) AS differences
-    FROM matched WHERE l IS NOT NULL AND p IS NOT NULL
+    FROM matched WHERE l.first_seq IS NOT NULL AND p.first_seq IS NOT NULL
 )
 SELECT
     'ALTERED' AS kind, l.plant AS plant, l.source AS source, l.session AS session, l.first_seq AS first_seq,
