@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from canonical.contracts import FaultCode
+from dataflows.committed_states import committed_states
 from dataflows.original_records import Original, OriginalRecords
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock
 from dataflows.stored_records import from_file, from_partition, kafka_of, stored_records
-from dataflows.trail_check import committed_states
 from sinks.commit_log import PlantsyncError, Stored
 from sinks.dead_letters import parse
 from sinks.streams import DEAD_LETTERS

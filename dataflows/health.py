@@ -7,8 +7,7 @@ very code that wrote it, so figures and balance are those of that commit, whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from canonical.contracts.ledger import imbalances
 from canonical.mapping import PlantMapping
+from dataflows.committed_states import committed_states
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
 from dataflows.confirmations import NAME as CONFIRMATIONS_FLOW
@@ -25,9 +25,7 @@ from dataflows.settings import Settings
 from dataflows.shards import analytics_shards, confirmations_shards
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import PlantsyncError, Snapshot
-from sinks.kafka import KafkaLog
 from sinks.published import StoreNotPublished, query
-from sinks.sqlite import SqliteStreams
 
 MARKS_MAX: Final = 100_000
 
@@ -92,7 +90,7 @@ def confirmations_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
     Raises: PlantsyncError where the log or the broker cannot be reached.
     """
     shards = confirmations_shards(settings, clock)
-    snapshots = _snapshots(settings, shards)
+    snapshots = committed_states(settings, shards)
     return [_confirming(name, shards[name], snapshots.get(name), clock()) for name in sorted(shards)]
 
 
@@ -132,16 +130,6 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "fine", "can be read")
         else:
             yield Finding(name, "problem", "cannot be read by this user; check owner and permissions")
-
-
-def _snapshots(settings: Settings, shards: Iterable[str]) -> dict[str, Snapshot]:
-    if settings.log.kind == "sqlite":
-        with closing(SqliteStreams(settings.log.path)) as log:
-            return log.snapshots()
-    assert settings.kafka is not None
-    with closing(KafkaLog(CONFIRMATIONS_FLOW, settings.kafka.connection())) as log:
-        found = {shard: log.peek(shard) for shard in shards}
-    return {shard: snapshot for shard, snapshot in found.items() if snapshot is not None}
 
 
 def _confirming(name: str, source: ShardInput, snapshot: Snapshot | None, now_us: int) -> ShardHealth:

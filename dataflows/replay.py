@@ -21,6 +21,7 @@ from typing import Any, Final
 import orjson
 
 from canonical.contracts import TrailAction
+from dataflows.committed_states import committed_states
 from dataflows.operator_trail import OPERATOR, OperatorTrail
 from dataflows.replay_files import contents, discard, drop, file_names, leftovers, prepare
 from dataflows.replay_forecast import MEASURES, ORDER, Forecast, forecast
@@ -29,7 +30,6 @@ from dataflows.replay_selection import FOLDER, ReplayedPlaces, Selection
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards, folder_config
 from dataflows.sources.shard_source import Clock
-from dataflows.trail_check import committed_states
 from sinks.commit_log import CommitInDoubt, Snapshot
 from sinks.kafka import Delivery
 from sinks.trail import Deed, Head

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
-from dataflows.confirmations import NAME
+from dataflows.committed_states import committed_states
 from dataflows.operator_trail import OPERATOR
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock
 from dataflows.stored_records import stored_records
 from sinks.commit_log import Snapshot
-from sinks.kafka import KafkaLog
-from sinks.sqlite import SqliteStreams
 from sinks.streams import TRAIL
 from sinks.trail import Break, Head, breaks
 
@@ -39,20 +36,6 @@ def verified(settings: Settings, clock: Clock) -> TrailReport:
     stored = [record for _, record in stored_records(settings, TRAIL)]
     after = _heads(settings, clock, chains)
     return TrailReport(after, len(stored), breaks(stored, before, after))
-
-
-def committed_states(settings: Settings, shards: Iterable[str]) -> dict[str, Snapshot]:
-    """Return the last commit of each of these shards that has one; of all shards, where the log is one file.
-
-    Raises: CommitLogUnavailable, CommitLogError.
-    """
-    if settings.log.kind == "sqlite":
-        with closing(SqliteStreams(settings.log.path)) as file:
-            return file.snapshots()
-    assert settings.kafka is not None
-    with closing(KafkaLog(NAME, settings.kafka.connection())) as log:
-        found = ((shard, log.peek(shard)) for shard in shards)
-        return {shard: snapshot for shard, snapshot in found if snapshot is not None}
 
 
 def _heads(settings: Settings, clock: Clock, chains: Iterable[str]) -> dict[str, Head]:

@@ -1,0 +1,28 @@
+"""What shards have committed, seen from outside: nobody is fenced or delayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+
+from dataflows.confirmations import NAME
+from dataflows.settings import Settings
+from sinks.commit_log import Snapshot
+from sinks.kafka import KafkaLog
+from sinks.sqlite import SqliteStreams
+
+
+def committed_states(settings: Settings, shards: Iterable[str]) -> dict[str, Snapshot]:
+    """Return the last commit of each of these shards of the confirmations flow that has one.
+
+    Where the log is one file, those of all its shards, as of one instant.
+
+    Raises: CommitLogUnavailable, CommitLogError.
+    """
+    if settings.log.kind == "sqlite":
+        with closing(SqliteStreams(settings.log.path)) as file:
+            return file.snapshots()
+    assert settings.kafka is not None
+    with closing(KafkaLog(NAME, settings.kafka.connection())) as log:
+        found = ((shard, log.peek(shard)) for shard in shards)
+        return {shard: snapshot for shard, snapshot in found if snapshot is not None}
