@@ -29,9 +29,9 @@ from canonical.writer_schema import single_prefix, writer_schema
 SCHEMA_HEADER: Final = "avro.schema"
 """Header of a record of a container file: its writer schema as JSON, so that it can be read anywhere."""
 MAGIC: Final = b"Obj\x01"
-BLOCK_BYTES_MAX: Final = 64 << 20
+BLOCK_BYTES_MAX: Final = 32 << 20
 """A larger block, packed or unpacked, ends the file as if it broke off there; so does a larger header."""
-REST_BYTES_MAX: Final = 64 << 20
+REST_BYTES_MAX: Final = 32 << 20
 """Of what cannot be told apart so much is kept in the record that stands for it."""
 
 _SYNC_BYTES: Final = 16
