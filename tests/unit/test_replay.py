@@ -243,3 +243,16 @@ def test_bytes_that_are_gone_from_the_input_too_are_counted(held):
     assert fetched_again(plant.settings, stored, clock) is None
     plan = plant.replay.planned(Selection())
     assert (plan.records, plan.found.gone) == (0, 1)
+
+
+def test_another_record_at_the_same_place_is_not_taken_for_it(tmp_path):
+    plant, wild = Plant(tmp_path), record(2, c=100_000, g=0)
+    first = record(0, c=1, g=0)
+    plant.lands("0.json", first.replace(b'"m"', b'"x"'), record(1, s="x", c=2, g=0))
+    plant.lands("1.json", first, wild)
+    plant.lands("2.json", record(1, c=2, g=0))
+    ((_, stored),) = letters(plant.settings)
+
+    assert fetched_again(plant.settings, stored, clock) == (wild.rstrip(b"\n"), None, ())
+    (plant.landing / "1.json").unlink()
+    assert fetched_again(plant.settings, stored, clock) is None
