@@ -93,8 +93,8 @@ def in_processes(
     """
     import multiprocessing
     import os
-    from itertools import pairwise
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from itertools import pairwise
 
     from dataflows.proof.campaign import WORKLOAD_SEEDS
     from dataflows.proof.tally import Tally, run_seeds
@@ -130,13 +130,14 @@ def _report(tally: Tally, whose: list[str], seconds: float, config: Path | None)
     )
     _say("  crashes:  " + ", ".join(f"{place} {count:,}" for place, count in faults["crash"].items()))
     _say(
-        f"  besides:  {totals['pause']:,} pauses, {summary['fenced']:,} processes fenced, {totals['rescale']:,} rescales,"
-        f" {totals['unavailable']:,} outages, {totals['in doubt']:,} commits in doubt, {totals['slow']:,} slow calls"
+        f"  besides:  {totals['pause']:,} pauses, {summary['fenced']:,} processes fenced,"
+        f" {totals['rescale']:,} rescales, {totals['unavailable']:,} outages,"
+        f" {totals['in doubt']:,} commits in doubt, {totals['slow']:,} slow calls"
     )
     _say(
-        f"  traffic:  {summary['records']:,} records, {summary['commits']:,} commits, "
-        f"{summary['confirmations']:,} confirmations, {summary['gaps declared']:,} gaps, {summary['late records']:,} late,"
-        f" {summary['duplicates']:,} duplicates, {summary['faulty records']:,} faults"
+        f"  traffic:  {summary['records']:,} records, {summary['commits']:,} commits,"
+        f" {summary['confirmations']:,} confirmations, {summary['gaps declared']:,} gaps,"
+        f" {summary['late records']:,} late, {summary['duplicates']:,} duplicates, {summary['faulty records']:,} faults"
     )
     _say(f"  compared: {summary['compared with no faults']:,} with their uninterrupted run, by id and content")
     for verdict in tally.verdicts:

@@ -14,7 +14,7 @@ import orjson
 
 from canonical.contracts.ledger import imbalances
 from canonical.policy import Route
-from dataflows.proof.book import Book, Gap
+from dataflows.proof.book import Book
 from dataflows.proof.laws import Law, hold
 from dataflows.proof.stepped_log import Published, Store
 from dataflows.proof.twin import Session
@@ -96,7 +96,7 @@ class Audit:
         self._ledger(_lines(by_stream.get(LEDGER)), shard, changed)
         self._at[shard] = at
 
-    def _gap(self, line: dict[str, Any]) -> Gap:
+    def _gap(self, line: dict[str, Any]) -> tuple[Book, int, int]:
         """Note a gap before the records of its commit interval: none of its numbers may have arrived before."""
         book = self._opened((line["source"], line["session"]))
         book.declare(line["first_seq"], line["last_seq"])
@@ -188,10 +188,7 @@ def outcome(store: Store) -> dict[str, dict[str, Any]]:
                 value = orjson.loads(line)
                 value.pop("committed_us", None)
                 value.pop("declared_us", None)
-                key = value.get("posting_id") or f"{record.stream} {_NUMBER(value)}"
+                number = value.get("first_seq", value.get("seq", ""))
+                key = value.get("posting_id") or f"{record.stream} {number}"
                 told.setdefault(value["source"], {})[f"{value.get('shard', '')} {value['session']} {key}"] = value
     return told
-
-
-def _NUMBER(value: dict[str, Any]) -> object:  # noqa: N802
-    return value.get("first_seq", value.get("seq", ""))

@@ -39,6 +39,7 @@ class Book:
         self.declared: set[int] = set()
         self.letters: Counter[tuple[int, FaultCode]] = Counter()
         self.entry: dict[str, Any] = {}
+        self._held_max = mapping.sequencing.held_rows_max
         self._keys = [name for name in mapping.aggregation.split_by if name not in {"reason", "rework", "shift"}]
         self._newest = {"confirmation": -1, "event": -1}
 
@@ -101,6 +102,8 @@ class Book:
             ("good", self.confirmed_good),
         ):
             hold(Law.CONSERVATION, entry[name] == expected, f"{self}: {name} {expected} in the ledger", entry[name])
+
+        hold(Law.BOUNDS, entry["held"] <= self._held_max, f"{self}: at most {self._held_max} held", entry["held"])
 
     def _in_order(self, what: str, first: int, last: int) -> None:
         newest = self._newest[what]
@@ -208,6 +211,3 @@ class Book:
         )
         last = max((c["last_seq"] for c in self.confirmations if c["kind"] == "confirmation"), default=-1)
         hold(Law.TILING, min(numbers) > last, f"{self}: the open run comes after {last}", numbers)
-
-
-Gap = tuple[Book, int, int]

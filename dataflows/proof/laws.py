@@ -6,13 +6,14 @@ from enum import StrEnum
 
 
 class Law(StrEnum):
-    """DESIGN laws 1 to 5, and two that every program should keep."""
+    """DESIGN laws 1 to 5 and 7, and two that every program should keep."""
 
     CONSERVATION = "conservation"  # every record read has one fate, and the ledger says so at each commit
     ORDER = "order"  # in order of number; a hole is declared, once, and only where nothing has arrived
     ONCE = "once"  # nothing twice, and a commit whole or not at all
     INDIFFERENCE = "indifference"  # the same outcome as without faults, where the clock decides nothing
     TILING = "tiling"  # confirmations cover each accounted number once, and their sums are exact
+    BOUNDS = "bounds"  # no more is held than the plant's limit
     PROGRESS = "progress"  # in the end everything is read and committed
     SOUNDNESS = "soundness"  # no defect shows itself, and no error that no fault explains
 

@@ -75,8 +75,8 @@ class Process:
         self.stopping = True
         self._stop.set()
 
-    def step(self, every_shard: bool = False) -> None:  # noqa: FBT001, FBT002 - the drain's only difference
-        """Do the next thing: open, or take one batch of one shard through the flow."""
+    def step(self, *, every_shard: bool = False) -> None:
+        """Do the next thing: open, or take a batch of one shard through the flow, or of every shard."""
         try:
             if not self._parts:
                 self._open()

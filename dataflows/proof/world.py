@@ -63,7 +63,7 @@ class World:
         self._stages, self._open_log = stages, open_log
         unit_us = workload.unit_us
         self._pace = Pace(
-            commit_interval_us=dice.between(2, 6) * unit_us,
+            commit_interval_us=dice.between(3, 7) * unit_us,
             commit_rows_max=dice.pick((15, 40, 1_000_000)),
             vocabulary_max=dice.pick((1, 30, 1_000_000, 1_000_000)),
         )
@@ -98,7 +98,7 @@ class World:
             ) from defect
 
     def _step(self) -> None:
-        self.now_us += self._dice.below(2 * self._workload.unit_us)
+        self.now_us += self._dice.below(3 * self._workload.unit_us)
         turn = [p for p in self._processes if not p.paused]
         ready = [p for p in turn if p.due_us <= self.now_us]
         if ready:
@@ -125,7 +125,7 @@ class World:
     def _turn(self, process: Process, *, every_shard: bool = False) -> None:
         self._turns.append(process)
         try:
-            process.step(every_shard)
+            process.step(every_shard=every_shard)
         finally:
             self._turns.pop()
         if not process.alive:

@@ -46,7 +46,7 @@ class PositionFirst(SteppedLog):
 class StateOfTheCommitBefore(SteppedLog):
     """A position that is ahead of the state."""
 
-    def commit(self, shard, position, state, records):
+    def commit(self, shard, position, state, records):  # noqa: ARG002 - that is the mistake
         before = self.store.snapshots.get(shard)
         super().commit(shard, position, before.state if before else {}, records)
 

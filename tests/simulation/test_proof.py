@@ -41,12 +41,8 @@ def test_every_law_holds_in_every_schedule():
         assert seconds < SECONDS
 
 
-@pytest.fixture
-def quiet(caplog):
+def test_a_seed_says_everything(caplog):
     caplog.set_level(logging.ERROR, "dataflows")
-
-
-def test_a_seed_says_everything(quiet):
     seeds = [3, 57, 408]
     at_once = [str(Campaign(PLANTS).run(seed)) for seed in seeds]
     campaign = Campaign(PLANTS)
