@@ -49,13 +49,16 @@ def main() -> int:
     parser.add_argument("--no-history", action="store_true", help="leave benchmarks/history.jsonl as it is")
     options = parser.parse_args()
     console, exceeded = Console(), False
+    load, _, _ = os.getloadavg()
     for what in dict.fromkeys(options.what):
         for told in measures[what](options, console):
             exceeded |= bool(told.get("problems"))
             if not options.no_history:
                 at = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
                 with HISTORY.open("a") as history:
-                    history.write(json.dumps(at | told) + "\n")
+                    history.write(json.dumps(at | {"load": round(load, 1)} | told) + "\n")
+    if load > (os.cpu_count() or 1):
+        console.print(f"Others were at work here too (load {load:.0f}): seconds are longer than they need be.")
     return int(exceeded)
 
 
@@ -98,7 +101,7 @@ def recoveries(options: argparse.Namespace, console: Console) -> Iterator[Told]:
         sources = options.sources or 10_000
         with console.status(f"recovery, {log}, {sources:,} sources"):
             found = recovery.measure(log, sources, options.runs or 3)
-        title = f"SIGKILL to the first new commit: {sources:,} sources, {log}, {found.state_mb:.1f} MB of state"
+        title = f"SIGKILL to first new commit: {sources:,} sources, {log}, {found.state_mb:.0f} MB state"
         table = _table(title, "part", "s")
         for name, seconds in found.phases.items():
             table.add_row(name, f"{seconds:.2f}")
