@@ -7,12 +7,16 @@ so every record of a shard was made under the mapping that its chain had named l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import orjson
 
 from canonical.contracts import TrailAction
 from dataflows.items import Commit, Shard, Work
 from sinks.trail import PART, Deed, Head, append
+
+TEXT_MAX: Final = 256
+"""Characters of the contract's ``Text``; a title may be longer."""
 
 
 class Attest:
@@ -32,11 +36,11 @@ class Attest:
             self._deed = Deed(
                 TrailAction.MAPPING_CHANGED,
                 actor=f"flow {flow}",
-                subject=mapping.plant or mapping.title,
+                subject=(mapping.plant or mapping.title)[:TEXT_MAX],
                 reason="the mapping is another one" if known else "the shard's first mapping",
                 before=before,
                 after=mapping.digest,
-                detail=orjson.dumps({"title": mapping.title, "format": mapping.format}).decode(),
+                detail=orjson.dumps({"title": mapping.title[:TEXT_MAX], "format": mapping.format}).decode(),
             )
 
     def work(self, work: Work) -> Iterator[Work]:

@@ -38,7 +38,7 @@ class TrailEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    chain: str = Field(min_length=1, max_length=512, description="The shard whose history it is, or operator.")
+    chain: str = Field(min_length=1, max_length=4_224, description="The shard whose history it is, or operator.")
     number: Exact = Field(description="Place in the chain, from 0 without holes.")
     at_us: Exact = Field(description="When it was done, UTC, in microseconds since 1970-01-01.")
     actor: Text = Field(description="Who did it: a person at a computer, or a flow.")

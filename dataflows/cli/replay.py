@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dataflows.replay import Plan, Replayed
 
 REASON_MAX = 1_000
+ACTOR_MAX = 256
 ORDERS_SHOWN = 40
 WORDS = {"confirmation": "new", "supplementary": "new supplementary"}
 INSTANTS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
@@ -75,8 +76,9 @@ def replay(
 
     if apply and not reason.strip():
         raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
-    if len(reason) > REASON_MAX:
-        raise typer.BadParameter(f"at most {REASON_MAX:,} characters", param_hint="--reason")
+    for text, most, option in ((reason, REASON_MAX, "--reason"), (actor, ACTOR_MAX, "--actor")):
+        if len(text) > most or not text.isprintable():
+            raise typer.BadParameter(f"a line of at most {most:,} characters", param_hint=option)
     try:
         first, last = offset_range(offsets) if offsets else (None, None)
     except ValueError as error:

@@ -46,6 +46,13 @@ def test_each_change_of_the_mapping_becomes_one_entry(changed):
     assert breaks(store.read("trail", 0, 100), heads, heads) == []
 
 
+def test_a_long_title_stops_nothing():
+    mapping = load(PLANT_A).model_copy(update={"title": "x" * 10_000, "plant": ""})
+
+    (entry,) = flow(mapping, MemoryStore())
+    assert entry["subject"] == "x" * 256
+
+
 def test_layout_of_the_file_is_no_change(tmp_path):
     path = tmp_path / "plant_a.toml"
     path.write_text("# another comment\n" + PLANT_A.read_text())
