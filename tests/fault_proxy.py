@@ -41,6 +41,7 @@ class Fault:
 
     Args:
         delay_s, jitter_s: each chunk arrives so much later, plus up to the jitter; order is kept.
+        delayed: directions in which it does.
         bytes_per_s: of each direction of each connection.
         silent: directions in which nothing arrives while nobody is told; new connections are accepted.
         forgotten: connections there are when this fault begins never carry anything again, even when
@@ -51,6 +52,7 @@ class Fault:
 
     delay_s: float = 0.0
     jitter_s: float = 0.0
+    delayed: frozenset[Direction] = frozenset({"up", "down"})
     bytes_per_s: float | None = None
     silent: frozenset[Direction] = frozenset()
     forgotten: bool = False
@@ -176,7 +178,7 @@ class FaultProxy:
     ) -> None:
         """Take chunks from one side and hand each to the other when it is due; an empty one is the end."""
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUED_CHUNKS)
-        taking = asyncio.create_task(self._take(reader, queue))
+        taking = asyncio.create_task(self._take(way, reader, queue))
         try:
             while True:
                 due, chunk = await queue.get()
@@ -198,14 +200,17 @@ class FaultProxy:
         finally:
             taking.cancel()
 
-    async def _take(self, reader: asyncio.StreamReader, queue: asyncio.Queue[tuple[float, bytes]]) -> None:
+    async def _take(
+        self, way: Direction, reader: asyncio.StreamReader, queue: asyncio.Queue[tuple[float, bytes]]
+    ) -> None:
         chunk = b"?"
         while chunk:
             try:
                 chunk = await reader.read(CHUNK_BYTES)
             except OSError:
                 chunk = b""
-            wait_s = self._fault.delay_s + random.uniform(0, self._fault.jitter_s)
+            fault = self._fault
+            wait_s = fault.delay_s + random.uniform(0, fault.jitter_s) if way in fault.delayed else 0.0
             await queue.put((self._loop.time() + wait_s, chunk))
 
 

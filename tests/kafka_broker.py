@@ -33,6 +33,8 @@ READY_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 20
 MAVEN_TIMEOUT_S = 600
 STARTS_MAX = 3
+QUICK_START = "-XX:TieredStopAtLevel=1"
+"""For a process that does not live long: a third less of the processor's time than compiling it better."""
 USER = "plantsync"
 
 
@@ -200,15 +202,15 @@ def _format(classpath: Path, config: Path, client: Mapping[str, str]) -> None:
 def format_storage(classpath: Path, configs: list[Path], *more: str) -> None:
     """Prepare the data folders of nodes of one cluster, all at the same time. Raises: BrokerUnavailable."""
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", "plantsyncTestClusterAA", *more, "--config"]
-    commands = [[*java(classpath, "-Xmx128m"), *tool, str(config)] for config in configs]
+    commands = [[*java(classpath, "-Xmx128m", QUICK_START), *tool, str(config)] for config in configs]
     with ThreadPoolExecutor(len(commands)) as pool:
         list(pool.map(_run, commands))
 
 
-def java(classpath: Path, heap: str) -> list[str]:
+def java(classpath: Path, *options: str) -> list[str]:
     """Begin a command that runs one of the broker's classes."""
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-    return ["java", heap, "-XX:+UseSerialGC", "-Xshare:auto", quiet, "-cp", f"{classpath}/*"]
+    return ["java", *options, "-XX:+UseSerialGC", "-Xshare:auto", quiet, "-cp", f"{classpath}/*"]
 
 
 def _run(command: list[str]) -> None:

@@ -80,7 +80,7 @@ class Cluster:
         """Start a broker with the data it has; ``ready`` waits for it."""
         assert number not in self.processes, f"broker {number} runs"
         with (self.home / f"broker-{number}.log").open("ab") as out:
-            java = kafka_broker.java(self.classpath, "-Xmx256m")
+            java = kafka_broker.java(self.classpath, "-Xmx256m", kafka_broker.QUICK_START)
             self.processes[number] = subprocess.Popen(
                 [*kafka_broker.die_with_parent(), *java, "kafka.Kafka", str(self.home / f"{number}.properties")],
                 stdout=out,

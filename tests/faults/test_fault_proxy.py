@@ -128,6 +128,17 @@ def test_delay_and_jitter(proxy, connected):
     assert time.monotonic() - began < 0.2
 
 
+def test_delay_in_one_direction(proxy, connected, received):
+    client = connected()
+    with proxy.during(Fault(delay_s=0.3, delayed=frozenset({"down"}))):
+        began = time.monotonic()
+        client.sendall(b"x")
+        time.sleep(0.1)
+        assert received == b"hellox"
+        assert client.recv(1) == b"x"
+        assert 0.3 <= time.monotonic() - began < 0.6
+
+
 def test_throttle(proxy, connected):
     client, said = connected(), bytes(10_000)
     with proxy.during(Fault(bytes_per_s=20_000)):
