@@ -28,6 +28,9 @@ class Book:
 
     def __init__(self, session: Session, mapping: PlantMapping) -> None:
         self.session = session
+        policy = mapping.sequencing
+        self.start = policy.start if policy.mode == "number" and policy.start != "any" else None
+        """First number of the session; what is smaller came late."""
         self.read = 0
         self.arrived: dict[int, tuple[Event, Route]] = {}
         self.copies: Counter[int] = Counter()
@@ -39,7 +42,7 @@ class Book:
         self.declared: set[int] = set()
         self.letters: Counter[tuple[int, FaultCode]] = Counter()
         self.entry: dict[str, Any] = {}
-        self._held_max = mapping.sequencing.held_rows_max
+        self._held_max = policy.held_rows_max
         self._keys = [name for name in mapping.aggregation.split_by if name not in {"reason", "rework", "shift"}]
         self._newest = {"confirmation": -1, "event": -1}
 
@@ -54,6 +57,7 @@ class Book:
         assert row.route is not None
         self.read += 1
         if row.number >= 0:
+            self.start = row.number if self.start is None else self.start
             self.copies[row.number] += 1
             if row.first:
                 self.arrived[row.number] = (row.event, row.route)
@@ -83,7 +87,7 @@ class Book:
         hold(Law.ONCE, number not in self.passed_on, f"{self}: number {number} passed on once", "twice")
         hold(Law.CONSERVATION, number in self.arrived, f"{self}: only records that came are passed on", number)
         self.passed_on[number] = line
-        if number not in self.declared and number >= self.entry.get("start_seq", number):
+        if not self._is_late(number):
             self._in_order("event", number, number)
 
     def set_aside(self, number: int, code: FaultCode) -> None:
@@ -119,7 +123,7 @@ class Book:
         hold(Law.CONSERVATION, bool(entry), f"{self}: an entry in the ledger", "none")
         hold(Law.CONSERVATION, entry["held"] == 0, f"{self}: nothing held in the end", entry["held"])
         self._reach()
-        late = self._late()
+        late = {number for number in self.arrived if self._is_late(number)}
         refused = {n for n, copies in self.copies.items() if self.letters[n, FaultCode.TOO_LATE] == copies}
         added = self._counted(mapping, late | refused)
         covering = self._covering()
@@ -131,7 +135,7 @@ class Book:
                 why = "never came" if number not in self.arrived else "was refused"
                 hold(Law.TILING, by is None or number in added[1], f"{self}: {number} {why} and is not confirmed", by)
                 hold(Law.ONCE, number not in self.passed_on, f"{self}: {number} {why}, is not passed on", "it was")
-                missing += number not in added[1] and number >= entry["start_seq"]
+                missing += number not in added[1] and number >= self._first()
                 continue
             event, route = self.arrived[number]
             if by is not None:
@@ -163,15 +167,18 @@ class Book:
 
     def _reach(self) -> None:
         """See that between start and end each number has arrived or is declared missing."""
-        start, end = self.entry["start_seq"], self.entry["next_seq"]
-        numbers = range(max(start, 0), end)  # a session numbered by arrival has no start
-        silent = [n for n in numbers if n not in self.arrived and n not in self.declared]
+        first, end = self._first(), self.entry["next_seq"]
+        silent = [n for n in range(first, end) if n not in self.arrived and n not in self.declared]
         hold(Law.ORDER, not silent, f"{self}: a gap for each number that never came", silent)
         beyond = [n for n in self.arrived if n >= end]
         hold(Law.ORDER, not beyond, f"{self}: nothing arrived from {end} on", beyond)
 
-    def _late(self) -> set[int]:
-        return {n for n in self.arrived if n in self.declared or n < self.entry["start_seq"]}
+    def _is_late(self, number: int) -> bool:
+        return number in self.declared or number < self._first()
+
+    def _first(self) -> int:
+        assert self.start is not None, "nothing has arrived"
+        return self.start
 
     def _counted(self, mapping: PlantMapping, beside: set[int]) -> tuple[dict[int, dict[str, int]], set[int]]:
         """Return what readings add to each number, and the numbers with an absurd one; check that they are faults."""
