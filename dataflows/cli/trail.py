@@ -30,7 +30,7 @@ def audit_trail(settings: Settings, *, as_json: bool) -> None:
         print_json({"clean": clean, "entries": report.entries, "heads": heads, "breaks": found})
     else:
         console = results()
-        verdict = "The audit trail holds" if clean else f"The audit trail breaks in {len(report.breaks):,} places"
+        verdict = "The audit trail holds" if clean else f"The audit trail does not hold, {len(report.breaks):,} breaks"
         console.print(f"{verdict}: {report.entries:,} entries in {len(report.heads):,} chains.", highlight=False)
         table = Table(header_style="bold")
         for name in ("chain", "last entry", "hash") if clean else ("kind", "chain", "entry", "what"):
