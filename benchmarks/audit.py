@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -142,12 +141,11 @@ def _measured(path: Path) -> None:
 
 
 def fitted(runs: list[dict[str, float]], events: int) -> tuple[float, float]:
-    """Return the exponent of the line through the times, and the seconds it gives for so many events."""
-    points = [(math.log(run["events"]), math.log(run["s"])) for run in runs]
-    mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 1.0
-    return slope, math.exp(mean_y + slope * (math.log(events) - mean_x))
+    """Return the fixed seconds of the straight line through the times, and the seconds it gives for so many events."""
+    mean_x, mean_y = (sum(run[name] for run in runs) / len(runs) for name in ("events", "s"))
+    spread = sum((run["events"] - mean_x) ** 2 for run in runs)
+    slope = sum((run["events"] - mean_x) * (run["s"] - mean_y) for run in runs) / spread
+    return mean_y - slope * mean_x, mean_y + slope * (events - mean_x)
 
 
 def main() -> None:
@@ -176,12 +174,12 @@ def main() -> None:
         table.add_row(*(f"{v:,.{d}f}" for v, d in zip((*told, run["memory_mb"]), (0, 0, 0, 2, 2, 0, 0), strict=True)))
     console = Console()
     console.print(table)
-    slope, far_s = fitted(runs, FAR)
     if len(runs) > 1:
-        console.print(f"Time grows with events to the power of {slope:.2f}: {far_s:,.0f} s for {FAR:,}.")
+        fixed_s, far_s = fitted(runs, FAR)
+        console.print(f"The straight line through the times: {fixed_s:.2f} s, and {far_s:,.1f} s for {FAR:,} events.")
     if not options.no_history:
         line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
-        line |= {"audit": [{k: round(v, 3) for k, v in run.items()} for run in runs], "exponent": round(slope, 3)}
+        line |= {"audit": [{k: round(v, 3) for k, v in run.items()} for run in runs]}
         with HISTORY.open("a") as history:
             history.write(json.dumps(line) + "\n")
 
