@@ -23,8 +23,8 @@ LOGS = {
     mutants.InDoubtTakenForDone: {Law.CONSERVATION, Law.TILING},
 }
 STATES = {
-    mutants.OneHeldRowDropped: ("sequence", {Law.CONSERVATION}),
-    mutants.NewestIdentitiesForgotten: ("sequence", {Law.CONSERVATION}),
+    mutants.OneHeldRowDropped: ("sequence", {Law.CONSERVATION, Law.ORDER}),
+    mutants.NewestIdentitiesForgotten: ("sequence", {Law.CONSERVATION, Law.ORDER}),
     mutants.BodiesForgotten: ("sequence", {Law.INDIFFERENCE}),
     mutants.OpenRunsForgotten: ("aggregate", {Law.CONSERVATION, Law.TILING}),
     mutants.ReadingsForgotten: ("counter", {Law.TILING, Law.CONSERVATION}),
