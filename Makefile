@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.plantsync-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock check-format check-lint check-types check-imports check-contracts check-docs
+.PHONY: help demo test torture fuzz check bench format lock check-format check-lint check-types check-imports check-contracts check-docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,18 @@ demo: $(READY) ## Simulate three plants, crash and restart the flows, show what 
 test: $(READY) ## Run every test
 	@echo "test: every test, with pytest"
 	@$(BIN)/python -m pytest
+
+torture: $(READY) ## A thousand kills, 50,000 simulated crash schedules, every broker and network fault: half an hour
+	@echo "torture: simulated crashes, over the policies of the shipped plants"
+	@$(BIN)/plantsync simulate --prove --seeds 50000 --jobs 2
+	@echo "torture: processes killed with SIGKILL"
+	@$(BIN)/python -m tests.torture --kills 1000 --kafka
+	@echo "torture: brokers killed, networks spoilt"
+	@PLANTSYNC_TORTURE=1 $(BIN)/python -m pytest -s tests/faults
+
+fuzz: $(READY) ## A million mutated messages through every decoder and the whole path: some minutes
+	@echo "fuzz: mutated messages"
+	@$(BIN)/python -m tests.fuzz --messages 1000000 --jobs 2
 
 check: check-format check-lint check-types check-imports check-contracts check-docs ## Run every check below
 	@echo "check: all passed"
@@ -51,9 +63,10 @@ check-docs: $(READY) ## Are the commands, links and paths in the documentation t
 	@echo "check-docs: commands, links and paths in the documentation"
 	@$(BIN)/python -m tests.architecture.documentation
 
-bench: $(READY) ## Measure, and append the result to the benchmark history
+bench: $(READY) ## Measure speed, recovery, memory and the audit, and append the results to the benchmark history
 	@echo "bench: measuring"
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks speed recovery memory
+	@$(BIN)/python -m benchmarks.audit
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	@echo "format: rewriting files with ruff"
