@@ -300,14 +300,40 @@ class Sequence:
         moved = np.cumsum(move)
         unwrapped = before[opening] + moved - (moved - move)[opening]
         out = np.empty(len(raw), np.int64)
+        closes = np.flatnonzero(np.r_[s[1:] != s[:-1], True])
+        reached = unwrapped[closes]
+        lows = np.unique(np.searchsorted(closes, np.flatnonzero(unwrapped < 0)))
+        for run in lows.tolist():
+            first = int(closes[run - 1]) + 1 if run else 0
+            mine = slice(first, int(closes[run]) + 1)
+            unwrapped[mine], reached[run] = self._from_the_beginning(r[mine].tolist(), int(before[first]))
         out[order] = unwrapped
-        closes = np.r_[s[1:] != s[:-1], True]
-        self.table["unwrapped"][s[closes]] = unwrapped[closes]
+        self.table["unwrapped"][s[closes]] = reached
         return out
+
+    def _from_the_beginning(self, raw: list[int], at: int) -> tuple[list[int], int]:
+        """Unwrap the numbers of one session where some lead below 0; return them, and where the session has got to.
+
+        A session that may begin anywhere takes such a number a cycle up. One with a fixed start does not follow it,
+        and refuses it.
+        """
+        modulus = self.policy.modulus
+        assert modulus is not None
+        unwrapped = []
+        for number in raw:
+            to = at + (number - at + modulus // 2) % modulus - modulus // 2
+            if to < 0 and self.policy.start == "any":
+                to += modulus
+            unwrapped.append(to)
+            at = to if to >= 0 else at
+        return unwrapped, at
 
     def _fault(self, batch: EventBatch, row: int, code: FaultCode) -> RowFault:
         texts = self.sessions.vocabulary.texts
         seq = int(batch["seq"][row])
+        if seq < 0:  # below a fixed start; the plant's own number is meant
+            assert self.policy.modulus is not None, "only a number that was unwrapped is negative"
+            seq %= self.policy.modulus
         detail = {
             FaultCode.CONFLICTING_DUPLICATE: f"number {seq} was already received with another body",
             FaultCode.BAD_SEQUENCE: f"number {seq} is below the first of a session (sequencing.start)",

@@ -38,19 +38,21 @@ def main() -> int:
 
 
 def _print(report: Report) -> None:
-    print(f"{'':18}{'messages':>10}{'events':>9}{'faults':>9}{'msg/s':>8}{'slowest':>9}{'peak MiB':>9}  most faults")
+    print(f"{'':22}{'messages':>10}{'events':>9}{'faults':>9}{'msg/s':>8}{'slowest':>9}{'peak MiB':>9}  most faults")
     for name, line in sorted(report.lines.items()):
         codes = {code: n for code, n in line.tally.most_common() if code not in _NO_CODES}
         most = ", ".join(f"{code} {n}" for code, n in list(codes.items())[:4])
-        rate = line.messages / line.seconds if line.seconds else 0.0
+        rate = line.messages / line.cpu_s if line.cpu_s else 0.0
         print(
-            f"{name:18}{line.messages:>10,}{line.tally['events']:>9,}{sum(codes.values()):>9,}{rate:>8,.0f}"
+            f"{name:22}{line.messages:>10,}{line.tally['events']:>9,}{sum(codes.values()):>9,}{rate:>8,.0f}"
             f"{line.slowest_s:>7.2f} s{line.peak_bytes / 2**20:>9.1f}  {most}"
         )
+    computing = sum(line.cpu_s for line in report.lines.values())
+    grown = (report.rss_bytes - report.rss_settled_bytes) >> 20
     print(
-        f"{report.messages:,} messages in {report.seconds:.0f} s, seed {report.seed}; "
-        f"largest child {report.rss_bytes >> 20} MiB, {(report.rss_bytes - report.rss_settled_bytes) >> 20} MiB more than after its first batches; "
-        f"{len(report.findings)} found"
+        f"{report.messages:,} messages in {report.seconds:.0f} s ({computing:.0f} s of computing), seed {report.seed}; "
+        f"{len(report.findings)} found; "
+        f"largest child {report.rss_bytes >> 20} MiB, {grown} MiB more than after its first batches"
     )
     for finding in report.findings:
         print(f"FOUND {finding.target} batch {finding.index}: {finding.what}\n      kept as {finding.kept}")

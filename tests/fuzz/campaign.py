@@ -25,12 +25,12 @@ _SETTLED_BATCHES = 40
 
 @dataclass
 class Line:
-    """What a target came to; ``seconds`` are spent in the product and its checks."""
+    """What a target came to; ``cpu_s`` are spent in the product and its checks."""
 
     batches: int = 0
     messages: int = 0
     bytes: int = 0
-    seconds: float = 0.0
+    cpu_s: float = 0.0
     slowest_s: float = 0.0
     peak_bytes: int = 0
     tally: Tally = field(default_factory=Counter)
@@ -133,7 +133,7 @@ def _count(line: Line, answer: Mapping[str, Any]) -> None:
     line.batches += 1
     line.messages += answer["messages"]
     line.bytes += answer["bytes"]
-    line.seconds += answer["seconds"]
+    line.cpu_s += answer["cpu_s"]
     line.slowest_s = max(line.slowest_s, answer["seconds"])
     line.peak_bytes = max(line.peak_bytes, answer["peak"])
     line.tally += Counter(answer["tally"])

@@ -57,7 +57,8 @@ def _answer(task: Mapping[str, Any]) -> dict[str, Any]:
     if not found and peak > PEAK_BYTES_MAX + PEAK_PER_BYTE_MAX * size:
         found = f"memory: {peak >> 20} MiB for {size} bytes"
     return {
-        "messages": len(values), "bytes": size, "tally": tally, "found": found, "seconds": perf_counter() - began,
+        "messages": len(values),
+        "cpu_s": cpu, "bytes": size, "tally": tally, "found": found, "seconds": perf_counter() - began,
         "peak": peak, "rss": _memory("VmRSS"),
     }  # fmt: skip
 

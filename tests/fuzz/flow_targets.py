@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections import Counter
@@ -135,6 +136,13 @@ def targets() -> Mapping[str, Target]:
     }  # fmt: skip
     files = {"json-a": 0.5, "csv-b": 0.4, "csv-commas": 0.4, "fixed-columns": 0.3, "shdr-m": 0.4}
     made: dict[str, Target] = {f"flow-{name}": FlowTarget(_of(lines, name), weight) for name, weight in flows.items()}
+    # Numbers that wrap and begin at 0, as Sparkplug's.
+    wrapping = _of(lines, "json-cloudevents")
+    numbered = wrapping.mapping.sequencing.model_copy(update={"start": 0})
+    fixed = dataclasses.replace(
+        wrapping, mapping=wrapping.mapping.model_copy(update={"sequencing": numbered}), known={}
+    )
+    made["flow-json-wrapping"] = FlowTarget(fixed, 0.4)
     made |= {f"file-{name}": FileTarget(_of(lines, name), weight) for name, weight in files.items()}
     return made
 

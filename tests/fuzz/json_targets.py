@@ -41,6 +41,20 @@ def _leaner(document: dict[str, object]) -> list[bytes]:
     return [json.dumps({k: v for k, v in document.items() if k != name}).encode() for name in document]
 
 
+def _wide(rng: Random) -> bytes:
+    """Return a record like others of a shift: numbered, of a few machines and orders."""
+    machine = {"id": f"M-{rng.randrange(3)}", "place": {"wc": "WC-1"}}
+    told = {"machine": machine, "n": rng.randrange(600), "kind": rng.choice(("CYCLE", "SCRAP", "DONE"))}
+    order = {"no": rng.choice(("4711", "4712")), "op": "10"}
+    return json.dumps({**WIDE, **told, "order": order, "total": {"good": rng.randrange(90)}}).encode()
+
+
+def _cloud(rng: Random) -> bytes:
+    n = rng.randrange(400)
+    data = {"site": "D", "seq": n % 256, "at": 1_772_539_200_000_000 + n * 1_000_000, "count": 3 * n}
+    return json.dumps({**CLOUD, "source": f"/line/{rng.randrange(3)}", "data": data}).encode()
+
+
 def twin(mapping: PlantMapping, value: bytes, found: Outcome, row: int) -> None:
     """The naive twin agrees, but for records that are no strict JSON and yet tolerated."""
     here = found.of(row)
@@ -87,22 +101,16 @@ def targets() -> Mapping[str, Target]:
         *seeds.published(),
     )
     wide = [*_written(WIDE), *_leaner(WIDE)]
-    cloud = [*_written(CLOUD), *_leaner(CLOUD), *_cloud_numbers()]
+    cloud = [*_written(CLOUD), *_leaner(CLOUD)]
     plants = {
-        "json-a": (seeds.shipped_plant("A"), seeds.simulated("A"), 1.4, twin),
-        "json-c": (seeds.shipped_plant("C"), seeds.simulated("C"), 1.0, twin),
-        "json-wide": (seeds.own_plant("wide"), wide, 1.4, twin),
-        "json-cloudevents": (seeds.own_plant("cloudevents"), cloud, 0.8, None),
+        "json-a": (seeds.shipped_plant("A"), seeds.simulated("A"), 1.4, twin, None),
+        "json-c": (seeds.shipped_plant("C"), seeds.simulated("C"), 1.0, twin, None),
+        "json-wide": (seeds.own_plant("wide"), wide, 1.4, twin, _wide),
+        "json-cloudevents": (seeds.own_plant("cloudevents"), cloud, 0.8, None, _cloud),
     }
     return {
-        name: DecodeTarget(mapping, records, damage_json.damage, weight, donors=foreign, reference=reference)
-        for name, (mapping, records, weight, reference) in plants.items()
+        name: DecodeTarget(
+            mapping, records, damage_json.damage, weight, donors=foreign, reference=reference, fresh=fresh
+        )
+        for name, (mapping, records, weight, reference, fresh) in plants.items()
     }
-
-
-def _cloud_numbers() -> list[bytes]:
-    rng = Random(1)
-    data = [
-        {"site": "D", "seq": n % 256, "at": 1_772_539_200_000_000 + n, "count": rng.randrange(9) * n} for n in range(20)
-    ]
-    return [json.dumps({**CLOUD, "data": each}).encode() for each in data]

@@ -52,6 +52,7 @@ class Child:
             "bytes": 0,
             "tally": {},
             "seconds": 0.0,
+            "cpu_s": 0.0,
             "peak": 0,
             "rss": 0,
         }

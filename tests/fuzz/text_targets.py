@@ -18,7 +18,18 @@ def _commas(rng: Random) -> bytes:
     )
     text = rng.choice(("", '"a, b"', '"say ""x"""', "plain", '""'))
     kind = rng.choice(("partial", "scrap", ""))
-    cells = ("M-1", "b", str(rng.randrange(99)), when, kind, rng.choice(_TEXTS), rng.choice(_TEXTS), text, "1.5", "17")
+    cells = (
+        "M-1",
+        "b",
+        str(rng.randrange(3_000)),
+        when,
+        kind,
+        rng.choice(_TEXTS),
+        rng.choice(_TEXTS),
+        text,
+        "1.5",
+        "17",
+    )
     return ",".join(cells).encode()
 
 
