@@ -31,6 +31,8 @@ __all__ = ["SCHEMA_HEADER", "parse_avro", "read_container"]
 _CONFLUENT: Final = b"\x00"
 _CONFLUENT_BYTES: Final = 5
 _SINGLE_BYTES: Final = 10
+_REQUIRED: Final = frozenset({"plant", "source", "event_id", "seq", "occurred", "type"})
+"""Fields whose absence is looked for; any other that no schema has may be left out."""
 
 
 def parse_avro(mapping: PlantMapping, records: RawRecords) -> Parsed:
@@ -54,7 +56,7 @@ def parse_avro(mapping: PlantMapping, records: RawRecords) -> Parsed:
     alike = [
         Parsed(
             pa.array(rows.astype(np.int32)),
-            {name: _gathered(found[path], n, rows) for name, path in paths.items()},
+            {name: _gathered(found[path], n, rows) for name, path in paths.items() if found[path] or name in _REQUIRED},
         )
         for rows in _of_like_types(found, np.flatnonzero(good), n)
     ]
@@ -155,9 +157,11 @@ def _of_like_types(found: Mapping[Path, list[Part]], rows: NDArray[np.int64], n:
 
 def _gathered(parts: list[Part], n: int, rows: NDArray[np.int64]) -> pa.Array:
     """Return the values of these rows, which are of one type, null where a row has none."""
-    wanted = np.zeros(n, np.bool_)
-    wanted[rows] = True
-    used = [(some, values) for some, values in parts if wanted[some].any()]
+    used = parts
+    if len(parts) > 1:
+        wanted = np.zeros(n, np.bool_)
+        wanted[rows] = True
+        used = [(some, values) for some, values in parts if wanted[some].any()]
     if not used:
         return pa.nulls(len(rows), pa.string())
     where = np.full(n, -1, np.int64)
