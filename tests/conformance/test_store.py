@@ -20,14 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sinks.store
-from canonical.contracts import Confirmation, Event, FaultCode, Gap, LedgerEntry
+from canonical.contracts import Confirmation, Event, FaultCode, Gap, LedgerEntry, LedgerRange
 from canonical.records import RawRecords, RowFault
 from canonical.schemas import arrow_schema
 from sinks.commit_log import Snapshot, WriterFenced
 from sinks.dead_letters import dead_letter_records
 from sinks.fault_table import fault_table
 from sinks.published import QueryRefused, StoreNotPublished, open_published, query
-from sinks.store import Store, StoreConfig, StoreError, StoreLocked, StoreNewer, StoreUnavailable
+from sinks.store import STORAGE_VERSION, Store, StoreConfig, StoreError, StoreLocked, StoreNewer, StoreUnavailable
 from sinks.store_schema import RENAMED, TABLES, migrations
 
 NOON_US = 1_790_000_000_000_000
@@ -104,7 +104,8 @@ def test_the_migrations_lead_to_the_contracts(answer) -> None:
 
 
 def test_every_field_of_a_contract_has_a_column() -> None:
-    for name, model in {"confirmation": Confirmation, "gap": Gap, "ledger": LedgerEntry}.items():
+    models = {"confirmation": Confirmation, "gap": Gap, "ledger": LedgerEntry, "ledger_range": LedgerRange}
+    for name, model in models.items():
         assert [c.field for c in TABLES[name].columns][:-2] == list(model.model_fields)
     assert {c.field for c in TABLES["event"].columns} >= set(Event.model_fields) - {"schema_version"}
 
@@ -136,6 +137,18 @@ def test_an_older_store_is_migrated_when_opened(config: StoreConfig, monkeypatch
     later = len(migrations()) + 1
     assert query(config.published, "SELECT version FROM store_version").rows.to_pylist() == [{"version": later}]
     assert len(query(config.published, "FROM confirmation").rows) == 3
+
+
+def test_a_ledger_of_the_first_version_keeps_its_rows(config: StoreConfig) -> None:
+    with duckdb.connect() as db:
+        db.execute(f"ATTACH ? AS store (STORAGE_VERSION '{STORAGE_VERSION}')", [str(config.path)])
+        db.execute("USE store")
+        db.execute(f"{migrations()[0]}; CREATE TABLE store_version AS SELECT 1 AS version")
+        db.execute("CREATE VIEW conservation AS SELECT plant, sum(read) AS read FROM ledger GROUP BY plant")
+        db.execute("INSERT INTO ledger VALUES ('s', 'A', 'm', '', 0, 5, 5, 5, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 'l', 1)")
+    Store(config).close()
+    rows = query(config.published, "SELECT accounted, open, good, committed_us FROM ledger").rows.to_pylist()
+    assert rows == [{"accounted": 5, "open": 0, "good": 0, "committed_us": 0}]
 
 
 def test_a_migration_that_fails_changes_nothing(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:

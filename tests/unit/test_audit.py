@@ -10,6 +10,7 @@ import pytest
 from canonical.identity import posting_id
 from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords
+from sinks import dead_letters
 from sinks.audit.check import KINDS, Scope
 from tests import scripted_flow
 from tests.audited import audited
@@ -225,3 +226,38 @@ def test_all_findings_are_counted_and_the_first_ones_told(whole):
     found = audited(damage.store, findings_max=2)
     assert found.counts == {HOLE: 5}
     assert [(f.source, f.first_seq) for f in found.findings] == [("m1", 0), ("m1", 3)]
+
+
+def test_records_of_sessions_for_which_there_is_no_room_are_counted():
+    """They are read and set aside like those that could not be read, also over a restart."""
+    content = PLANT.model_dump(mode="json")
+    del content["plant"]
+    content["fields"]["plant"] = "plant"
+    content["sequencing"]["sessions_max"] = 1
+    lines = [line(seq, source=source, plant="Q") for seq, source in ((0, "m1"), (0, "m2"), (0, "m3"), (1, "m1"))]
+    fed = [
+        (NOW_US + at, RawRecords.from_values(lines[at : at + 2], np.arange(at, at + 2)))
+        for at in range(0, len(lines), 2)
+    ]
+    plant = PlantMapping.model_validate(content)
+    store = scripted_flow.run(plant, fed[:1], NOW_US).store
+    outcome = scripted_flow.run(plant, fed, NOW_US + 3, store=store)
+    assert outcome.ledger()["", "", ""]["read"] == outcome.ledger()["", "", ""]["faults"] == 2
+    assert outcome.totals()["read"] == 4
+    assert audited(outcome.store).findings == ()
+
+
+def test_a_dead_letter_names_the_plant_that_its_record_names():
+    content = PLANT.model_dump(mode="json")
+    del content["plant"]
+    content["fields"]["plant"] = "plant"
+    lines = [line(0, plant="Q"), line(0, plant="Q", good=9), line(1, plant="Q", good_counter=0)]
+    lines.append(line(2, plant="Q", good_counter=900))
+    fed = [(NOW_US, RawRecords.from_values(lines, np.arange(len(lines))))]
+    outcome = scripted_flow.run(PlantMapping.model_validate(content), fed, NOW_US)
+    letters = [dead_letters.parse(stored).fault for stored in outcome.stored("dead-letters")]
+    assert [(fault.code, fault.plant) for fault in letters] == [
+        ("CONFLICTING_DUPLICATE", "Q"),
+        ("ABSURD_QUANTITY", "Q"),
+    ]
+    assert audited(outcome.store).findings == ()
