@@ -5,47 +5,34 @@ manifest that holds the position. ``restore`` first takes over the shard's trans
 rolls back a transaction that the older writer left open and fences that writer for good, and only
 then reads. Readers that use ``isolation.level=read_committed`` see whole commits.
 
-The state topic. A shard has one partition. Its keys are JSON: ``[shard]`` for the manifest,
-``[shard, part, i]`` for the i-th chunk of a part. The manifest names each part's number of chunks,
-so a chunk left over from a longer value is never read, and a missing one is noticed. Compaction
-keeps the last value of each key; what ``restore`` reads is the live state plus at most the segments
-that compaction has not reached (``KafkaSettings.state_segment_bytes``).
-
-Why the end is the high watermark and not the last stable offset: shards share partitions, and
-another shard's open transaction holds the last stable offset back, possibly below this shard's own
-last commit. So ``restore`` notes the high watermark after fencing and reads committed records until
-it is reached, if need be until that transaction ends (``transaction_timeout_ms`` at the latest).
+How the state lies in its topic, and how it is read back: ``sinks.kafka_state``.
 Source: KIP-98 (transactions), KIP-360 and KIP-588 (producer epochs), librdkafka INTRODUCTION.md.
 """
 
 from __future__ import annotations
 
 import time
-import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from sinks import kafka_connection
 from sinks.commit_log import (
     FENCED,
     CommitInDoubt,
     CommitLogError,
-    CommitLogUnavailable,
     Record,
     Snapshot,
     WriterFenced,
 )
-from sinks.kafka_connection import LOGGER, PARTITION_EOF, KafkaConnection
+from sinks.kafka_connection import LOGGER, KafkaConnection
 from sinks.kafka_settings import KafkaSettings
+from sinks.kafka_state import StateTopic, cut, manifest_key, snapshot_of
 
-MANIFEST_VERSION: Final = 1
-_CONSUME_MAX: Final = 500
 _POLL_S: Final = 0.1
 TAKEN_AT_ONCE: Final = 16
 """Shards whose writers are fenced at the same time; each takes a few answers of the coordinator."""
@@ -89,10 +76,10 @@ class KafkaLog:
         self._own: OwnManifests = {} if own is None else own
         self._settings = settings
         self._flow = flow
-        self._state_topic = settings.state_topic(flow)
         # Without a bound the driver waits for ever; and after this time the broker has given up too.
         self._patience_s = settings.transaction_timeout_ms / 1000
         self._connection = KafkaConnection(settings)
+        self._state = StateTopic(flow, settings, self._connection)
         self._topics: dict[str, int] = {}
         self._writers: dict[str, _Writer] = {}
         self._taken: dict[str, _Writer] = {}
@@ -113,7 +100,7 @@ class KafkaLog:
         with ThreadPoolExecutor(TAKEN_AT_ONCE) as pool:
             writers = list(pool.map(lambda shard: self._take_over(shard, deadline), shards))
         self._taken = dict(zip(shards, writers, strict=True))
-        self._read = self._values(shards, deadline)
+        self._read = self._state.read(shards, deadline)
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return its last commit.
@@ -125,9 +112,9 @@ class KafkaLog:
         if writer is None:
             deadline = self._prepared()
             writer = self._take_over(shard, deadline)
-            values = self._values([shard], deadline)
-        snapshot, writer.chunks = _snapshot(shard, values)
-        self._own[shard] = {values.get(_key(shard))}
+            values = self._state.read([shard], deadline)
+        snapshot, writer.chunks = snapshot_of(shard, values)
+        self._own[shard] = {values.get(manifest_key(shard))}
         if not self._taken:
             self._read = {}
         self._writers[shard] = writer
@@ -140,10 +127,10 @@ class KafkaLog:
         """
         deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
         self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
-        if self._state_topic not in self._topics:
+        if self._state.topic not in self._topics:
             return None
-        self._check_state_topic()
-        return _snapshot(shard, self._values([shard], deadline))[0]
+        self._state.check(self._topics)
+        return snapshot_of(shard, self._state.read([shard], deadline))[0]
 
     def commit(
         self,
@@ -190,8 +177,8 @@ class KafkaLog:
         """Return when a restore that begins now must be over; the state topic exists and is as it must be."""
         deadline = time.monotonic() + self._settings.restore_timeout_ms / 1000
         self._topics = self._connection.connect(self._settings.restore_timeout_ms / 1000)
-        self._ensure(self._state_topic, self._settings.state_partitions, self._settings.compacted_topic())
-        self._check_state_topic()
+        self._ensure(self._state.topic, self._settings.state_partitions, self._settings.compacted_topic())
+        self._state.check(self._topics)
         return deadline
 
     def _take_over(self, shard: str, deadline: float) -> _Writer:
@@ -219,7 +206,7 @@ class KafkaLog:
         with self._connection.translating(f"restore of shard {shard!r}"):
             producer = Producer(defaults | properties, logger=LOGGER)
             producer.init_transactions(max(deadline - time.monotonic(), _POLL_S))
-        return _Writer(producer, self._partition(shard), undelivered)
+        return _Writer(producer, self._state.partition(shard), undelivered)
 
     def _check_own(self, shards: Sequence[str], deadline: float) -> None:
         """See that nobody else has committed to these shards since this process did.
@@ -228,26 +215,10 @@ class KafkaLog:
         the taking over is about to end.
         """
         if shards:
-            values = self._values(shards, deadline, stable=True)
+            values = self._state.read(shards, deadline, stable=True)
             for shard in shards:
-                if values.get(_key(shard)) not in self._own[shard]:
+                if values.get(manifest_key(shard)) not in self._own[shard]:
                     raise WriterFenced(f"restore of shard {shard!r} from Kafka refused: {FENCED}")
-
-    def _partition(self, shard: str) -> int:
-        return zlib.crc32(shard.encode()) % self._settings.state_partitions
-
-    def _check_state_topic(self) -> None:
-        """See that the state topic, whoever created it, places the shards as we do and keeps their state."""
-        topic, partitions = self._state_topic, self._settings.state_partitions
-        if (found := self._topics[topic]) != partitions:
-            raise CommitLogError(
-                f"topic {topic} has {found} partitions, the settings say {partitions}: their number places the"
-                f" shards and must not change; set state_partitions to what it was when the topic was created"
-            )
-        if (policy := self._connection.configuration(topic, "cleanup.policy")) != "compact":
-            raise CommitLogError(
-                f"topic {topic} has cleanup.policy={policy}, which would forget the state; set it to compact"
-            )
 
     def _ensure(self, topic: str, partitions: int, configuration: Mapping[str, str]) -> None:
         if topic not in self._topics:
@@ -256,70 +227,17 @@ class KafkaLog:
             self._connection.create(topic, partitions, configuration)
             self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
 
-    def _values(self, shards: Collection[str], deadline: float, *, stable: bool = False) -> dict[bytes, bytes]:
-        """Last committed value of each key of these shards; ``stable``: as far as no transaction is open."""
-        topic, operation = self._state_topic, f"restore of {_named(shards)}"
-        own = tuple(_key(shard)[:-1] for shard in shards)  # All keys of a shard, and of no other, begin so.
-        bounds = {
-            partition: self._connection.bounds(topic, partition, max(deadline - time.monotonic(), 0.0), stable=stable)
-            for partition in sorted({self._partition(shard) for shard in shards})
-        }
-        properties = {
-            "group.id": f"{self._settings.prefix}{self._flow}-restore",  # Demanded, and never joined.
-            "enable.auto.commit": "false",
-            "isolation.level": "read_committed",
-            "enable.partition.eof": "true",
-            "fetch.wait.max.ms": "10",
-            "error_cb": self._connection.note,
-        }
-        values: dict[bytes, bytes | None] = {}
-        with self._connection.translating(operation):
-            consumer = Consumer(self._settings.client(properties), logger=LOGGER)
-            try:
-                consumer.assign([TopicPartition(topic, partition, start) for partition, (start, _) in bounds.items()])
-                while bounds and time.monotonic() < deadline:
-                    # One first: asked for many, the driver waits until it has them all or the time is over.
-                    for message in [*consumer.consume(1, _POLL_S), *consumer.consume(_CONSUME_MAX, 0)]:
-                        error, key, partition = message.error(), message.key(), message.partition()
-                        if error is None:
-                            if key is not None and key.startswith(own):
-                                values[key] = message.value()
-                        elif error.code() != PARTITION_EOF:
-                            self._connection.note(error)
-                        elif partition in bounds and (message.offset() or 0) >= bounds[partition][1]:
-                            del bounds[partition]
-            finally:
-                consumer.close()
-        if bounds:
-            partition, (_, end) = next(iter(bounds.items()))
-            raise CommitLogUnavailable(
-                f"{operation} did not reach the end of {topic}[{partition}] (offset {end}) within"
-                f" {self._settings.restore_timeout_ms} ms: another shard's transaction is open, or the brokers are"
-                " slow; try again"
-            )
-        return {key: value for key, value in values.items() if value is not None}
-
     def _send(
         self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Sequence[Record]
-    ) -> tuple[dict[str, int], bytes]:
+    ) -> tuple[dict[str, int], bytes | None]:
         """Hand everything to the producer; returns the number of chunks of each part afterwards, and the manifest."""
         for record in records:
             message = {"value": record.value, "key": record.key, "headers": list(record.headers)}
             _produce(writer, self._settings.topic(record.stream), message)
-        size = self._settings.state_chunk_bytes
-        chunks = dict(writer.chunks)
-        values: dict[bytes, bytes | None] = {}
-        for part, value in state.items():
-            values |= {_key(shard, part, i): None for i in range(chunks.pop(part, 0))}
-            pieces = [value[start : start + size] for start in range(0, len(value), size)]
-            values |= {_key(shard, part, i): piece for i, piece in enumerate(pieces)}
-            if pieces:
-                chunks[part] = len(pieces)
-        manifest = orjson.dumps({"version": MANIFEST_VERSION, "position": position, "chunks": chunks})
-        values[_key(shard)] = manifest
+        chunks, values = cut(shard, position, state, writer.chunks, self._settings.state_chunk_bytes)
         for key, piece in values.items():
-            _produce(writer, self._state_topic, {"key": key, "value": piece, "partition": writer.partition})
-        return chunks, manifest
+            _produce(writer, self._state.topic, {"key": key, "value": piece, "partition": writer.partition})
+        return chunks, values[manifest_key(shard)]
 
     def _undone(self, shard: str, writer: _Writer, error: KafkaError) -> CommitLogError:
         """Roll the transaction back and say what became of the commit."""
@@ -349,33 +267,3 @@ def _produce(writer: _Writer, topic: str, message: dict[str, Any]) -> None:
             raise
         else:
             return
-
-
-def _named(shards: Collection[str]) -> str:
-    return f"shard {next(iter(shards))!r}" if len(shards) == 1 else f"{len(shards)} shards"
-
-
-def _key(shard: str, *rest: object) -> bytes:
-    return orjson.dumps([shard, *rest])
-
-
-def _snapshot(shard: str, values: Mapping[bytes, bytes]) -> tuple[Snapshot | None, dict[str, int]]:
-    """Put the chunks together as the manifest says."""
-    if _key(shard) not in values:
-        return None, {}
-    manifest = orjson.loads(values[_key(shard)])
-    if manifest["version"] != MANIFEST_VERSION:
-        raise CommitLogError(
-            f"restore of shard {shard!r} failed: a newer plantsync wrote its state (version {manifest['version']},"
-            f" this one knows {MANIFEST_VERSION}); upgrade plantsync"
-        )
-    state: dict[str, bytes] = {}
-    for part, count in manifest["chunks"].items():
-        pieces = [values.get(_key(shard, part, i)) for i in range(count)]
-        if None in pieces:
-            raise CommitLogError(
-                f"restore of shard {shard!r} failed: the state topic lost chunk {pieces.index(None)} of {part!r};"
-                " see that its cleanup.policy is compact, and restore the topic from a backup"
-            )
-        state[part] = b"".join(piece for piece in pieces if piece is not None)
-    return Snapshot(manifest["position"], state), manifest["chunks"]

@@ -85,7 +85,7 @@ def test_shards_taken_over_together_are_read_together(settings, monkeypatch):
     assert [shard for shard, snapshot in expected.items() if snapshot is None] == shards[-1:]
 
     consumers = []
-    monkeypatch.setattr("sinks.kafka.Consumer", lambda *a, **k: consumers.append(a) or Consumer(*a, **k))
+    monkeypatch.setattr("sinks.kafka_state.Consumer", lambda *a, **k: consumers.append(a) or Consumer(*a, **k))
     successor = KafkaLog("flow", settings)
     successor.take_over(shards[1:])
     assert {shard: successor.restore(shard) for shard in shards[1:]} == {s: expected[s] for s in shards[1:]}
