@@ -73,6 +73,10 @@ class Outcome:
         entries = [json.loads(line) for r in self.stored("ledger") for line in r.value.splitlines()]
         return {(e["plant"], e["source"], e["session"]): e for e in entries}
 
+    def accounts(self) -> dict[tuple[str, str, str], dict]:
+        """Newest entry of each session, whenever it was committed."""
+        return {key: entry | {"committed_us": 0} for key, entry in self.ledger().items()}
+
     def totals(self) -> dict[str, int]:
         """Sum of the newest ledger entries."""
         entries = list(self.ledger().values())

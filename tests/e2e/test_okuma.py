@@ -65,4 +65,4 @@ def test_random_cuts_change_nothing(lines: list[bytes], whole: scripted_flow.Out
 def test_line_by_line_changes_nothing(lines: list[bytes], whole: scripted_flow.Outcome) -> None:
     again = fed(lines, list(range(1, len(lines))))
     assert again.confirmations() == whole.confirmations()
-    assert again.ledger() == whole.ledger()
+    assert again.accounts() == whole.accounts()
