@@ -27,6 +27,8 @@ LONG_CHARS_MAX: Final = 1024
 """Topic and message; what is longer is cut."""
 TEXT_CHARS_MAX: Final = 256
 """Every other text; what is longer is cut."""
+LETTER_BYTES_MAX: Final = 1 << 20
+"""Bytes of a record that are kept: less than any log takes (``kafka.record_bytes_max``), so that none is stuck on it."""
 FAULT_HEADERS_BYTES_MAX: Final = 20_480
 """Upper bound of the fault headers of one record, names included (a character takes at most 4 bytes)."""
 
@@ -98,7 +100,8 @@ def dead_letter_records(
     """Return a dead letter for each fault of a batch, in order.
 
     A fault whose bytes are gone (row -1: the row was held back from an earlier batch) keeps what
-    is known of it as JSON, is marked as not original, has no key or headers, and names its offset.
+    is known of it as JSON, is marked as not original, has no key or headers, and names its offset. Of a record
+    of more than ``LETTER_BYTES_MAX`` the beginning is kept, marked as not original as well.
 
     Args:    faults: (stage, FAULT) of rows of ``raw``; now_us: when they failed.
     """
@@ -160,11 +163,13 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
         seq=fault.seq,
         offset=int(raw.offsets[row]) if row >= 0 else fault.offset,
     )
+    whole = row >= 0 and int(raw.ends[row] - raw.starts[row]) <= LETTER_BYTES_MAX
+    value = described.model_dump_json(exclude={"offset"}).encode() if row < 0 else raw.value(row)[:LETTER_BYTES_MAX]
     return DeadLetter(
         topic=_text(raw.topic, LONG_CHARS_MAX),
         partition=raw.partition,
         key=raw.keys[row] if row >= 0 and raw.keys is not None else None,
-        value=raw.value(row) if row >= 0 else described.model_dump_json(exclude={"offset"}).encode(),
+        value=value,
         headers=tuple(Header(name=name, value=value) for name, value in own),
         fault=described,
         stage=_text(stage),
@@ -172,7 +177,7 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
         first_failed_us=min(_number(earlier, "first-failed-us", now_us), now_us),
         attempts=min(_number(earlier, "attempts", 0), _ATTEMPTS_MAX - 1) + 1,
         correlation_id=_text(next((v.decode("utf-8", "replace") for k, v in own if k == _CORRELATION), "")),
-        original=row >= 0,
+        original=whole,
     )
 
 

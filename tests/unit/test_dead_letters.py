@@ -15,6 +15,7 @@ from canonical.records import NO_RECORDS, RawRecords, RowFault
 from sinks.commit_log import Stored
 from sinks.dead_letters import (
     FAULT_HEADERS_BYTES_MAX,
+    LETTER_BYTES_MAX,
     DeadLetterUnreadable,
     dead_letter_record,
     dead_letter_records,
@@ -175,3 +176,15 @@ def test_many_faults_of_one_batch_take_linear_time() -> None:
 def test_what_is_no_dead_letter_is_refused(headers: tuple[tuple[str, bytes], ...], message: str) -> None:
     with pytest.raises(DeadLetterUnreadable, match=message):
         parse(Stored(7, None, b"{", headers))
+
+
+@pytest.mark.parametrize(("more", "original"), [(0, True), (1, False)])
+def test_of_a_huge_record_the_beginning_is_kept(more: int, original: bool) -> None:
+    """A line of a landed file may have 64 MiB; a log that takes less must not be stuck on its dead letter (law 6)."""
+    value = b"x" * LETTER_BYTES_MAX + b"y" * more
+    fault = RowFault(1, FaultCode.OVERSIZE, "too long")
+    (record,) = dead_letter_records(raw_records(b"a", value), [("decode", fault)], NOW_US, flow="f", shard="s")
+    letter = parse(record)
+    assert (letter.value, letter.original) == (value[:LETTER_BYTES_MAX], original)
+    assert letter.fault.offset == 101
+    assert letter.key == b"key-1"
