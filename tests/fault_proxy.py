@@ -75,7 +75,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._changed = asyncio.Event()
-        self._listening: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
         self.accepted = 0
@@ -122,34 +122,36 @@ class FaultProxy:
             for connection in list(self._connections):
                 connection.end(reset=fault.ends == "reset")
         if fault.ends == "refuse":
-            await self._stop_listening()
-        elif self._listening is None:
+            self._stop_listening()
+        elif self._listener is None:
             await self._listen()
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def _listen(self) -> None:
-        listener = reserved(self.port)
-        listener.setblocking(False)
-        listener.listen()
-        self._listening = asyncio.create_task(self._accept(listener))
+        self._listener = reserved(self.port)
+        self._listener.setblocking(False)
+        self._listener.listen()
+        # Not awaited in a task: one that is cancelled while a client arrives would lose the client's socket.
+        self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                client, _ = await self._loop.sock_accept(listener)
-                task = asyncio.create_task(self._serve(client))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            client, _ = listener.accept()
+            client.setblocking(False)
+            task = self._loop.create_task(self._serve(client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: client.close())  # Also where it was cancelled before it began.
 
-    async def _stop_listening(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
-            self._listening = None
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def _close(self) -> None:
-        await self._stop_listening()
+        self._stop_listening()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
