@@ -43,6 +43,9 @@ from canonical.units import code_of
 TEXT_MAX: Final = 256
 """Characters of a key or code, as in ``canonical.contracts.event.Text``."""
 
+YEAR_1_US: Final = -62_135_596_800_000_000
+"""Where the calendar begins: Arrow also takes a year 0, which no clock means."""
+
 _DETAIL_MAX: Final = 120
 _VALUE_MAX: Final = 48
 _UNKNOWN: Final = -1
@@ -169,6 +172,8 @@ class _Work:
                 continue
             values = self.fields[name]
             us, valid = instants(self.mapping, values)
+            if us.min() < YEAR_1_US:
+                valid = valid & (us >= YEAR_1_US)
             if not valid.all():
                 null = ~valid_rows(values)
                 if name == "occurred":
