@@ -181,9 +181,9 @@ class _Work:
                 self.fault(~valid & ~null, FaultCode.BAD_TIMESTAMP, name, f"no instant ({self.mapping.time.format})")
                 us = np.where(valid, us, -1)
             if us.max() > future_us:
-                self.fault(valid & (us > future_us), FaultCode.TIMESTAMP_FUTURE, name, "in the future")
+                self.fault(valid & (us > future_us), FaultCode.TIMESTAMP_FUTURE, name, "in the future", us)
             if us.min() < past_us:
-                self.fault(valid & (us < past_us), FaultCode.TIMESTAMP_PAST, name, "too far in the past")
+                self.fault(valid & (us < past_us), FaultCode.TIMESTAMP_PAST, name, "too far in the past", us)
             self.columns[column] = us
 
     def types(self) -> None:
@@ -268,11 +268,12 @@ class _Work:
         for where, code, what in findings:
             self.fault(where, code, name, what)
 
-    def fault(self, where: Mask, code: FaultCode, name: str, what: str) -> None:
-        """Note the fault of these rows, unless they have one already."""
+    def fault(self, where: Mask, code: FaultCode, name: str, what: str, us: IntColumn | None = None) -> None:
+        """Note the fault of these rows, unless they have one already; ``us`` are the instants they stand for."""
         for row in np.flatnonzero(where).tolist():
             if row not in self.found:
-                self.found[row] = (code, self.told(name, what, _shown(self.fields[name][row])))
+                value = _shown(self.fields[name][row]) if us is None else f"{np.datetime64(int(us[row]), 'us')}Z"
+                self.found[row] = (code, self.told(name, what, value))
 
     def told(self, name: str, what: str, value: object = None) -> str:
         source = self.mapping.paths.get(name)  # type: ignore[call-overload]

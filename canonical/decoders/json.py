@@ -22,6 +22,7 @@ an error message quotes it.
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, Final
 
 import arro3.io
@@ -31,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from canonical.decoders.json_kernel import parse_plain
 from canonical.decoders.json_plain import suspects
 from canonical.decoders.json_strict import form_refusal, is_mistyped, text_at, trimmed, type_refusal, unescaped
 from canonical.decoders.parsed import Parsed
@@ -49,9 +51,20 @@ _DETAIL_MAX: Final = 120
 
 def parse_json(mapping: PlantMapping, records: RawRecords) -> Parsed:
     """Project the mapped fields of every record; a blank record is in neither rows nor faults."""
-    parser = _Parser(mapping, records)
-    suspicious = suspects(records, mapping.limits)
+    plain = parse_plain(mapping, records)
     rows = np.arange(len(records), dtype=np.int32)
+    if plain is None or not len(plain.rows):
+        return _parse(mapping, records, rows)
+    if len(plain.rows) == len(records):
+        return plain
+    left = np.delete(rows, plain.rows.to_numpy())
+    return replace(plain, further=(_parse(mapping, records, left),))
+
+
+def _parse(mapping: PlantMapping, records: RawRecords, rows: Rows) -> Parsed:
+    """Project the mapped fields of these records, without the kernel."""
+    parser = _Parser(mapping, records)
+    suspicious = suspects(records, mapping.limits)[rows]
     parts = parser.plain(rows[~suspicious] if suspicious.any() else rows)
     parts += parser.checked(rows[suspicious])
     return parser.parsed(parts)
