@@ -140,7 +140,9 @@ class KafkaSection(Section):
     state_segment_bytes: int = Field(default=33_554_432, description="Segment size of the state topic.")
     transaction_timeout_ms: int = Field(default=30_000, description="A commit that takes longer fails.")
     request_timeout_ms: int = Field(default=10_000, description="Bound of one administrative request.")
-    restore_timeout_ms: int = Field(default=90_000, description="Bound of taking over and restoring all shards of a process.")
+    restore_timeout_ms: int = Field(
+        default=90_000, description="Bound of taking over and restoring all shards of a process."
+    )
 
     def connection(self) -> KafkaSettings:
         """Return the settings for the clients, secrets in clear."""

@@ -28,7 +28,7 @@ LONG_CHARS_MAX: Final = 1024
 TEXT_CHARS_MAX: Final = 256
 """Every other text; what is longer is cut."""
 LETTER_BYTES_MAX: Final = 1 << 20
-"""Bytes of a record that are kept: less than any log takes (``kafka.record_bytes_max``), so that none is stuck on it."""
+"""Bytes of a record that are kept: less than any log takes (``kafka.record_bytes_max``), so that none is stuck."""
 FAULT_HEADERS_BYTES_MAX: Final = 20_480
 """Upper bound of the fault headers of one record, names included (a character takes at most 4 bytes)."""
 

@@ -45,4 +45,6 @@ class DeadLetter(BaseModel):
     first_failed_us: Micros = Field(description="Instant at which it failed first; sending it again keeps it.")
     attempts: int = Field(1, ge=1, le=2**31 - 1, description="How often the record has failed.")
     correlation_id: Text = Field("", description="Correlation id, where the record could be read that far.")
-    original: bool = Field(True, description="False where value is not the whole record: its bytes were gone, or too many.")
+    original: bool = Field(
+        True, description="False where value is not the whole record: its bytes were gone, or too many."
+    )

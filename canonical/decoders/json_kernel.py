@@ -31,45 +31,48 @@ DEPTH_MAX: Final = 64
 _TEXT, _NUMBER, _INSTANT, _OBJECT = 1, 2, 3, 4
 _UTC_INSTANT, _LOCAL_INSTANT = 1, 2
 
-_POINTERS: Final = ctypes.c_void_p
-_NUMBERS: Final = ctypes.c_int64
+_POINTER: Final = ctypes.c_void_p
+_NUMBER64: Final = ctypes.c_int64
 
 
 class _Job(ctypes.Structure):
     """``struct job`` of json_fields.c, member by member."""
 
     _fields_ = (
-        ("data", _POINTERS),
-        ("starts", _POINTERS),
-        ("ends", _POINTERS),
-        ("size", _NUMBERS),
-        ("rows", _NUMBERS),
-        ("names", _POINTERS),
-        ("keys", _POINTERS),
-        ("nodes", _POINTERS),
-        ("record_bytes_max", _NUMBERS),
-        ("depth_max", _NUMBERS),
-        ("buckets", _NUMBERS),
-        ("code", _POINTERS),
-        ("table", _POINTERS),
-        ("text_at", _POINTERS),
-        ("text_length", _POINTERS),
-        ("distinct", _POINTERS),
-        ("number", _POINTERS),
-        ("instant_us", _POINTERS),
-        ("instant_zone", _POINTERS),
-        ("read", _POINTERS),
+        ("data", _POINTER),
+        ("starts", _POINTER),
+        ("ends", _POINTER),
+        ("size", _NUMBER64),
+        ("rows", _NUMBER64),
+        ("names", _POINTER),
+        ("keys", _POINTER),
+        ("nodes", _POINTER),
+        ("record_bytes_max", _NUMBER64),
+        ("depth_max", _NUMBER64),
+        ("buckets", _NUMBER64),
+        ("code", _POINTER),
+        ("table", _POINTER),
+        ("text_at", _POINTER),
+        ("text_length", _POINTER),
+        ("distinct", _POINTER),
+        ("number", _POINTER),
+        ("instant_us", _POINTER),
+        ("instant_zone", _POINTER),
+        ("read", _POINTER),
     )
 
 
 def _compiled() -> Any:
     """Return the kernel's function, None where there is none."""
     try:
-        function = ctypes.CDLL(str(LIBRARY)).read_fields
-    except OSError:
+        library = ctypes.CDLL(str(LIBRARY))
+        if _NUMBER64.in_dll(library, "job_bytes").value != ctypes.sizeof(_Job):
+            return None  # compiled from another release
+    except (OSError, ValueError):
         return None
-    function.restype = _NUMBERS
-    function.argtypes = (ctypes.POINTER(_Job), _POINTERS)
+    function = library.read_fields
+    function.restype = _NUMBER64
+    function.argtypes = (ctypes.POINTER(_Job), _POINTER)
     return function
 
 
@@ -109,7 +112,9 @@ def _planned(mapping: PlantMapping) -> _Plan | None:
         if at.setdefault(source.path.rpartition(".")[2], (kind, len(columns[kind]))) != (kind, len(columns[kind])):
             return None  # two fields are read from one place
         columns[kind].append(field)
-    names, keys, nodes = b"", [], []
+    names = b""
+    keys: list[tuple[int, int, int, int]] = []
+    nodes: list[tuple[int, int]] = []
     todo = [tree]
     for node in todo:  # it grows while it is walked
         nodes.append((len(keys), len(node)))
@@ -140,25 +145,33 @@ class _Reading:
         self.instant_us = np.zeros((instants, rows), np.int64)
         self.instant_zone = np.zeros((instants, rows), np.uint8)
         self.read = np.empty(rows, np.uint8)
-        inputs = (
-            np.frombuffer(records.data, np.uint8),
-            np.ascontiguousarray(records.starts, np.int64),
-            np.ascontiguousarray(records.ends, np.int64),
-        )
+        # What the job points to must outlive the call, which is why each array has a name.
+        body = np.frombuffer(records.data, np.uint8)
+        starts, ends = np.ascontiguousarray(records.starts, np.int64), np.ascontiguousarray(records.ends, np.int64)
         names = np.frombuffer(plan.names or b"\0", np.uint8)
         table = np.full((texts, buckets), -1, np.int32)
         expected = np.zeros((len(plan.nodes), KEYS_MAX), np.uint8)
-        # The arrays must outlive the call, which is why each has a name.
         job = _Job(
-            *map(_address, inputs),
-            len(records.data),
-            rows,
-            *map(_address, (names, plan.keys, plan.nodes)),
-            mapping.limits.record_bytes_max,
-            mapping.limits.depth_max,
-            buckets,
-            *map(_address, (self.code, table, self.text_at, self.text_length, self.distinct)),
-            *map(_address, (self.number, self.instant_us, self.instant_zone, self.read)),
+            data=_address(body),
+            starts=_address(starts),
+            ends=_address(ends),
+            size=len(body),
+            rows=rows,
+            names=_address(names),
+            keys=_address(plan.keys),
+            nodes=_address(plan.nodes),
+            record_bytes_max=mapping.limits.record_bytes_max,
+            depth_max=mapping.limits.depth_max,
+            buckets=buckets,
+            code=_address(self.code),
+            table=_address(table),
+            text_at=_address(self.text_at),
+            text_length=_address(self.text_length),
+            distinct=_address(self.distinct),
+            number=_address(self.number),
+            instant_us=_address(self.instant_us),
+            instant_zone=_address(self.instant_zone),
+            read=_address(self.read),
         )
         _READ(ctypes.byref(job), _address(expected))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -48,12 +49,19 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(names, info):
     assert roots == {*ROOMS, info}
 
 
-@pytest.mark.parametrize("data", ["canonical/avro/*.avsc", "canonical/plants/*.toml"])
+@pytest.mark.parametrize("data", ["canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.c"])
 def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
     expected = {path.relative_to(root).as_posix() for path in root.glob(data)}
 
     assert expected
     assert expected <= names
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
+def test_the_kernel_is_compiled_where_it_can_be(names, wheel):
+    assert "canonical/decoders/json_fields.so" in names
+    assert "-py3-none-" in wheel.name
+    assert not wheel.name.endswith("-any.whl")
 
 
 def test_the_wheel_holds_every_module(root, names):
