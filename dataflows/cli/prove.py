@@ -22,13 +22,10 @@ def prove(config: Path, seeds: int | None, seed: int | None, jobs: int | None, *
 
     Raises: typer.Exit with code 1 where a law is broken.
     """
-    import logging
-
     from dataflows.cli.output import print_json
 
     if seed is not None and (seeds is not None or jobs is not None):
         raise typer.BadParameter("--seed runs one schedule", param_hint="--seed, --seeds, --jobs")
-    logging.getLogger("dataflows").setLevel(logging.ERROR)  # Simulated outages are no news.
     plants, whose = _plants(config)
     if seed is not None:
         verdict = _one(plants, seed)
@@ -62,9 +59,17 @@ def _plants(config: Path) -> tuple[list[PlantMapping], list[str]]:
 
 
 def _one(plants: Sequence[PlantMapping], seed: int) -> Verdict:
+    import logging
+
     from dataflows.proof import Campaign
 
-    return Campaign(plants).run(seed)
+    logger = logging.getLogger("dataflows")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # Simulated outages are no news.
+    try:
+        return Campaign(plants).run(seed)
+    finally:
+        logger.setLevel(level)
 
 
 def _many(plants: Sequence[PlantMapping], seeds: int, jobs: int | None, *, quiet: bool) -> tuple[Tally, float]:

@@ -120,6 +120,14 @@ ASOF LEFT JOIN gap
 JOIN entry ON r.plant = entry.plant AND r.source = entry.source AND r.session = entry.session
 WHERE r.last_seq >= entry.start_seq AND (gap.last_seq IS NULL OR r.last_seq > gap.last_seq);
 
+-- Late and refused ranges have no holes: each number of them is an event.
+INSERT INTO finding BY NAME
+SELECT
+    'ALTERED' AS kind, plant, source, session, first_seq, last_seq, committed_us AS at_us,
+    format('{:d} numbers', events) AS expected, format('{:d} to {:d}', first_seq, last_seq) AS found,
+    format('a {} range has as many numbers as events', fate) AS what
+FROM range_line WHERE fate IN ('late', 'refused') AND last_seq - first_seq + 1 <> events;
+
 INSERT INTO finding BY NAME
 SELECT
     'UNACCOUNTED' AS kind, plant, source, session, lowest AS first_seq, highest AS last_seq,
