@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
@@ -17,8 +14,8 @@ import orjson
 import pytest
 
 from canonical.plants import shipped
+from tests.command import plantsync
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 SETTINGS = """\
 landing = "landing"
 plants = ["shipped:plant_a", "shipped:plant_b", "shipped:plant_c", "shipped:plant_m"]
@@ -27,21 +24,6 @@ settle_s = 0
 """
 STORE = "analytics.duckdb"
 LOG = Path("state/plantsync.db")
-
-
-def plantsync(folder: Path, *arguments: object, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    done = subprocess.run(
-        [str(PLANTSYNC), *map(str, arguments)],
-        cwd=folder,
-        env=environment | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -17,26 +14,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from canonical.plants import shipped
 from dataflows.simulator import Truth
+from tests.command import plantsync
 
 pytestmark = pytest.mark.kafka
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 PARTITIONS = 3
-
-
-def plantsync(folder: Path, *arguments: object, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    done = subprocess.run(
-        [str(PLANTSYNC), *map(str, arguments)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

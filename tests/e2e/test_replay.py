@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import closing
@@ -23,8 +22,8 @@ import pytest
 from canonical.plants import shipped
 from dataflows.simulator.truth import MEASURES, ORDER_KEY, Truth
 from sinks.sqlite import SqliteStreams
+from tests.command import PLANTSYNC, plantsync, told
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 SETTINGS = """\
 landing = "landing"
 plants = ["plants/plant_a.toml", "plants/plant_b.toml", "plants/plant_c.toml", "plants/plant_m.toml"]
@@ -39,21 +38,6 @@ LOCAL = {
 }
 """Of each plant: what its records say, what they say here (of plant A one in three), and what its mapping lacks."""
 REASON = "the unit is mapped now"
-
-
-def plantsync(folder: Path, *arguments: object, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    command = [str(PLANTSYNC), *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def told(folder: Path, *arguments: object, code: int = 0) -> dict:
-    return json.loads(plantsync(folder, *arguments, "--json", code=code))
 
 
 def run(folder: Path) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -14,9 +11,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.command import plantsync, told
+
 pytestmark = pytest.mark.kafka
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 MAPPING = """\
 plant = "P"
 format = "json"
@@ -38,21 +36,6 @@ jump_max = 100
 [sequencing]
 gap_timeout_s = 3600
 """
-
-
-def plantsync(folder: Path, *arguments: object, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    command = [str(PLANTSYNC), *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def told(folder: Path, *arguments: object, code: int = 0) -> dict:
-    return json.loads(plantsync(folder, *arguments, "--json", code=code))
 
 
 def run(folder: Path) -> None:

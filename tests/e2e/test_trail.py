@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,20 +13,11 @@ import pytest
 
 from canonical.contracts import TrailEntry, trail_hash
 from canonical.plants import shipped
+from tests.command import plantsync
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 RECORD = (
     b'{"machine":"m","boot":"b","n":0,"kind":"CYCLE","ts":"2026-01-05T06:00:00Z","unit":"STCK","order":"1","good":1}\n'
 )
-
-
-def plantsync(folder: Path, *arguments: str, code: int = 0) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    command = [str(PLANTSYNC), *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
