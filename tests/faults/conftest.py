@@ -32,6 +32,7 @@ def expected(cluster, sent, tmp_path_factory):
         service = scenario.service("--until-end")
         assert service.ended() == 0, service.said
         scenario.all_read()
+        scenario.readers_at_the_end()
         outcome = scenario.outcome()
     assert sum(outcome["confirmations"].values()) > 100
     assert sum(outcome["dead-letters"].values()) > 10

@@ -21,7 +21,7 @@ from pathlib import Path
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from tests.faults.plant import PARTITIONS, Plant, Record, mapping
-from tests.faults.watcher import Seen, Watcher, read
+from tests.faults.watcher import Place, Seen, Watcher, read
 from tests.kafka_cluster import Cluster
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
@@ -165,11 +165,17 @@ class Scenario:
         """Wait until everything the plant sends is part of a commit."""
         until(lambda: self.read_records() == len(self.records), "all records in commits")
 
-    def check(self, expected: dict[str, Counter[bytes]]) -> int:
-        """Check the law; returns the number of records that were written and rolled back."""
+    def readers_at_the_end(self) -> dict[Place, bytes | None]:
+        """Wait until the readers have all that is committed, which may reach them later than the commit; returns it."""
         final = read(self.cluster.direct, self.topics)
         for watcher in (self.committed, self.client):
             until(lambda: len(watcher.seen) >= len(final), "readers at the end")  # noqa: B023 - called at once
+        return final
+
+    def check(self, expected: dict[str, Counter[bytes]]) -> int:
+        """Check the law; returns the number of records that were written and rolled back."""
+        final = self.readers_at_the_end()
+        for watcher in (self.committed, self.client):
             assert watcher.values() == final, "a reader of committed records saw something else"
             assert len(watcher.seen) == len(final), "a reader of committed records was given something twice"
             assert not watcher.errors
