@@ -189,9 +189,11 @@ SENSELESS = {
 def test_a_decoder_that_lies_is_found(monkeypatch, form, bug):
     parse, spoil = decoders.PARSERS[form], PLANTED[bug]
     target = LINES[form]()
-    monkeypatch.setitem(
-        decoders.PARSERS, form, lambda mapping, records: spoilt(spoil, parse(mapping, records), records)
-    )
+
+    def lying(mapping: PlantMapping, records: RawRecords) -> Parsed:
+        return spoilt(spoil, parse(mapping, records), records)
+
+    monkeypatch.setitem(decoders.PARSERS, form, lying)
     assert found_after(target, 4_000) <= 4_000
 
 
