@@ -53,7 +53,7 @@ def by_plant(made: Workload, folder: Path) -> Path:
         mapping(folder, f"p{number}", f'folder = "p{number}"')
     plants = ", ".join(f'"p{n}.toml"' for n in range(1, 6))
     settings = folder / "plantsync.toml"
-    settings.write_text(f"landing = 'landing'\nplants = [{plants}]\n[pace]\ncommit_interval_s = 0.2\n")
+    settings.write_text(f"landing = 'landing'\nplants = [{plants}]\n[pace]\ncommit_interval_s = 0.1\n")
     return settings
 
 
@@ -63,7 +63,7 @@ def in_order(made: Workload, folder: Path) -> Path:
     (folder / "landing" / "w").symlink_to(made.chunks)
     settings = folder / "plantsync.toml"
     mapping(folder, "w", 'folder = "w"')
-    settings.write_text('landing = "landing"\nplants = ["w.toml"]\n[pace]\ncommit_interval_s = 0.2\n')
+    settings.write_text('landing = "landing"\nplants = ["w.toml"]\n[pace]\ncommit_interval_s = 0.1\n')
     return settings
 
 
@@ -79,7 +79,10 @@ def finish(*processes: subprocess.Popen[str]) -> None:
 
 
 def kill_three_times(settings: Path, committed: Callable[[], int]) -> None:
-    """Start the flow three times, and each time kill it shortly after it has committed something."""
+    """Start the flow three times, and each time kill it shortly after it has committed something.
+
+    It is stopped while somebody looks, or it would have finished before it is seen to have begun.
+    """
     rng = random.Random(5)
     for _ in range(3):
         before, process = committed(), start(settings)
@@ -87,8 +90,11 @@ def kill_three_times(settings: Path, committed: Callable[[], int]) -> None:
         while committed() == before:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline, "nothing was committed"
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.3))
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(rng.uniform(0, 0.1))
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it had ended before it was killed"
@@ -162,7 +168,7 @@ def test_kafka(made: Workload, kafka: Broker, topic: str, tmp_path: Path, kills:
     settings.write_text(
         'plants = ["w.toml"]\n'
         f'[log]\nkind = "kafka"\n[kafka]\nprefix = "{prefix}"\npartitions = 2\n'
-        f'properties = {{"bootstrap.servers" = "{kafka.servers}"}}\n[pace]\ncommit_interval_s = 0.5\n'
+        f'properties = {{"bootstrap.servers" = "{kafka.servers}"}}\n[pace]\ncommit_interval_s = 0.1\n'
     )
     if kills:
         kill_three_times(settings, lambda: len(committed(kafka, f"{prefix}ledger")))

@@ -151,10 +151,13 @@ class Scenario:
         seen = list(self.committed.seen)
         return [s for s in seen if s.at > since and s.place.topic == self.state_topic and s.key.count(b",") == 0]
 
+    def positions(self) -> dict[bytes | None, int]:
+        """Up to which offset each shard's records are part of a commit that can be read."""
+        return {c.key: json.loads(json.loads(c.value or b"")["position"])["offset"] for c in self.commits()}
+
     def read_records(self) -> int:
         """How many of the plant's records are part of a commit that can be read."""
-        positions = {commit.key: json.loads(json.loads(commit.value)["position"]) for commit in self.commits()}
-        return sum(position["offset"] for position in positions.values())
+        return sum(self.positions().values())
 
     def first_commit(self, since: float) -> float:
         """Wait for the first commit after an instant; returns the seconds in between."""
@@ -163,7 +166,12 @@ class Scenario:
 
     def all_read(self) -> None:
         """Wait until everything the plant sends is part of a commit."""
-        until(lambda: self.read_records() == len(self.records), "all records in commits")
+        try:
+            until(lambda: self.read_records() == len(self.records), "all records in commits")
+        except AssertionError as error:
+            error.add_note(f"committed: {self.positions()}")
+            error.add_note("\n".join(f"it said: {service.said}" for service in self.services))
+            raise
 
     def readers_at_the_end(self) -> dict[Place, bytes | None]:
         """Wait until the readers have all that is committed, which may reach them later than the commit; returns it."""
