@@ -1,6 +1,6 @@
-"""Compiles the JSON kernel when the package is built or set up; without a C compiler the package works, slower.
+"""Compiles the kernels when the package is built or set up; without a C compiler the package works, slower.
 
-The kernel is one C file without dependencies, called through ctypes: it needs no Python headers, and one library
+They are a few C files without dependencies, called through ctypes: they need no Python headers, and one library
 serves every Python version. ``CC`` names a compiler; otherwise the system's is taken, or Zig's where it is installed.
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = "canonical/decoders/json_fields.c"
-LIBRARY = "canonical/decoders/json_fields.so"
-FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra")
+SOURCES = "canonical/decoders/*.c"
+LIBRARY = "canonical/decoders/kernel.so"
+FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra")
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships no types for it
-    """Adds the compiled kernel to the wheel, or to the tree of an editable install."""
+    """Adds the compiled kernels to the wheel, or to the tree of an editable install."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Compile before the files of the wheel are gathered."""
@@ -33,17 +33,17 @@ class KernelHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships no
         root = Path(self.root)
         compiler = find_compiler()
         if compiler is None:
-            self.app.display_warning("No C compiler: JSON is decoded without the kernel, at about a third of the speed")
+            self.app.display_warning("No C compiler: records are decoded without the kernels, several times slower")
             return
         done = subprocess.run(  # noqa: S603 - the user's own compiler, our own paths
-            [*compiler, *FLAGS, "-o", str(root / LIBRARY), str(root / SOURCE)],
+            [*compiler, *FLAGS, "-o", str(root / LIBRARY), *map(str, sorted(root.glob(SOURCES)))],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
             self.app.display_warning(
-                f"{compiler[0]} could not compile {SOURCE}; JSON is decoded without:\n{done.stderr}"
+                f"{compiler[0]} could not compile {SOURCES}; records are decoded without:\n{done.stderr}"
             )
             return
         build_data["artifacts"].append(f"/{LIBRARY}")

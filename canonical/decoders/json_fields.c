@@ -9,8 +9,7 @@
  * Bounds: nothing outside data[0..size) is read. Eight bytes are loaded at once only where eight are left.
  * Every loop advances through the record, and nesting is limited by depth_max, so time and stack are bounded.
  */
-#include <stdint.h>
-#include <string.h>
+#include "kernel.h"
 
 enum kind { SKIP, TEXT, NUMBER, INSTANT, OBJECT };
 enum zone { NO_INSTANT, UTC_INSTANT, LOCAL_INSTANT };
@@ -54,22 +53,6 @@ struct at { /* where reading stands in a record */
 };
 
 static const double POWERS[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-
-#define EACH 0x0101010101010101ULL
-#define HIGH 0x8080808080808080ULL
-
-static inline uint64_t eight(const uint8_t *p) {
-    uint64_t x;
-    memcpy(&x, p, 8);
-    return x;
-}
-
-/* High bit of each byte that is a quote, a backslash, a control character or beyond ASCII; above the first, bits may
- * be wrong. */
-static inline uint64_t special(uint64_t x) {
-    uint64_t quote = x ^ (EACH * '"'), slash = x ^ (EACH * '\\');
-    return (((quote - EACH) & ~quote) | ((slash - EACH) & ~slash) | ((x - EACH * 32) & ~x) | x) & HIGH;
-}
 
 static inline int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 

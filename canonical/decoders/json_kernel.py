@@ -23,7 +23,7 @@ from canonical.mapping import PlantMapping
 from canonical.mapping.fields import numeric_fields
 from canonical.records import RawRecords
 
-LIBRARY: Final = Path(__file__).with_name("json_fields.so")
+LIBRARY: Final = Path(__file__).with_name("kernel.so")
 KEYS_MAX: Final = 64
 DEPTH_MAX: Final = 64
 """Bounds of the kernel; mappings beyond them are left to the other decoder."""
