@@ -26,7 +26,7 @@ from tests.kafka_cluster import Cluster
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 STREAMS = ("confirmations", "events", "dead-letters")
-PATIENCE_S = 90
+PATIENCE_S = 180
 ENDING_S = 40
 OPEN_S = 0.2
 """Longer than one reader may be behind another."""

@@ -50,9 +50,13 @@ def went_on(name, scenario, plant, service, outage_s, over, expected):
     plant.finish()
     first_s = scenario.first_commit(over)
     scenario.all_read()
+    all_s = time.monotonic() - over
     assert service.stop() == 0, service.said
     rolled_back = scenario.check(expected)
-    print(f"\n{name}: {outage_s:.1f} s; first commit {first_s:.1f} s afterwards; {rolled_back} records rolled back")
+    print(
+        f"\n{name}: {outage_s:.1f} s; first commit {first_s:.1f} s afterwards, everything {all_s:.1f} s;"
+        f" {rolled_back} records rolled back"
+    )
 
 
 @pytest.mark.parametrize(("name", "fault", "seconds", "told"), NETWORK, ids=[row[0] for row in NETWORK])
