@@ -13,7 +13,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Made anew when the lock, the project's metadata or the way it is set up changes.
-$(READY): requirements.lock pyproject.toml bin/environment hatch_build.py $(wildcard canonical/decoders/*.[ch])
+$(READY): requirements.lock pyproject.toml bin/environment hatch_build.py $(wildcard canonical/decoders/*.[ch] dataflows/sources/*.c)
 	@PYTHON='$(PYTHON)' bin/environment
 	@touch $@
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = "canonical/decoders/*.c"
-LIBRARY = "canonical/decoders/kernel.so"
+FOLDERS = ("canonical/decoders", "dataflows/sources")
+"""All C files of a folder become its ``kernel.so``."""
 FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra")
 
 
@@ -35,20 +35,22 @@ class KernelHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships no
         if compiler is None:
             self.app.display_warning("No C compiler: records are decoded without the kernels, several times slower")
             return
-        done = subprocess.run(  # noqa: S603 - the user's own compiler, our own paths
-            [*compiler, *FLAGS, "-o", str(root / LIBRARY), *map(str, sorted(root.glob(SOURCES)))],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            self.app.display_warning(
-                f"{compiler[0]} could not compile {SOURCES}; records are decoded without:\n{done.stderr}"
+        for folder in FOLDERS:
+            library, sources = root / folder / "kernel.so", sorted((root / folder).glob("*.c"))
+            done = subprocess.run(  # noqa: S603 - the user's own compiler, our own paths
+                [*compiler, *FLAGS, "-o", str(library), *map(str, sources)],
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            return
-        build_data["artifacts"].append(f"/{LIBRARY}")
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+            if done.returncode:
+                self.app.display_warning(
+                    f"{compiler[0]} could not compile {folder}/*.c; the package works without, slower:\n{done.stderr}"
+                )
+                continue
+            build_data["artifacts"].append(f"/{folder}/kernel.so")
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
 
 
 def find_compiler() -> list[str] | None:

@@ -49,7 +49,9 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(names, info):
     assert roots == {*ROOMS, info}
 
 
-@pytest.mark.parametrize("data", ["canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.[ch]"])
+@pytest.mark.parametrize(
+    "data", ["canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.[ch]", "dataflows/sources/*.c"]
+)
 def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
     expected = {path.relative_to(root).as_posix() for path in root.glob(data)}
 
@@ -59,7 +61,7 @@ def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
 def test_the_kernel_is_compiled_where_it_can_be(names, wheel):
-    assert "canonical/decoders/kernel.so" in names
+    assert {"canonical/decoders/kernel.so", "dataflows/sources/kernel.so"} <= names
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
 

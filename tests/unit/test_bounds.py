@@ -12,7 +12,7 @@ from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import heap
 from dataflows.settings import Settings
-from dataflows.sources import kafka_partition, landed_files, log_stream
+from dataflows.sources import kafka_partition, landed_files, log_stream, partition_queue
 from sinks import kafka
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ TEXT = (ROOT / "docs/bounds.md").read_text("utf-8")
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
-CONSTANTS = (heap, kafka_partition, landed_files, log_stream, kafka)
+CONSTANTS = (heap, kafka_partition, partition_queue, landed_files, log_stream, kafka)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:
