@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.plantsync-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture fuzz check bench format lock check-format check-lint check-types check-imports check-contracts check-docs
+.PHONY: help demo test torture fuzz check bench bench-peers format lock check-format check-lint check-types check-imports check-contracts check-docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ bench: $(READY) ## Measure speed, recovery, memory and the audit, and append the
 	@echo "bench: measuring"
 	@$(BIN)/python -m benchmarks speed recovery memory
 	@$(BIN)/python -m benchmarks.audit
+
+bench-peers: $(READY) ## Compare with Flink, Pathway, Bytewax, DuckDB, plain Python and C on the same events, in turn
+	@echo "bench-peers: job J by plantsync and its peers; the first time fetches about 1.5 GB into the user's cache"
+	@$(BIN)/python -m benchmarks.peers
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	@echo "format: rewriting files with ruff"
