@@ -58,6 +58,8 @@ format = "epoch_ms"
 [types]
 CYCLE = "partial"
 END = "complete"
+TEMP = "telemetry"
+HOLD = "hold"
 
 [sequencing]
 """

@@ -45,8 +45,8 @@ class Traffic:
         self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 5}) if servers else None
         self.sent = 0
 
-    def send(self, lines: Lines) -> None:
-        """Let these records land now."""
+    def send(self, lines: Lines, *, wait: bool = True) -> None:
+        """Let these records land now; with ``wait``, until the broker has all of them."""
         if self._producer is None:
             land(self._site.landing / f"{next(self._files):08d}.ndjson", b"\n".join(line for _, line in lines) + b"\n")
         else:
@@ -57,7 +57,7 @@ class Traffic:
                         break
                     except BufferError:
                         self._producer.poll(0.1)
-            self._producer.flush()
+            self._producer.flush(-1 if wait else 0)
         self.sent += len(lines)
 
     def send_all(self, lines: Iterator[tuple[bytes, bytes]], at_once: int = 100_000) -> None:
@@ -82,6 +82,9 @@ class Traffic:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        if self._producer is not None:
+            self._producer.flush(10)
+            self._producer = None
 
 
 def land(path: Path, data: bytes) -> None:
