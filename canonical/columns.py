@@ -56,13 +56,15 @@ TYPE_CODE: Final[Mapping[EventType, int]] = {t: i for i, t in enumerate(EVENT_TY
 class Vocabulary:
     """Texts of one shard and their codes; code 0 is the empty text. Grows only.
 
-    State that outlives the process never stores a code: it stores the text.
+    State that outlives the process never stores a code: it stores the text. ``readers`` are what decoders keep beside
+    the codes, by mapping, and lose with them.
     """
 
-    __slots__ = ("_codes", "_crc", "texts")
+    __slots__ = ("_codes", "_crc", "readers", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = [""]
+        self.readers: dict[int, Any] = {}
         self._codes: dict[str, int] = {"": 0}
         self._crc: NDArray[np.uint64] = np.zeros(1, np.uint64)
 

@@ -13,6 +13,7 @@ from canonical.decoders.avro import parse_avro
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.json import parse_json
+from canonical.decoders.json_kernel import read_json
 from canonical.decoders.parsed import Decoded, Parsed
 from canonical.decoders.shdr import parse_shdr
 from canonical.mapping import PlantMapping
@@ -34,11 +35,16 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Args:    records: RAW[n]; vocabulary: the shard's, which grows; now_us: the time of reading, int64 UTC microseconds.
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
-    parsed = PARSERS[mapping.format](mapping, records)
-    done = canonicalise(mapping, parsed, records, vocabulary, now_us)
-    if not parsed.further:
-        return done
-    parts = [done, *(canonicalise(mapping, part, records, vocabulary, now_us) for part in parsed.further)]
-    events = EventBatch.concat([part.events for part in parts])
+    plain = read_json(mapping, records, vocabulary, now_us) if mapping.format == "json" else EventBatch.empty()
+    if len(plain) == len(records):
+        return Decoded(plain)
+    if len(plain):
+        parsed = parse_json(mapping, records, np.delete(np.arange(len(records), dtype=np.int32), plain["row"]))
+    else:
+        parsed = PARSERS[mapping.format](mapping, records)
+    parts = [canonicalise(mapping, part, records, vocabulary, now_us) for part in (parsed, *parsed.further)]
+    if len(parts) == 1 and not len(plain):
+        return parts[0]
+    events = EventBatch.concat([plain, *(part.events for part in parts)])
     faults = sorted((fault for part in parts for fault in part.faults), key=attrgetter("row"))
     return Decoded(events.take(np.argsort(events["row"])), faults, len(records) - len(events) - len(faults))

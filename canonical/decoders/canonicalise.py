@@ -13,17 +13,17 @@ but the row, the mapping and ``now_us``. A row has one fault, the first in this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from canonical.columns import DEFAULTS, TYPE_CODE, CodeColumn, Column, EventBatch, IntColumn, Vocabulary
-from canonical.contracts.event import EventType
+from canonical.columns import DEFAULTS, CodeColumn, Column, EventBatch, IntColumn, Vocabulary
 from canonical.contracts.fault import FaultCode
-from canonical.decoders.instants import instants
+from canonical.decoders.coding import TEXT_MAX, UNKNOWN, coding, constant_code
+from canonical.decoders.instants import instants, time_bounds
 from canonical.decoders.parsed import Decoded, Parsed
 from canonical.decoders.quantities import (
     COUNTER_MAX,
@@ -38,17 +38,12 @@ from canonical.identity import content_identity
 from canonical.mapping import PlantMapping
 from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, QUANTITY_FIELDS, TEXT_FIELDS
 from canonical.records import RawRecords, RowFault
-from canonical.units import code_of
-
-TEXT_MAX: Final = 256
-"""Characters of a key or code, as in ``canonical.contracts.event.Text``."""
 
 YEAR_1_US: Final = -62_135_596_800_000_000
 """Where the calendar begins: Arrow also takes a year 0, which no clock means."""
 
 _DETAIL_MAX: Final = 120
 _VALUE_MAX: Final = 48
-_UNKNOWN: Final = -1
 
 
 def canonicalise(
@@ -104,23 +99,18 @@ class _Work:
         for name in TEXT_FIELDS:
             if name == "unit":
                 continue
-            keys = self.mapping.keys.get(name, {})  # type: ignore[call-overload]
-            if name in self.mapping.constants:
-                constant = self.mapping.constants[name]
-                self.columns[name] = self.same(self.vocabulary.code(keys.get(constant, constant)))
-            elif name in self.fields and keys:
-                self.columns[name] = self.coded(name, self.cross_referenced(keys))
+            constant = constant_code(self.mapping, self.vocabulary, name)
+            if constant is not None:
+                self.columns[name] = self.same(constant)
             elif name in self.fields:
-                self.columns[name] = self.coded(name, self.vocabulary.codes)
+                self.columns[name] = self.coded(name)
         for name in ("source", "plant"):
             if name in self.fields:
                 self.missing(name, self.columns[name] == 0)
 
-    def cross_referenced(self, keys: Mapping[str, str]) -> Callable[[list[str]], CodeColumn]:
-        return lambda texts: self.vocabulary.codes([keys.get(text, text) for text in texts])
-
-    def coded(self, name: str, codes: Callable[[list[str]], CodeColumn], absent: int = 0) -> CodeColumn:
-        """Return a code per row, asking for the distinct texts once; ``absent`` for null and the empty text."""
+    def coded(self, name: str) -> CodeColumn:
+        """Return a code per row, asking for the distinct texts once."""
+        how = coding(self.mapping, self.vocabulary, name)
         values = self.fields[name]
         if not pa.types.is_dictionary(values.type):
             values = (values if pa.types.is_string(values.type) else values.cast(pa.string())).dictionary_encode()
@@ -130,11 +120,11 @@ class _Work:
         if max(map(len, texts), default=0) > TEXT_MAX:
             too_long = np.fromiter((len(text) > TEXT_MAX for text in texts), np.bool_, len(texts))
             texts = [text if len(text) <= TEXT_MAX else "" for text in texts]
-        table = codes(texts)
+        table = how.codes(texts)
         if "" in texts:
-            table[[not text for text in texts]] = absent
+            table[[not text for text in texts]] = how.absent
         if indices.null_count:
-            table = np.append(table, np.int32(absent))
+            table = np.append(table, np.int32(how.absent))
             indices = indices.fill_null(len(texts))
         at = indices.to_numpy()
         if too_long.any():
@@ -165,8 +155,7 @@ class _Work:
             self.faulty("seq", findings)
 
     def times(self, now_us: int) -> None:
-        limits = self.mapping.limits
-        future_us, past_us = now_us + round(limits.future_max_s * 1e6), now_us - round(limits.past_max_s * 1e6)
+        past_us, future_us = time_bounds(self.mapping, now_us)
         for name, column in (("occurred", "occurred_us"), ("recorded", "recorded_us")):
             if name not in self.fields:
                 continue
@@ -187,41 +176,30 @@ class _Work:
             self.columns[column] = us
 
     def types(self) -> None:
-        default = self.mapping.default_type
-        absent = _UNKNOWN if default is None else TYPE_CODE[default]
-        words = self.mapping.types or {t.value: t for t in EventType}
-        codes = {word: TYPE_CODE[kind] for word, kind in words.items()}
-        if "type" in self.mapping.constants:
-            self.columns["type"] = self.same(codes.get(self.mapping.constants["type"], absent)).astype(np.int8)
-        elif "type" not in self.fields:
-            self.columns["type"] = self.same(absent).astype(np.int8)
-        else:
-            column = self.coded("type", lambda texts: _array([codes.get(t, _UNKNOWN) for t in texts]), absent)
-            if column.min() == _UNKNOWN:
-                self.missing("type", (column == _UNKNOWN) & self.empty("type"))
-                self.fault(column == _UNKNOWN, FaultCode.UNKNOWN_TYPE, "type", "not in [types] of the mapping")
-            self.columns["type"] = column.astype(np.int8)
+        if "type" not in self.fields:
+            self.columns["type"] = self.same(self.constant("type")).astype(np.int8)
+            return
+        column = self.coded("type")
+        if column.min() == UNKNOWN:
+            self.missing("type", (column == UNKNOWN) & self.empty("type"))
+            self.fault(column == UNKNOWN, FaultCode.UNKNOWN_TYPE, "type", "not in [types] of the mapping")
+        self.columns["type"] = column.astype(np.int8)
 
     def units(self) -> None:
-        default = self.vocabulary.code(self.mapping.unit)
         if "unit" not in self.fields:
-            constant = self.mapping.constants.get("unit", self.mapping.unit)
-            self.columns["unit"] = self.same(self.vocabulary.code(self.unit_of(constant) or constant))
+            self.columns["unit"] = self.same(self.constant("unit"))
             return
-
-        def codes(texts: list[str]) -> CodeColumn:
-            units = [self.unit_of(text) for text in texts]
-            return _array([_UNKNOWN if unit is None else self.vocabulary.code(unit) for unit in units])
-
-        column = self.coded("unit", codes, default)
-        if column.min() == _UNKNOWN:
+        column = self.coded("unit")
+        if column.min() == UNKNOWN:
             self.fault(
-                column == _UNKNOWN, FaultCode.UNKNOWN_UNIT, "unit", "not in [units] of the mapping, and not Rec 20"
+                column == UNKNOWN, FaultCode.UNKNOWN_UNIT, "unit", "not in [units] of the mapping, and not Rec 20"
             )
         self.columns["unit"] = column
 
-    def unit_of(self, text: str) -> str | None:
-        return self.mapping.units.get(text) or code_of(text)
+    def constant(self, name: str) -> int:
+        code = constant_code(self.mapping, self.vocabulary, name)
+        assert code is not None, "types and units have a constant or a default"
+        return code
 
     def quantities(self) -> None:
         limits, paths = self.mapping.limits, self.mapping.paths
@@ -301,10 +279,6 @@ class _Work:
 def _shown(value: pa.Scalar) -> object:
     # A timestamp may lie outside Python's calendar; its count is what the record holds anyway.
     return value.value if pa.types.is_timestamp(value.type) else value.as_py()
-
-
-def _array(codes: list[int]) -> CodeColumn:
-    return np.array(codes, np.int32)
 
 
 def _shortened(text: str) -> str:

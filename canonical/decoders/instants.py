@@ -58,6 +58,17 @@ def instants(mapping: PlantMapping, values: pa.Array) -> tuple[IntColumn, Mask]:
     return _patterned(text, how, zone, latest=latest)
 
 
+def time_bounds(mapping: PlantMapping, now_us: int) -> tuple[int, int]:
+    """Return the earliest and the latest instant that records read at ``now_us`` may name, in microseconds."""
+    limits = mapping.limits
+    return now_us - round(limits.past_max_s * 1e6), now_us + round(limits.future_max_s * 1e6)
+
+
+def localised(mapping: PlantMapping, local_us: IntColumn, where: Mask) -> tuple[IntColumn, Mask]:
+    """Return the instants, those that are plant-local times turned into UTC, and which of these are an instant."""
+    return _localised(local_us, where, ZoneInfo(mapping.time_zone), latest=mapping.time.ambiguous == "latest")
+
+
 def _logical(values: pa.Array) -> tuple[IntColumn, Mask]:
     """Return Arrow timestamps in microseconds; what does not fit is no instant."""
     count, valid = _filled(values), valid_rows(values)

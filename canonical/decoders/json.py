@@ -22,7 +22,6 @@ an error message quotes it.
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import Any, Final
 
 import arro3.io
@@ -32,7 +31,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from canonical.decoders.json_kernel import parse_plain
 from canonical.decoders.json_plain import suspects
 from canonical.decoders.json_strict import form_refusal, is_mistyped, text_at, trimmed, type_refusal, unescaped
 from canonical.decoders.parsed import Parsed
@@ -49,20 +47,10 @@ _BATCH_ROWS: Final = 2_048  # What arrow-rs keeps of so many rows fits the proce
 _DETAIL_MAX: Final = 120
 
 
-def parse_json(mapping: PlantMapping, records: RawRecords) -> Parsed:
-    """Project the mapped fields of every record; a blank record is in neither rows nor faults."""
-    plain = parse_plain(mapping, records)
-    rows = np.arange(len(records), dtype=np.int32)
-    if plain is None or not len(plain.rows):
-        return _parse(mapping, records, rows)
-    if len(plain.rows) == len(records):
-        return plain
-    left = np.delete(rows, plain.rows.to_numpy())
-    return replace(plain, further=(_parse(mapping, records, left),))
-
-
-def _parse(mapping: PlantMapping, records: RawRecords, rows: Rows) -> Parsed:
-    """Project the mapped fields of these records, without the kernel."""
+def parse_json(mapping: PlantMapping, records: RawRecords, rows: Rows | None = None) -> Parsed:
+    """Project the mapped fields of these rows, or all; a blank record is in neither rows nor faults."""
+    if rows is None:
+        rows = np.arange(len(records), dtype=np.int32)
     parser = _Parser(mapping, records)
     suspicious = suspects(records, mapping.limits)[rows]
     parts = parser.plain(rows[~suspicious] if suspicious.any() else rows)

@@ -1,222 +1,233 @@
-"""The mapped fields of plain JSON records, read in one pass by a compiled kernel (``json_fields.c``).
+"""Plain JSON records without fault, read into canonical columns in one pass by a compiled kernel (``json_fields.c``).
 
-Law: what the kernel reads of a record is what ``canonical.decoders.json`` would; what it does not read, it leaves to
-that module. Where the kernel was not compiled, it reads nothing.
-
-The kernel gives columns at once: numbers as float64, instants as microseconds, texts as codes of the batch's
-distinct texts, so that no object is made for a record.
+Law: the events of the records it reads are those that ``canonical.decoders.json`` and ``canonicalise`` would make of
+them; what it does not read, it leaves to them, and so every fault. Where the kernel was not compiled, it reads
+nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from canonical.decoders.parsed import Parsed
+from canonical.columns import DEFAULTS, Column, EventBatch, IntColumn, Vocabulary
+from canonical.decoders.coding import coding, constant_code
+from canonical.decoders.instants import instants, localised, time_bounds
+from canonical.decoders.json_plan import (
+    INSTANT,
+    SPAN,
+    TEXT,
+    Field,
+    Node,
+    Plan,
+    planned,
+)
+from canonical.decoders.known_texts import REFUSED, KnownTexts, Texts
+from canonical.decoders.lines import spans
+from canonical.identity import content_identity
+from canonical.kernel import INT64, POINTER, address, function
 from canonical.mapping import PlantMapping
-from canonical.mapping.fields import numeric_fields
+from canonical.mapping.fields import TEXT_FIELDS
 from canonical.records import RawRecords
 
-LIBRARY: Final = Path(__file__).with_name("kernel.so")
-KEYS_MAX: Final = 64
-DEPTH_MAX: Final = 64
-"""Bounds of the kernel; mappings beyond them are left to the other decoder."""
+Mask = NDArray[np.bool_]
 
-_TEXT, _NUMBER, _INSTANT, _OBJECT = 1, 2, 3, 4
-_UTC_INSTANT, _LOCAL_INSTANT = 1, 2
-
-_POINTER: Final = ctypes.c_void_p
-_NUMBER64: Final = ctypes.c_int64
+_SLACK: Final = 64
+_LOCAL: Final = 2
+_PAGE_ITEMS: Final = 512
+_STAGGER_ITEMS: Final = 40
 
 
 class _Job(ctypes.Structure):
     """``struct job`` of json_fields.c, member by member."""
 
     _fields_ = (
-        ("data", _POINTER),
-        ("starts", _POINTER),
-        ("ends", _POINTER),
-        ("size", _NUMBER64),
-        ("rows", _NUMBER64),
-        ("names", _POINTER),
-        ("keys", _POINTER),
-        ("nodes", _POINTER),
-        ("record_bytes_max", _NUMBER64),
-        ("depth_max", _NUMBER64),
-        ("buckets", _NUMBER64),
-        ("code", _POINTER),
-        ("table", _POINTER),
-        ("text_at", _POINTER),
-        ("text_length", _POINTER),
-        ("distinct", _POINTER),
-        ("number", _POINTER),
-        ("instant_us", _POINTER),
-        ("instant_zone", _POINTER),
-        ("read", _POINTER),
+        ("data", POINTER),
+        ("tail", POINTER),
+        ("size", INT64),
+        ("tail_start", INT64),
+        ("starts", POINTER),
+        ("ends", POINTER),
+        ("rows", INT64),
+        ("fields", POINTER),
+        ("nodes", POINTER),
+        ("field_count", INT64),
+        ("record_bytes_max", INT64),
+        ("depth_max", INT64),
+        ("row", INT64),
+        ("count", INT64),
+        ("read", POINTER),
     )
 
 
-def _compiled() -> Any:
-    """Return the kernel's function, None where there is none."""
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-        if _NUMBER64.in_dll(library, "job_bytes").value != ctypes.sizeof(_Job):
-            return None  # compiled from another release
-    except (OSError, ValueError):
-        return None
-    function = library.read_fields
-    function.restype = _NUMBER64
-    function.argtypes = (ctypes.POINTER(_Job), _POINTER)
-    return function
+_READ: Final = function(
+    "read_fields",
+    (ctypes.POINTER(_Job),),
+    {"job_bytes": _Job, "field_bytes": Field, "node_bytes": Node, "texts_bytes": Texts},
+)
 
 
-_READ: Final = _compiled()
+def read_json(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> EventBatch:
+    """Return the events of the records that the kernel can read; none where it cannot read this mapping at all."""
+    if _READ is None or not len(records):
+        return EventBatch.empty()
+    reader = vocabulary.readers.get(id(mapping))
+    if reader is None or reader.mapping is not mapping:
+        reader = vocabulary.readers[id(mapping)] = _Reader(mapping, vocabulary)
+    plan = reader.plan
+    return EventBatch.empty() if plan is None else _Reading(reader, plan, records, vocabulary, now_us).events()
 
 
-def parse_plain(mapping: PlantMapping, records: RawRecords) -> Parsed | None:
-    """Project the mapped fields of the records the kernel can read; None where it cannot read this mapping at all."""
-    plan = _planned(mapping) if _READ is not None and len(records) else None
-    return None if plan is None else _Reading(plan, mapping, records).parsed()
+class _Reader:
+    """What the kernel knows of a mapping, and of the texts and names in its records so far; the vocabulary keeps it."""
 
-
-@dataclass(slots=True)
-class _Plan:
-    """Keys to look for, as the kernel takes them: int32[k, 4] of name, length, kind, slot, and int32[n, 2] nodes."""
-
-    names: bytes
-    keys: NDArray[np.int32]
-    nodes: NDArray[np.int32]
-    texts: list[str]
-    numbers: list[str]
-    instants: list[str]
-
-
-def _planned(mapping: PlantMapping) -> _Plan | None:
-    numeric = numeric_fields(mapping.time.format)
-    iso = mapping.time.format == "iso8601"
-    columns: dict[int, list[str]] = {_TEXT: [], _NUMBER: [], _INSTANT: []}
-    tree: dict[str, Any] = {}
-    for field, source in mapping.paths.items():
-        kind = _NUMBER if field in numeric else _INSTANT if iso and field in ("occurred", "recorded") else _TEXT
-        at = tree
-        for step in source.path.split(".")[:-1]:
-            at = at.setdefault(step, {})
-            if not isinstance(at, dict):
-                return None  # one path leads through another's value
-        if at.setdefault(source.path.rpartition(".")[2], (kind, len(columns[kind]))) != (kind, len(columns[kind])):
-            return None  # two fields are read from one place
-        columns[kind].append(field)
-    names = b""
-    keys: list[tuple[int, int, int, int]] = []
-    nodes: list[tuple[int, int]] = []
-    todo = [tree]
-    for node in todo:  # it grows while it is walked
-        nodes.append((len(keys), len(node)))
-        for name, value in node.items():
-            kind, slot = (_OBJECT, len(todo)) if isinstance(value, dict) else value
-            if kind == _OBJECT:
-                todo.append(value)
-            keys.append((len(names), len(name.encode()), kind, slot))
-            names += name.encode()
-    if len(keys) > KEYS_MAX or mapping.limits.depth_max > DEPTH_MAX:
-        return None
-    return _Plan(names, np.array(keys, np.int32), np.array(nodes, np.int32), *columns.values())
+    def __init__(self, mapping: PlantMapping, vocabulary: Vocabulary) -> None:
+        self.mapping = mapping
+        self.plan = planned(mapping)
+        self.texts: dict[str, KnownTexts] = {}
+        for name, field in () if self.plan is None else self.plan.of_kind(TEXT):
+            absent = coding(mapping, vocabulary, name).absent
+            known = self.texts[name] = KnownTexts(absent, required=name in ("source", "plant"))
+            field.texts, field.absent = ctypes.addressof(known.layout), known.absent
+            field.required = known.absent == REFUSED
 
 
 class _Reading:
-    """One call of the kernel and what it found."""
+    """One batch: the columns the kernel writes, and what Python does for the few rows that need it."""
 
-    def __init__(self, plan: _Plan, mapping: PlantMapping, records: RawRecords) -> None:
+    def __init__(self, reader: _Reader, plan: Plan, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> None:
+        self.reader, self.plan, self.records = reader, plan, records
+        self.mapping, self.vocabulary = reader.mapping, vocabulary
+        self.first_us, self.last_us = time_bounds(self.mapping, now_us)
         rows = len(records)
-        texts, numbers, instants = len(plan.texts), len(plan.numbers), len(plan.instants)
-        buckets = 1 << (2 * rows - 1).bit_length()
-        self.plan, self.records = plan, records
-        self.code = np.full((texts, rows), -1, np.int32)
-        self.text_at = np.empty((texts, rows), np.int64)
-        self.text_length = np.empty((texts, rows), np.int64)
-        self.distinct = np.zeros(texts, np.int64)
-        self.number = np.full((numbers, rows), np.nan)
-        self.instant_us = np.zeros((instants, rows), np.int64)
-        self.instant_zone = np.zeros((instants, rows), np.uint8)
-        self.read = np.empty(rows, np.uint8)
-        # What the job points to must outlive the call, which is why each array has a name.
+        # The columns are written side by side, so they must not begin at the same place of a page: it would be the
+        # same place of the processor's cache.
+        pitch = -(-rows // _PAGE_ITEMS) * _PAGE_ITEMS + _STAGGER_ITEMS
+        fields = list(plan.leaves())
+        wide = iter(np.empty((len(fields), pitch), np.int64)[:, :rows])
+        self.columns: dict[str, Column] = {}
+        self.lengths: dict[str, IntColumn] = {}
+        self.zones: dict[str, NDArray[np.uint8]] = {}
+        for name, field in fields:
+            column = self.columns[name] = next(wide).view(np.int32)[:rows] if field.kind == TEXT else next(wide)
+            field.column = address(column)
+            field.first_us, field.last_us = self.first_us, self.last_us
+            if field.kind == SPAN:
+                self.lengths[name] = np.empty(rows, np.int64)
+                field.lengths = address(self.lengths[name])
+            if field.kind == INSTANT:
+                self.zones[name] = np.empty(rows, np.uint8)
+                field.zones, field.zones_met = address(self.zones[name]), 0
+        self.suspicious = False
+        self.rows = self._run(np.empty(rows, np.int32))
+        self.refused: Mask | None = None
+
+    def _run(self, read: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Call the kernel as often as tables of texts have to grow; return the rows read."""
+        records, limits = self.records, self.mapping.limits
         body = np.frombuffer(records.data, np.uint8)
         starts, ends = np.ascontiguousarray(records.starts, np.int64), np.ascontiguousarray(records.ends, np.int64)
-        names = np.frombuffer(plan.names or b"\0", np.uint8)
-        table = np.full((texts, buckets), -1, np.int32)
-        expected = np.zeros((len(plan.nodes), KEYS_MAX), np.uint8)
+        first = min(int(np.searchsorted(ends, len(body) - _SLACK, side="right")), len(starts) - 1)
+        tail = np.concatenate((body[starts[first] :], np.zeros(_SLACK, np.uint8)))
         job = _Job(
-            data=_address(body),
-            starts=_address(starts),
-            ends=_address(ends),
+            data=address(body),
+            tail=address(tail),
             size=len(body),
-            rows=rows,
-            names=_address(names),
-            keys=_address(plan.keys),
-            nodes=_address(plan.nodes),
-            record_bytes_max=mapping.limits.record_bytes_max,
-            depth_max=mapping.limits.depth_max,
-            buckets=buckets,
-            code=_address(self.code),
-            table=_address(table),
-            text_at=_address(self.text_at),
-            text_length=_address(self.text_length),
-            distinct=_address(self.distinct),
-            number=_address(self.number),
-            instant_us=_address(self.instant_us),
-            instant_zone=_address(self.instant_zone),
-            read=_address(self.read),
+            tail_start=int(starts[first]),
+            starts=address(starts),
+            ends=address(ends),
+            rows=len(records),
+            fields=ctypes.addressof(self.plan.fields),
+            nodes=ctypes.addressof(self.plan.nodes),
+            field_count=len(self.plan.fields),
+            record_bytes_max=limits.record_bytes_max,
+            depth_max=limits.depth_max,
+            read=address(read),
         )
-        _READ(ctypes.byref(job), _address(expected))
+        full = 1
+        while full:
+            for known in self.reader.texts.values():
+                known.prepare()
+            settled = job.count
+            full = _READ(ctypes.byref(job))
+            for name, known in self.reader.texts.items():
+                if known.has_new:
+                    how = coding(self.mapping, self.vocabulary, name)
+                    self.suspicious |= known.settle(self.columns[name][settled : job.count], how)
+        return read[: job.count]
 
-    def parsed(self) -> Parsed:
-        """Return the rows that were read; a row whose instant is written unlike the others' was not."""
-        plan, read = self.plan, self.read.view(np.bool_)
-        local: dict[str, bool] = {}
-        for name, zone in zip(plan.instants, self.instant_zone, strict=True):
-            local[name] = bool((zone == _LOCAL_INSTANT).any()) and not (zone == _UTC_INSTANT).any()
-            if not local[name]:
-                read &= zone != _LOCAL_INSTANT
-        rows = None if read.all() else np.flatnonzero(read)
-        fields: dict[str, pa.Array] = {}
-        for i, name in enumerate(plan.texts):
-            fields[name] = self._text(i, rows)
-        for name, number in zip(plan.numbers, self.number, strict=True):
-            fields[name] = _nullable(number if rows is None else number[rows])
-        for i, name in enumerate(plan.instants):
-            us, zone = self.instant_us[i], self.instant_zone[i]
-            us, zone = (us, zone) if rows is None else (us[rows], zone[rows])
-            none = zone == 0
-            values = pa.array(us, pa.int64(), mask=none if none.any() else None)
-            fields[name] = values.view(pa.timestamp("us") if local[name] else pa.timestamp("us", "UTC"))
-        kept = np.arange(len(read), dtype=np.int32) if rows is None else rows.astype(np.int32)
-        return Parsed(pa.array(kept, pa.int32()), {name: fields[name] for name in _order(plan)})
+    def events(self) -> EventBatch:
+        """Return the events of the rows that were read."""
+        count, mapping = len(self.rows), self.mapping
+        if not count:
+            return EventBatch.empty()
+        self.columns = {name: column[:count] for name, column in self.columns.items()}
+        columns: dict[str, Column] = {}
+        for name in (*TEXT_FIELDS, "type"):
+            if name in self.reader.texts:
+                column = self.columns[name]
+                if self.suspicious:
+                    self._refuse(column == REFUSED)
+                columns[name] = column
+            elif (constant := constant_code(mapping, self.vocabulary, name)) is not None:
+                if constant == REFUSED:
+                    return EventBatch.empty()
+                columns[name] = np.full(count, constant, np.int32)
+        columns["type"] = columns["type"].astype(np.int8)
+        for name, field in self.plan.leaves():
+            if field.kind == INSTANT and field.zones_met & _LOCAL:
+                self._localise(name)
+            elif field.kind == SPAN and name in ("occurred", "recorded"):
+                self._parse_times(name)
+            if name not in self.reader.texts and name in self.plan.targets:
+                columns[self.plan.targets[name]] = self.columns[name]
+        if mapping.sequencing.mode != "number":
+            columns["identity"] = self._identity(columns["source"])
+        offsets = self.records.offsets
+        columns["offset"] = offsets if count == len(offsets) else offsets[self.rows]
+        columns["row"] = self.rows
+        events = EventBatch(count, columns)
+        return events if self.refused is None else events.take(~self.refused)
 
-    def _text(self, column: int, rows: NDArray[np.intp] | None) -> pa.DictionaryArray:
-        count = int(self.distinct[column])
-        data, starts = self.records.data, self.text_at[column, :count]
-        ends = starts + self.text_length[column, :count]
-        distinct = [data[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-        code = self.code[column] if rows is None else self.code[column, rows]
-        absent = code < 0
-        indices = pa.array(code, pa.int32(), mask=absent if absent.any() else None)
-        return pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.string()))
+    def _refuse(self, where: Mask) -> None:
+        if where.any():
+            self.refused = where if self.refused is None else self.refused | where
 
+    def _localise(self, name: str) -> None:
+        """Turn the plant-local times of a column into UTC, where the clock showed them and they are within bounds."""
+        count = len(self.rows)
+        local = self.zones[name][:count] == _LOCAL
+        us, exists = localised(self.mapping, self.columns[name], local)
+        self._refuse(local & (~exists | (us < self.first_us) | (us > self.last_us)))
+        self.columns[name] = us
 
-def _order(plan: _Plan) -> list[str]:
-    return [*plan.texts, *plan.numbers, *plan.instants]
+    def _parse_times(self, name: str) -> None:
+        """Read a column of times that are written in the plant's own pattern."""
+        starts, lengths = self.columns[name], self.lengths[name][: len(self.rows)]
+        null = lengths < 0
+        text = self._text(starts, lengths)
+        us, valid = instants(self.mapping, pc.if_else(pa.array(~null), text, pa.scalar(None, pa.string())))
+        self._refuse(~null & (~valid | (us < self.first_us) | (us > self.last_us)))
+        self.columns[name] = np.where(null, np.int64(DEFAULTS["recorded_us"][1]), us)
 
+    def _text(self, starts: IntColumn, lengths: IntColumn) -> pa.StringArray:
+        begin = np.where(lengths < 0, self.records.starts[self.rows], starts)
+        return spans(self.records.data, begin, begin + np.maximum(lengths, 0))
 
-def _nullable(number: NDArray[np.float64]) -> pa.Array:
-    absent = np.isnan(number)
-    return pa.array(number, pa.float64(), mask=absent if absent.any() else None)
-
-
-def _address(array: NDArray[Any]) -> int:
-    return int(array.ctypes.data)
+    def _identity(self, sources: Column) -> Column:
+        """Give records without numbers an identity, as ``canonicalise`` does."""
+        contents: Iterable[bytes]
+        if "event_id" not in self.lengths:
+            contents = map(self.records.value, self.rows.tolist())
+        else:
+            lengths = self.lengths["event_id"][: len(self.rows)]
+            self._refuse(lengths <= 0)
+            texts, ids = self.vocabulary.texts, self._text(self.columns["event_id"], lengths).to_pylist()
+            contents = (f"{texts[s]}\0{i}".encode() for s, i in zip(sources.tolist(), ids, strict=True))
+        return np.fromiter(map(content_identity, contents), np.uint64, len(self.rows))

@@ -92,9 +92,14 @@ def measured(values: pa.Array, scale: int, largest: float) -> tuple[IntColumn, F
     return np.where(good, scaled, 0).astype(np.int64), _present(findings)
 
 
+def sequence_max(modulus: int | None) -> int:
+    """Return the largest number a source may give."""
+    return SEQUENCE_MAX if modulus is None else modulus - 1
+
+
 def sequence_numbers(values: pa.Array, modulus: int | None) -> tuple[IntColumn, Findings]:
     """Return the sequence numbers, -1 for nulls, and what is wrong with the others."""
-    largest = SEQUENCE_MAX if modulus is None else modulus - 1
+    largest = sequence_max(modulus)
     number, valid = numbers(values)
     with np.errstate(invalid="ignore"):
         good = (np.floor(number) == number) & (number >= 0) & (number <= largest)
