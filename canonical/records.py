@@ -18,10 +18,10 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class RawRecords:
-    """RAW[n]: record i is ``data[starts[i]:ends[i]]``, without its line end.
+    """RAW[n]: record i is ``prefix + data[starts[i]:ends[i]]``, without its line end.
 
     ``offsets`` are positions in the shard, strictly increasing. Keys and headers are None
-    where the input has none (files).
+    where the input has none (files). ``prefix`` is the frame that a container file states once for all its data.
     """
 
     data: bytes
@@ -32,13 +32,14 @@ class RawRecords:
     partition: int = 0
     keys: Sequence[bytes | None] | None = None
     headers: Sequence[Headers] | None = None
+    prefix: bytes = b""
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def value(self, row: int) -> bytes:
         """Return the original bytes of one record."""
-        return self.data[self.starts[row] : self.ends[row]]
+        return self.prefix + self.data[self.starts[row] : self.ends[row]]
 
     @staticmethod
     def from_lines(data: bytes, first_offset: int = 0, topic: str = "") -> RawRecords:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from canonical.columns import EventBatch, Vocabulary
-from canonical.decoders.avro import parse_avro
+from canonical.decoders.avro import parse_avro, read_avro
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.json import parse_json
@@ -28,6 +28,9 @@ PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
 }
 """The parser of each format a mapping may name."""
 
+_KERNELS: Final = {"json": (read_json, parse_json), "avro": (read_avro, parse_avro)}
+"""By format, what reads records by a compiled kernel, and what parses those it leaves."""
+
 
 def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> Decoded:
     """Turn the raw records of a plant into canonical events and faults.
@@ -35,11 +38,14 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Args:    records: RAW[n]; vocabulary: the shard's, which grows; now_us: the time of reading, int64 UTC microseconds.
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
-    plain = read_json(mapping, records, vocabulary, now_us) if mapping.format == "json" else EventBatch.empty()
+    plain = EventBatch.empty()
+    if mapping.format in _KERNELS:
+        read, parse_rest = _KERNELS[mapping.format]
+        plain = read(mapping, records, vocabulary, now_us)
     if len(plain) == len(records):
         return Decoded(plain)
     if len(plain):
-        parsed = parse_json(mapping, records, np.delete(np.arange(len(records), dtype=np.int32), plain["row"]))
+        parsed = parse_rest(mapping, records, np.delete(np.arange(len(records), dtype=np.int32), plain["row"]))
     else:
         parsed = PARSERS[mapping.format](mapping, records)
     parts = [canonicalise(mapping, part, records, vocabulary, now_us) for part in (parsed, *parsed.further)]

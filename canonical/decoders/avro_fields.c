@@ -1,0 +1,379 @@
+/* The mapped fields of many Avro records, in one pass over their bytes; and where the data of a block end.
+ *
+ * Law: a record is read here only if it is sound, within the bounds, and without fault; then its columns are what
+ * canonical/decoders/avro_lockstep.py and canonicalise.py would find. Every other record is left to them, unread.
+ * Where a block is walked over, a datum that is passed ends where canonical/decoders/avro_skip.py says.
+ *
+ * A schema comes as nodes. The fields of a record and the branches of a union are nodes that follow each other, so
+ * that a type that holds itself needs no more of them.
+ *
+ * Bounds: nothing outside data[0..size) and the tail is read, and nothing written but columns by row. Nesting is
+ * limited by depth_max, items and nested records by ITEMS_MAX, and fields and items together by STEPS_MAX, so time
+ * and stack are bounded whatever counts the bytes state.
+ * Source: Avro 1.12 specification, Binary Encoding.
+ */
+#include "kernel.h"
+
+enum kind { NOTHING, BOOLEAN, INT, LONG, FLOAT, DOUBLE, TEXT, FIXED, ENUM, RECORD, UNION, ARRAY, MAP };
+enum role { CODED, SYMBOL, WRITTEN, WHOLE, EXACT, ROUNDED };
+enum { ITEMS_MAX = 10000, STEPS_MAX = 1 << 17, SYNC_BYTES = 16, DIGITS_MAX = 20 };
+
+struct node {
+    int32_t kind;
+    int32_t slot;  /* place of its column, -1 where nobody asks */
+    int32_t first; /* of the fields, the branches; the node of an item */
+    int32_t count; /* fields, branches, symbols; bytes of a FIXED; of an ARRAY, whether its items take bytes */
+};
+
+/* What becomes of a value. A record with a value that does not fit is left. */
+struct column {
+    int64_t role;
+    struct texts *texts;    /* CODED, WRITTEN (a whole number as text): codes */
+    const int32_t *symbols; /* SYMBOL: codes of the symbols of an enum, below 0 for one that makes a fault */
+    int64_t low, high;      /* WHOLE: what it may be; EXACT, ROUNDED: what may be written */
+    int64_t factor, divisor; /* WHOLE: value * factor / divisor, rounded down */
+    double largest;         /* EXACT, ROUNDED: from 0 to this, times factor; EXACT: if that is a whole number */
+    void *values;           /* int32[rows] for codes, int64[rows] for numbers */
+};
+
+struct job {
+    const uint8_t *data;
+    int64_t size;
+    const uint8_t *tail; /* data[tail_from..size) and SLACK bytes */
+    int64_t tail_from;
+    const int64_t *starts, *ends; /* int64[rows] */
+    int64_t rows;
+    const struct node *nodes; /* the first is the record, or the datum */
+    struct column *columns;   /* at most 64 */
+    uint64_t required;        /* one bit for each column that a record must have a value for */
+    int64_t depth_max;
+    uint8_t *read; /* uint8[rows]: 1 where the record was read */
+};
+
+struct at { /* where reading stands in a record */
+    const struct job *job;
+    const uint8_t *p, *end, *limit; /* limit: end of what can be loaded */
+    int64_t row, items, steps;      /* items, steps: how many are left */
+    uint64_t seen;                  /* columns that have a value */
+    int full;                       /* a table of texts has no room for another */
+};
+
+/* A number of more than one byte. */
+static int long_number(struct at *at, int64_t *value) {
+    const uint8_t *p = at->p;
+    uint64_t bits = 0;
+    int64_t size = 0;
+    if (at->limit - p >= 8) {
+        uint64_t x = eight(p), stop = ~x & HIGH;
+        if (stop) {
+            uint64_t below = stop ^ (stop - 1); /* the bytes up to the one that ends the number */
+            x &= below & ~HIGH;
+            /* Seven bits of each byte, side by side. */
+            x = (x & 0x007F007F007F007FULL) | (x & 0x7F007F007F007F00ULL) >> 1;
+            x = (x & 0x00003FFF00003FFFULL) | (x & 0x3FFF00003FFF0000ULL) >> 2;
+            bits = (x & 0x000000000FFFFFFFULL) | (x & 0x0FFFFFFF00000000ULL) >> 4;
+            size = (__builtin_ctzll(stop) >> 3) + 1;
+        }
+    }
+    if (!size) {
+        uint8_t byte;
+        do {
+            if (at->end - p <= size || size == 10)
+                return 0;
+            byte = p[size];
+            if (size == 9 && byte > 1)
+                return 0; /* more than 64 bits */
+            bits |= (uint64_t)(byte & 0x7F) << 7 * size;
+            size++;
+        } while (byte > 0x7F);
+    } else if (size > at->end - p)
+        return 0;
+    at->p = p + size;
+    *value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+    return 1;
+}
+
+static inline int number(struct at *at, int64_t *value) {
+    if (at->p < at->end && *at->p < 0x80) {
+        uint8_t byte = *at->p++;
+        *value = (int64_t)(byte >> 1) ^ -(int64_t)(byte & 1);
+        return 1;
+    }
+    return long_number(at, value);
+}
+
+/* Whether these bytes are UTF-8 (RFC 3629). */
+static int is_utf8(const uint8_t *p, const uint8_t *end) {
+    while (p < end) {
+        uint8_t c = *p;
+        if (c < 0x80) {
+            p++;
+            continue;
+        }
+        int n = c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+        if (!n || end - p < n)
+            return 0;
+        for (int i = 1; i < n; i++)
+            if ((p[i] & 0xC0) != 0x80)
+                return 0;
+        if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
+            (c == 0xF4 && p[1] > 0x8F))
+            return 0;
+        p += n;
+    }
+    return 1;
+}
+
+/* Whether n bytes, behind which 16 can be loaded, are UTF-8. */
+static inline int is_text(const uint8_t *p, int64_t n) {
+    if (n <= INLINE_BYTES) {
+        uint64_t low = lowest(eight(p), n), high = n <= 8 ? 0 : lowest(eight(p + 8), n - 8);
+        return !((low | high) & HIGH) || is_utf8(p, p + n);
+    }
+    return is_utf8(p, p + n);
+}
+
+static inline int coded(struct at *at, struct column *column, const uint8_t *text, int64_t length) {
+    int32_t code = is_text(text, length) ? text_code(column->texts, text, length) : REFUSED;
+    ((int32_t *)column->values)[at->row] = code;
+    at->full = code == FULL;
+    return code >= 0 || code <= FIRST_NEW;
+}
+
+/* Rounds what is from 0 to 2^53 to the nearest whole number, of two to the even one. */
+static inline double rounded(double x) {
+    const double two_52 = 4503599627370496.0;
+    return x < two_52 ? (x + two_52) - two_52 : x;
+}
+
+static int fractional(struct at *at, int32_t slot, double x) {
+    struct column *column = at->job->columns + slot;
+    at->seen |= 1ULL << slot;
+    if (!(x >= 0 && x <= column->largest)) /* NaN is neither */
+        return 0;
+    double factor = (double)column->factor, written = rounded(x * factor);
+    if (column->role == EXACT && written / factor != x)
+        return 0;
+    int64_t number = (int64_t)written;
+    ((int64_t *)column->values)[at->row] = number;
+    return number >= column->low && number <= column->high;
+}
+
+/* A whole number, written in decimal digits, as a text. */
+static int digits_coded(struct at *at, struct column *column, int64_t x) {
+    uint8_t text[DIGITS_MAX + SLACK] = {0};
+    uint64_t left = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    int at_digit = DIGITS_MAX;
+    do
+        text[--at_digit] = (uint8_t)('0' + left % 10);
+    while (left /= 10);
+    if (x < 0)
+        text[--at_digit] = '-';
+    return coded(at, column, text + at_digit, DIGITS_MAX - at_digit);
+}
+
+static inline int whole(struct at *at, int32_t slot, int64_t x) {
+    if (slot < 0)
+        return 1;
+    struct column *column = at->job->columns + slot;
+    at->seen |= 1ULL << slot;
+    switch (column->role) {
+    case WHOLE:
+        if (x < column->low || x > column->high)
+            return 0;
+        x *= column->factor;
+        if (column->divisor != 1)
+            x = x / column->divisor - (x % column->divisor < 0);
+        ((int64_t *)column->values)[at->row] = x;
+        return 1;
+    case SYMBOL:
+        ((int32_t *)column->values)[at->row] = column->symbols[x];
+        return column->symbols[x] >= 0;
+    default:
+        return digits_coded(at, column, x);
+    }
+}
+
+static inline int floating(struct at *at, const struct node *node) {
+    int width = node->kind == FLOAT ? 4 : 8;
+    const uint8_t *p = at->p;
+    if (at->end - p < width)
+        return 0;
+    at->p += width;
+    if (node->slot < 0)
+        return 1;
+    if (width == 4) {
+        float x;
+        memcpy(&x, p, 4);
+        return fractional(at, node->slot, (double)x);
+    }
+    double x;
+    memcpy(&x, p, 8);
+    return fractional(at, node->slot, x);
+}
+
+static inline int bytes(struct at *at, int32_t slot, int64_t length) {
+    const uint8_t *text = at->p;
+    if (length < 0 || length > at->end - text)
+        return 0;
+    at->p += length;
+    if (slot < 0)
+        return 1;
+    at->seen |= 1ULL << slot;
+    return coded(at, at->job->columns + slot, text, length);
+}
+
+static int record(struct at *at, const struct node *node, int64_t depth);
+static int blocks(struct at *at, const struct node *node, int64_t depth);
+
+static inline int value(struct at *at, const struct node *node, int64_t depth) {
+    int64_t x;
+    while (node->kind == UNION) {
+        if (!number(at, &x) || x < 0 || x >= node->count)
+            return 0;
+        node = at->job->nodes + node->first + x; /* no union lies directly in a union */
+    }
+    switch (node->kind) {
+    case NOTHING:
+        return 1;
+    case LONG:
+        return number(at, &x) && whole(at, node->slot, x);
+    case TEXT:
+        return number(at, &x) && bytes(at, node->slot, x);
+    case FLOAT:
+    case DOUBLE:
+        return floating(at, node);
+    case INT:
+        return number(at, &x) && x >= INT32_MIN && x <= INT32_MAX && whole(at, node->slot, x);
+    case ENUM:
+        return number(at, &x) && x >= 0 && x < node->count && whole(at, node->slot, x);
+    case BOOLEAN:
+        return at->p < at->end && *at->p++ <= 1; /* nobody asks for one */
+    case FIXED:
+        return bytes(at, node->slot, node->count);
+    case RECORD:
+        return --at->items >= 0 && record(at, node, depth);
+    default:
+        return blocks(at, node, depth);
+    }
+}
+
+/* Pass over the items of an array or a map. */
+static int blocks(struct at *at, const struct node *node, int64_t depth) {
+    const struct node *item = at->job->nodes + node->first;
+    int64_t count, size, length;
+    if (depth > at->job->depth_max)
+        return 0;
+    for (;;) {
+        const uint8_t *expected = 0;
+        if (!number(at, &count))
+            return 0;
+        if (!count)
+            return 1;
+        if (count < 0) {
+            if (count < -ITEMS_MAX || !number(at, &size) || size < 0 || size > at->end - at->p)
+                return 0;
+            expected = at->p + size;
+            count = -count;
+        }
+        if (count > at->items || count > at->steps)
+            return 0;
+        at->items -= count;
+        at->steps -= count;
+        if (node->kind == MAP || node->count)
+            for (; count; count--)
+                if ((node->kind == MAP && !(number(at, &length) && bytes(at, -1, length))) ||
+                    !value(at, item, depth + 1))
+                    return 0;
+        if (expected && at->p != expected)
+            return 0;
+    }
+}
+
+static int record(struct at *at, const struct node *node, int64_t depth) {
+    const struct node *field = at->job->nodes + node->first, *behind = field + node->count;
+    at->steps -= node->count;
+    if (depth > at->job->depth_max || at->steps < 0)
+        return 0;
+    for (; field < behind; field++)
+        if (!value(at, field, depth + 1))
+            return 0;
+    return 1;
+}
+
+/* What the caller compares with its own idea of these, so that it never calls a kernel of another release. */
+const int64_t avro_job_bytes = sizeof(struct job);
+const int64_t avro_column_bytes = sizeof(struct column);
+
+/* Read the records from row `row` on. Returns the first row that was not tried, since a table of texts is full. */
+int64_t read_avro(const struct job *job, int64_t row) {
+    for (; row < job->rows; row++) {
+        int64_t start = job->starts[row], end = job->ends[row];
+        const uint8_t *data = job->data;
+        int64_t size = job->size;
+        job->read[row] = 0;
+        if (start < 0 || end < start || end > size)
+            continue;
+        if (end > size - SLACK) {
+            if (start < job->tail_from)
+                continue;
+            data = job->tail;
+            start -= job->tail_from;
+            end -= job->tail_from;
+            size -= job->tail_from;
+        }
+        struct at at = {job, data + start, data + end, data + size, row, ITEMS_MAX, STEPS_MAX, 0, 0};
+        job->read[row] =
+            (uint8_t)(value(&at, job->nodes, 1) && at.p == at.end && (at.seen & job->required) == job->required);
+        if (at.full)
+            return row;
+    }
+    return row;
+}
+
+/* Walk over up to count data that lie from data[at] on, and note where each ends; return how many could be passed.
+ * Nodes of such a job have no slots. */
+static int64_t passed(const struct job *job, int64_t from, int64_t to, int64_t count, int64_t *ends) {
+    struct at at = {job, job->data + from, job->data + to, job->data + job->size, 0, 0, 0, 0, 0};
+    for (int64_t i = 0; i < count; i++) {
+        at.items = ITEMS_MAX;
+        at.steps = STEPS_MAX;
+        if (!value(&at, job->nodes, 1))
+            return i;
+        ends[i] = at.p - job->data;
+    }
+    return count;
+}
+
+/* Find the ends of up to ends_max data of an unpacked block, from data[from] on; return how many were found. */
+int64_t data_ends(const struct job *job, int64_t from, int64_t ends_max, int64_t *ends) {
+    if (from < 0 || from > job->size)
+        return 0;
+    return passed(job, from, job->size, ends_max, ends);
+}
+
+/* Take whole blocks apart that are not packed, from data[0] on: a count, a size, the data, the mark.
+ *
+ * Stops before the first block that is not whole, not sound, or has more data than there is room for. Returns how many
+ * data were found; *consumed is where the last block that was taken ends. */
+int64_t block_data(const struct job *job, const uint8_t *sync, int64_t room, int64_t *starts, int64_t *ends,
+                   int64_t *consumed) {
+    int64_t found = 0;
+    struct at at = {job, job->data, job->data + job->size, job->data + job->size, 0, 0, 0, 0, 0};
+    for (;;) {
+        int64_t count, size;
+        *consumed = at.p - job->data;
+        if (!number(&at, &count) || !number(&at, &size) || count < 0 || count > room - found || size < 0 ||
+            at.end - at.p < SYNC_BYTES || size > at.end - at.p - SYNC_BYTES ||
+            memcmp(at.p + size, sync, SYNC_BYTES))
+            return found;
+        int64_t from = at.p - job->data;
+        if (passed(job, from, from + size, count, ends + found) < count ||
+            (count ? ends[found + count - 1] : from) != from + size)
+            return found;
+        for (int64_t i = 0; i < count; i++)
+            starts[found + i] = i ? ends[found + i - 1] : from;
+        found += count;
+        at.p += size + SYNC_BYTES;
+    }
+}
