@@ -8,13 +8,14 @@ so that equality and grouping work on integers.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from canonical.contracts.event import EventType
+from canonical.gather import Codes, gather
 
 IntColumn = NDArray[np.int64]
 CodeColumn = NDArray[np.int32]
@@ -107,11 +108,12 @@ class Vocabulary:
 class Sessions:
     """Sessions of the sources of one shard: (plant, source, session) and its row, ``sid``. Grows only."""
 
-    __slots__ = ("_rows", "plant", "session", "source", "vocabulary")
+    __slots__ = ("_codes", "_rows", "plant", "session", "source", "vocabulary")
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._rows: dict[tuple[int, int, int], int] = {}
+        self._codes: CodeColumn = np.empty((3, 0), np.int32)
         self.plant: list[int] = []
         self.source: list[int] = []
         self.session: list[int] = []
@@ -134,16 +136,30 @@ class Sessions:
         """Return the row of these three codes, or None."""
         return self._rows.get((plant, source, session))
 
+    def codes(self) -> CodeColumn:
+        """Return int32[3, s]: the codes of plant, source and session of each row."""
+        known = self._codes.shape[1]
+        if known < len(self):
+            new = np.array([codes[known:] for codes in (self.plant, self.source, self.session)], np.int32)
+            self._codes = np.concatenate((self._codes, new), axis=1)
+        return self._codes
+
 
 class EventBatch:
-    """EVENT[n] as columns. Columns are never written to after construction."""
+    """EVENT[n] as columns. Columns are never written to after construction.
 
-    __slots__ = ("columns", "n")
+    What ``take``, ``select`` and ``concat`` return makes a column when it is first asked for, so that columns
+    nobody downstream reads cost nothing.
+    """
+
+    __slots__ = ("_columns", "_make", "_unmade", "n")
 
     def __init__(self, n: int, columns: Mapping[str, Column]) -> None:
         self.n = n
-        self.columns = dict(columns)
-        for name, column in self.columns.items():
+        self._columns = dict(columns)
+        self._unmade: frozenset[str] = frozenset()
+        self._make: Make = _nothing
+        for name, column in self._columns.items():
             assert len(column) == n, f"column {name} has {len(column)} rows, the batch {n}"
             assert column.dtype == DEFAULTS[name][0], f"column {name} is {column.dtype}"
 
@@ -151,25 +167,56 @@ class EventBatch:
         return self.n
 
     def __contains__(self, name: str) -> bool:
-        return name in self.columns
+        return name in self._columns or name in self._unmade
 
     def __getitem__(self, name: str) -> Column:
         """Return the column, filled with its default where the batch does not carry it."""
-        column = self.columns.get(name)
+        column = self._columns.get(name)
         if column is None:
-            dtype, default = DEFAULTS[name]
-            column = np.full(self.n, default, dtype)
+            if name in self._unmade:
+                column = self._columns[name] = self._make(name, None)
+            else:
+                dtype, default = DEFAULTS[name]
+                column = np.full(self.n, default, dtype)
         return column
+
+    def at(self, name: str, rows: NDArray[np.integer]) -> Column:
+        """Return the column at these rows; the rest of it is not made for that."""
+        if name in self._unmade and name not in self._columns:
+            return self._make(name, rows)
+        return self[name].take(rows)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that the batch carries, in no particular order."""
+        return [*self._columns, *(self._unmade - self._columns.keys())]
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns that the batch carries, all of them made."""
+        return {name: self[name] for name in self.names}
 
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> EventBatch:
         """Return the rows at these indices, in that order, or where the mask is true."""
-        if rows.dtype == np.bool_:
-            rows = np.flatnonzero(rows)
-        return EventBatch(len(rows), {name: column.take(rows) for name, column in self.columns.items()})
+        own: NDArray[np.integer] = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # type: ignore[assignment]
+        return EventBatch._later(
+            len(own), self.names, lambda name, rows: self.at(name, own if rows is None else own[rows])
+        )
 
     def with_columns(self, columns: Mapping[str, Column]) -> EventBatch:
         """Return a batch with these columns added or replaced."""
-        return EventBatch(self.n, {**self.columns, **columns})
+        out = EventBatch(self.n, {**self._columns, **columns})
+        if self._unmade:
+            out._unmade, out._make = self._unmade, self._made_at
+        return out
+
+    def without(self, name: str) -> EventBatch:
+        """Return a batch that does not carry this column."""
+        return EventBatch._later(self.n, [other for other in self.names if other != name], self._made_at)
+
+    def made(self) -> EventBatch:
+        """Return the same batch with every column made, so that it keeps no other batch in memory."""
+        return EventBatch(self.n, self.columns)
 
     @staticmethod
     def empty() -> EventBatch:
@@ -182,5 +229,39 @@ class EventBatch:
         filled = [b for b in batches if b.n]
         if len(filled) == 1:
             return filled[0]
-        names = {name: None for b in filled for name in b.columns}
-        return EventBatch(sum(b.n for b in filled), {name: np.concatenate([b[name] for b in filled]) for name in names})
+        names = [name for b in filled for name in b.names]
+
+        def make(name: str, rows: NDArray[np.integer] | None) -> Column:
+            column = np.concatenate([b[name] for b in filled])
+            return column if rows is None else column.take(rows)
+
+        return EventBatch._later(sum(b.n for b in filled), names, make)
+
+    @staticmethod
+    def select(batches: Mapping[int, EventBatch], codes: Codes) -> EventBatch:
+        """Return rows of many batches, by number, in the order of these codes (``canonical.gather``)."""
+        names = {name for batch in batches.values() for name in batch.names} if len(codes) else ()
+
+        def make(name: str, rows: NDArray[np.integer] | None) -> Column:
+            columns = {number: batch[name] for number, batch in batches.items()}
+            return gather(columns, codes if rows is None else codes[rows], DEFAULTS[name][0])
+
+        return EventBatch._later(len(codes), names, make)
+
+    def _made_at(self, name: str, rows: NDArray[np.integer] | None) -> Column:
+        return self[name] if rows is None else self.at(name, rows)
+
+    @staticmethod
+    def _later(n: int, names: Iterable[str], make: Make) -> EventBatch:
+        """Return a batch whose columns ``make`` makes, each when it is first asked for."""
+        out = EventBatch(n, {})
+        out._unmade, out._make = frozenset(names), make
+        return out
+
+
+Make = Callable[[str, NDArray[np.integer] | None], Column]
+"""Makes a column, or what it is at these rows."""
+
+
+def _nothing(name: str, rows: NDArray[np.integer] | None) -> Column:
+    raise AssertionError(f"nothing makes {name} at {rows}")

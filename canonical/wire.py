@@ -4,10 +4,11 @@ Law: ``decode(encode(columns))`` are the columns, with defaults where a column w
 encoded value is one the contract's pydantic model accepts (tests/property/test_wire.py).
 
 Columns are lists of plain Python values named as the fields of the contract: text, int, bool,
-None; ids and dates as text. A column that is absent stands for its default. A message is a
-plain tuple of key, value and headers; the value is JSON, and the headers are a CloudEvents 1.0
-envelope in Kafka's binary mode, so that a consumer routes without parsing. Nothing here reads a
-clock: the same columns give the same keys and values for ever, ``recorded_us`` shows in a header.
+None; ids and dates as text. Those of the ledger may be numpy columns. A column that is absent
+stands for its default. A message is a plain tuple of key, value and headers; the value is JSON, and
+the headers are a CloudEvents 1.0 envelope in Kafka's binary mode, so that a consumer routes
+without parsing. Nothing here reads a clock: the same columns give the same keys and values for
+ever, ``recorded_us`` shows in a header.
 
 Source: CloudEvents 1.0.2, Kafka protocol binding; extensions partitioning, sequence, recordedtime.
 """
@@ -39,6 +40,8 @@ Message = tuple[bytes, bytes, Headers]
 _JSON: Final = ("content-type", b"application/json")
 _LINES: Final = ("content-type", b"application/x-ndjson")
 _SPECVERSION: Final = ("ce_specversion", b"1.0")
+_MANY: Final = 256
+"""Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,15 +104,12 @@ def encode_gaps(rows: Columns) -> list[Message]:
 
 def encode_ledger(shard: str, rows: Columns) -> Message:
     """Return one message for all LEDGER_ENTRY[n] of a shard, a line of JSON each; ``rows`` names no shard."""
-    count = len(next(iter(rows.values())))
-    values = _documents(LedgerEntry, {**rows, "shard": [shard] * count})
-    return shard.encode(), b"\n".join(values), (_LINES,)
+    return shard.encode(), _lines(LedgerEntry, shard, rows), (_LINES,)
 
 
 def encode_ranges(shard: str, rows: Columns) -> Message:
     """Return one message for all LEDGER_RANGE[n] of a shard, a line of JSON each; ``rows`` names no shard."""
-    values = _documents(LedgerRange, {**rows, "shard": [shard] * len(rows["source"])})
-    return shard.encode(), b"\n".join(values), (_LINES,)
+    return shard.encode(), _lines(LedgerRange, shard, rows), (_LINES,)
 
 
 def encode_trail(rows: Columns) -> list[Message]:
@@ -146,6 +146,20 @@ def decode_ranges(values: Sequence[bytes]) -> pa.Table:
 def decode_trail(values: Sequence[bytes]) -> pa.Table:
     """Return TRAIL_ENTRY[n] in the Arrow schema of the contract. Raises: WireError."""
     return _table(TrailEntry, values)
+
+
+def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
+    """Return a line of JSON for each row, its fields in contract order; ``shard`` is that of all."""
+    count = len(next(iter(rows.values())))
+    rows = {**rows, "shard": [shard] * count}
+    if count >= _MANY and rows.keys() == model.model_fields.keys():
+        table = pa.table({name: pa.array(rows[name], _schema(model).field(name).type) for name in model.model_fields})
+        if not any(column.null_count for column in table.columns):  # arrow-rs would leave a null out
+            sink = BytesIO()
+            arro3.io.write_ndjson(table, sink)
+            return sink.getvalue()[:-1]
+    listed: Columns = {name: getattr(column, "tolist", lambda column=column: column)() for name, column in rows.items()}
+    return b"\n".join(_documents(model, listed))
 
 
 def _documents(model: type[BaseModel], rows: Columns) -> list[bytes]:

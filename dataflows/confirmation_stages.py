@@ -7,7 +7,7 @@ here stands only what goes in and what comes out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -160,7 +160,9 @@ class Confirm:
             commit.totals[name] = np.zeros_like(commit.totals["read"])
             commit.totals[name][tally.sids] = getattr(tally, name)
         # A run may go idle long after the last record of its session.
-        commit.changed = np.union1d(commit.changed, self.aggregate.take_closed())
+        changed = np.zeros(len(commit.totals["read"]), np.bool_)
+        changed[commit.changed] = changed[self.aggregate.take_closed()] = True
+        commit.changed = np.flatnonzero(changed)
         commit.ranges += self.ranges
         self.ranges = []
         return {"aggregate": self.aggregate.encode()}
@@ -195,9 +197,9 @@ class Account:
         if commit.unread != self.unread:
             self.unread = commit.unread
             unread = {**commit.unread, "plant": self.shard.mapping.plant, "source": "", "session": ""}
-            for name, column in rows.items():
-                column.append(unread.get(name, 0))
-        if rows["source"]:
+            columns = {name: column if isinstance(column, list) else column.tolist() for name, column in rows.items()}
+            rows = {name: [*column, unread.get(name, 0)] for name, column in columns.items()}
+        if len(rows["source"]):
             rows["committed_us"] = [commit.now_us] * len(rows["source"])
             commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
         if commit.ranges:
@@ -206,14 +208,12 @@ class Account:
         return {"account": orjson.dumps(self.unread)}
 
 
-def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, list[object]]:
+def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, Any]:
     """Return the totals of the changed sessions as columns of ``LedgerEntry``."""
-    texts, sids = sessions.vocabulary.texts, commit.changed.tolist()
-    names = (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
-    rows: dict[str, list[object]] = {name: [texts[codes[sid]] for sid in sids] for name, codes in names}
-    rows |= {name: column[commit.changed].tolist() for name, column in commit.totals.items()}
-    rows["skipped"] = [0] * len(sids)
-    return rows
+    names = zip(("plant", "source", "session"), sessions.codes(), strict=True)
+    rows: dict[str, Any] = {name: sessions.vocabulary.text(codes[commit.changed]) for name, codes in names}
+    numbers: dict[str, Any] = {name: column[commit.changed] for name, column in commit.totals.items()}
+    return {**rows, **numbers, "skipped": [0] * len(commit.changed)}
 
 
 def gap_columns(gaps: list[DeclaredGap], sessions: Sessions, now_us: int) -> dict[str, list[object]]:

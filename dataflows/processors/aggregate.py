@@ -39,7 +39,8 @@ from canonical.contracts.event import EventType
 from canonical.identity import posting_ids
 from canonical.policy import AggregatePolicy, Route
 from canonical.shifts import ShiftCalendar
-from dataflows.processors.boundaries import Boundaries, Cut, LaneRows, Places, heads_of
+from dataflows.processors.boundaries import Boundaries, Cut, LaneRows
+from dataflows.processors.places import Places, heads_of
 from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs, concat, pick, place, runs_of, runs_table
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 
@@ -55,7 +56,6 @@ SUMMED: Final = ("good", "scrap", "rework")
 TOTALS: Final = ("accounted", "analytics_only", "operational", *SUMMED)
 """What rows of each of ROUTES are counted as, and the sums."""
 
-_COLUMNS: Final = ("sid", "seq", "gaps", "type", "occurred_us", "offset", *RUN_TEXTS[:-1], *QUANTITY_COLUMNS)
 _CLOSE_REASON: Final = {cut: CloseReason[cut.name].value for cut in Cut if cut.name in CloseReason.__members__}
 _UNIT: Final = str(Confirmation.model_fields["unit"].default)
 
@@ -144,9 +144,9 @@ class Aggregate:
             if len(rows):
                 route = self._route[rows["type"]]
                 self._count(rows, route)
-                operational.append(rows.take(route == ROUTES.index(Route.OPERATIONAL)))
-                accounted = EventBatch(len(rows), {n: rows.columns[n] for n in _COLUMNS if n in rows})
+                accounted = rows
                 if route.any():
+                    operational.append(rows.take(route == ROUTES.index(Route.OPERATIONAL)))
                     accounted = accounted.take(route == ROUTES.index(Route.AGGREGATED))
                 if len(accounted):
                     closed.append(self._join(lane, accounted, now_us))
@@ -238,12 +238,15 @@ class Aggregate:
         heads = heads_of(sid)
         self._grow(len(self._sessions))
         own = sid[heads]
-        for r in range(len(ROUTES)):
+        mixed = bool(route.any())
+        for r in range(len(ROUTES)) if mixed else ():
             self._totals[r, own] += np.add.reduceat(route == r, heads, dtype=np.int64)
+        if not mixed:
+            self._totals[ROUTES.index(Route.AGGREGATED), own] += np.diff(heads, append=len(sid))
         aggregated = route == ROUTES.index(Route.AGGREGATED)
         for total, name in zip(self._totals[len(ROUTES) :], SUMMED, strict=True):
             if name in rows:
-                total[own] += np.add.reduceat(rows[name] * aggregated, heads)
+                total[own] += np.add.reduceat(rows[name] * aggregated if mixed else rows[name], heads)
 
     def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
@@ -275,20 +278,21 @@ class Aggregate:
         batch, n = rows.batch, len(rows.batch)
         ends = np.append(starts[1:], n) - 1
         runs = np.zeros(len(starts), RUN)
-        occurred_us, seq, offset = batch["occurred_us"], batch["seq"], batch["offset"]
+        seq, offset = batch["seq"], batch["offset"]
         runs["sid"], runs["gaps"] = batch["sid"][starts], batch["gaps"][starts]
         runs["first_seq"], runs["last_seq"], runs["events"] = seq[starts], seq[ends], ends - starts + 1
-        runs["first_occurred_us"], runs["last_occurred_us"] = occurred_us[starts], occurred_us[ends]
+        first_us = runs["first_occurred_us"] = batch.at("occurred_us", starts)
+        runs["last_occurred_us"] = batch.at("occurred_us", ends)
         runs["first_offset"] = np.minimum.reduceat(offset, starts)
         runs["last_offset"] = np.maximum.reduceat(offset, starts)
         runs["is_rework"] = batch["type"][starts] == TYPE_CODE[EventType.REWORK]
         if rows.shift is None or rows.posting_date is None:
-            runs["shift"], runs["posting_date"] = self._attribute(occurred_us[starts])
+            runs["shift"], runs["posting_date"] = self._attribute(first_us)
         else:
             runs["shift"], runs["posting_date"] = rows.shift[starts], rows.posting_date[starts]
         for name in RUN_TEXTS:
             if name in batch and name != "reason":
-                runs[name] = batch[name][starts]
+                runs[name] = batch.at(name, starts)
         if keeps_reason and "reason" in batch:
             # The reasons of a run are empty or equal, and the empty text has code 0.
             runs["reason"] = np.maximum.reduceat(batch["reason"], starts)

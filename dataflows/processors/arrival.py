@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from canonical.columns import CodeColumn, EventBatch, IntColumn, Sessions
 from canonical.policy import SequencePolicy
-from dataflows.processors.sequence import Sequenced, place_in_run
+from dataflows.processors.places import place_in_run
+from dataflows.processors.sequence import Sequenced
 from dataflows.processors.session_rows import SessionRows
 from dataflows.processors.session_table import SessionTable
 from dataflows.processors.state import decode_table, encode_table

@@ -28,13 +28,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from canonical.columns import TYPE_CODE, CodeColumn, Column, EventBatch, IntColumn
+from canonical.columns import TYPE_CODE, CodeColumn, Column, EventBatch
 from canonical.contracts.event import EventType
 from canonical.policy import AggregatePolicy
+from dataflows.processors.places import Places
 from dataflows.processors.runs import RunArray
-
-Places = NDArray[np.intp]
-"""Row numbers, ascending."""
 
 
 class Cut(IntEnum):
@@ -232,10 +230,3 @@ def _changes(rows: LaneRows, column: Column, opened: Column) -> NDArray[np.bool_
     np.not_equal(column[1:], column[:-1], out=changed[1:])
     changed[rows.at] = column[rows.at] != opened
     return changed
-
-
-def heads_of(sid: IntColumn | CodeColumn) -> Places:
-    """Return the first row of each session; the rows of a session are together."""
-    first = np.ones(len(sid), np.bool_)
-    np.not_equal(sid[1:], sid[:-1], out=first[1:])
-    return np.flatnonzero(first)

@@ -30,15 +30,19 @@ from numpy.typing import NDArray
 
 from canonical.columns import EventBatch, IntColumn, Sessions
 from canonical.contracts.fault import FaultCode
+from canonical.gather import Codes, batch_of, codes_of, gather, row_of
 from canonical.policy import SequencePolicy
 from canonical.records import RowFault
 from dataflows.processors.bodies import body_hashes
 from dataflows.processors.gaps import DeclaredGap, Gaps
-from dataflows.processors.sequence_exact import Arrivals, run_exact
+from dataflows.processors.held import FAR, Held, is_far
+from dataflows.processors.places import Places, heads_of, place_in_run
+from dataflows.processors.sequence_exact import Arrivals, Placed, run_exact
 from dataflows.processors.session_rows import SessionRows
 from dataflows.processors.session_table import SessionTable
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 from dataflows.processors.texts import from_table, to_table
+from dataflows.processors.wraps import unwrapped
 
 KIND: Final = "sequence"
 VERSION: Final = 1
@@ -60,20 +64,18 @@ class Sequenced:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """HELD[h]: records ahead of their session, with body hash and time of arrival."""
+class _Release:
+    """Rows of the batch, and places among the held records, that are released together.
 
-    events: EventBatch
-    body: NDArray[np.uint32]
-    arrived_us: IntColumn
+    ``codes`` say where the rows are, ordered by (sid, seq); ``sid`` and ``seq`` are theirs. ``held`` are the
+    places of those that were held, ascending; ``keep`` the rows of the batch that wait.
+    """
 
-    @staticmethod
-    def none() -> Held:
-        """Return no records."""
-        return Held(EventBatch.empty(), np.empty(0, np.uint32), np.empty(0, np.int64))
-
-    def __len__(self) -> int:
-        return len(self.body)
+    codes: Codes
+    sid: NDArray[np.int32]
+    seq: IntColumn
+    held: Places
+    keep: Places
 
 
 class Sequence:
@@ -91,7 +93,7 @@ class Sequence:
         self.table = SessionTable(sessions, 1 << (policy.conflict_horizon_rows - 1).bit_length())
         self.rows = SessionRows(self.table, policy.sessions_max)
         self.gaps = Gaps(policy.gaps_max)
-        self.held = Held.none()
+        self.held = Held()
         self._timeout_us = round(policy.gap_timeout_s * 1_000_000)
 
     # -- steps ---------------------------------------------------------------------------------
@@ -105,36 +107,33 @@ class Sequence:
             return Sequenced(faults=faults)
         table = self.table
         table.add("read", sid)
-        seq = self._unwrapped(sid, batch) if self.policy.modulus else batch["seq"].astype(np.int64, copy=False)
+        seq = (
+            unwrapped(self.policy, table, sid, batch)
+            if self.policy.modulus
+            else batch["seq"].astype(np.int64, copy=False)
+        )
         self._start(sid, seq)
         batch = batch.with_columns({"sid": sid, "seq": seq})
-        body = body_hashes(batch, self.sessions.vocabulary)
-        arrived = np.full(batch.n, now_us, np.int64)
-        if len(self.held):
-            held = self.held
-            batch = EventBatch.concat([held.events, batch])
-            body = np.concatenate((held.body, body))
-            arrived = np.concatenate((held.arrived_us, arrived))
-        return self._place(batch, body, arrived, faults)
+        return self._place(batch, body_hashes(batch, self.sessions.vocabulary), now_us, faults)
 
     def wake(self, now_us: int) -> Sequenced:
         """Declare the gaps whose wait is over and release what follows them."""
         due = self.due_us()
         if due is None or due > now_us:
             return Sequenced()
-        late = self.held.arrived_us + self._timeout_us <= now_us
-        sids = np.unique(self.held.events["sid"][late])
-        rare = np.zeros(self.table.size, np.bool_)
-        rare[sids] = True
-        return self._place(self.held.events, self.held.body, self.held.arrived_us, [], rare, now_us)
+        waited = self.held.arrived_by(now_us - self._timeout_us)
+        nothing = EventBatch(0, {"sid": np.empty(0, np.int32), "seq": np.empty(0, np.int64)})
+        return self._place(nothing, np.empty(0, np.uint32), now_us, [], waited)
 
     def due_us(self) -> int | None:
         """Return when ``wake`` has something to do, or None."""
-        return int(self.held.arrived_us.min()) + self._timeout_us if len(self.held) else None
+        oldest_us = self.held.oldest_us()
+        return None if oldest_us is None else oldest_us + self._timeout_us
 
     def held_rows(self) -> IntColumn:
         """Return the number of held records per session."""
-        return np.bincount(self.held.events["sid"], minlength=self.table.size)
+        self.held.grow(self.table.size)
+        return self.held.counts[: self.table.size].copy()
 
     # -- the fast path ---------------------------------------------------------------------------
 
@@ -142,72 +141,144 @@ class Sequence:
         self,
         batch: EventBatch,
         body: NDArray[np.uint32],
-        arrived: IntColumn,
+        now_us: int,
         faults: list[RowFault],
-        rare: NDArray[np.bool_] | None = None,
-        now_us: int | None = None,
+        waited: NDArray[np.int32] | None = None,
     ) -> Sequenced:
-        """Sort all candidates, held ones first, and decide on each; exactly once per call."""
-        table = self.table
-        size = table.size
+        """Decide on each row of the batch and on what is held of its session; exactly once per call.
+
+        Args: waited: sessions of which a record has waited too long; their gaps are declared.
+        """
+        table, held = self.table, self.held
+        held.grow(table.size)
         sid: NDArray[np.int32] = batch["sid"]
         seq: IntColumn = batch["seq"]
         rel = seq - table["next_seq"][sid]
-        rare = np.zeros(size, np.bool_) if rare is None else rare
+        rare = np.zeros(table.size, np.bool_)
+        if waited is not None:
+            rare[waited] = True
         behind = rel < 0
         some_behind = bool(behind.any())
         if some_behind:
             self._mark_rare_behind(rare, sid, seq, body, behind)
-        ahead = np.flatnonzero(~behind) if some_behind else np.arange(batch.n)
-        order = ahead[_sorted(sid[ahead], rel[ahead])]
+            ahead = np.flatnonzero(~behind)
+            order = ahead[_sorted(sid[ahead], rel[ahead])]
+        else:
+            order = _sorted(sid, rel)
         o_sid, o_rel = sid[order], rel[order]
         repeats = np.zeros(len(order), np.bool_)
         repeats[1:] = (o_sid[1:] == o_sid[:-1]) & (o_rel[1:] == o_rel[:-1])
+        self._mark_rare_repeats(rare, o_sid, body, order, np.flatnonzero(repeats))
+        self._mark_rare_far(rare, o_sid, o_rel)
+        if len(held):
+            self._find_held(rare, o_sid, seq, body, order, repeats)
+        first, f_sid, f_rel = order, o_sid, o_rel
         if repeats.any():
-            again = np.flatnonzero(repeats)
-            differ = body[order[again]] != body[order[again - 1]]
-            rare[o_sid[again[differ]]] = True
-        once = ~repeats
-        first, f_sid, f_rel = order[once], o_sid[once], o_rel[once]
+            once = ~repeats
+            first, f_sid, f_rel = order[once], o_sid[once], o_rel[once]
         rank = place_in_run(f_sid)
         self._mark_rare_overflow(rare, f_sid, f_rel, rank, first)
-
-        exact = None
-        if rare.any():
-            mine = np.flatnonzero(rare[sid])
-            exact = run_exact(
-                self.policy, table, self.gaps, Arrivals(mine, sid[mine], seq[mine], body[mine], arrived[mine]), now_us
-            )
+        exact_sids = np.flatnonzero(rare)
+        if len(exact_sids):
             usual = ~rare[f_sid]
             first, f_sid, f_rel, rank = first[usual], f_sid[usual], f_rel[usual], rank[usual]
-            table.add("duplicates", o_sid[repeats & ~rare[o_sid]])
-            table.add("duplicates", sid[behind & ~rare[sid]])
-        else:
-            table.add("duplicates", o_sid[repeats])
-            if some_behind:
-                table.add("duplicates", sid[behind])
+            repeats &= ~rare[o_sid]
+            behind &= ~rare[sid]
+        table.add("duplicates", o_sid[repeats])
+        if some_behind:
+            table.add("duplicates", sid[behind])
 
-        contiguous = f_rel == rank
-        ready = first[contiguous]
-        r_sid = f_sid[contiguous]
-        gaps = table["gaps"][r_sid].astype(np.int32)
-        table.add("released", r_sid)
-        table["next_seq"][:size] += np.bincount(r_sid, minlength=size)
-        table.recent[r_sid, seq[ready] & (table.horizon - 1)] = body[ready]
-        keep = first[~contiguous]
-        if exact is not None:
-            ready = np.concatenate((ready, exact.ready))
-            gaps = np.concatenate((gaps, exact.ready_gaps))
-            by_session = np.argsort(sid[ready], kind="stable")
-            ready, gaps = ready[by_session], gaps[by_session]
-            keep = np.concatenate((keep, exact.held))
-        self._hold(batch, body, arrived, keep)
-        out = batch.take(ready).with_columns({"gaps": gaps})
-        if exact is None:
-            return Sequenced(out, faults=faults)
-        late = batch.take(exact.late).with_columns({"gaps": table["gaps"][sid[exact.late]].astype(np.int32)})
-        faults = faults + [self._fault(batch, row, code) for row, code in exact.faults]
-        return Sequenced(out, late if late.n else EventBatch.empty(), faults, exact.gaps)
+        go = self._released(first, f_sid, f_rel, f_rel == rank)
+        number = held.next_batch
+        batches = {**held.batches(), number: batch}
+        bodies = {**held.bodies(), number: body}
+        table.add("released", go.sid)
+        np.add.at(table["next_seq"], go.sid, 1)
+        table.recent[go.sid, go.seq & (table.horizon - 1)] = gather(bodies, go.codes, np.uint32)
+        ready = EventBatch.select(batches, go.codes).with_columns(
+            {"sid": go.sid, "seq": go.seq, "gaps": table["gaps"][go.sid].astype(np.int32)}
+        )
+        if not len(exact_sids):
+            self._hold(batch, body, now_us, go.held, go.keep)
+            return Sequenced(ready, faults=faults)
+
+        mine, of_held = np.flatnonzero(rare[sid]), held.of(exact_sids)
+        codes = held.codes(of_held)
+        rows = np.concatenate((codes, codes_of(number, mine)))
+        concerned = EventBatch.select(batches, rows)
+        arrivals = Arrivals(
+            rows,
+            concerned["sid"],
+            concerned["seq"],
+            gather(bodies, rows, np.uint32),
+            np.concatenate((held.arrived_us(codes), np.full(len(mine), now_us, np.int64))),
+        )
+        exact = run_exact(self.policy, table, self.gaps, arrivals, None if waited is None else now_us)
+        gone = np.sort(np.concatenate((go.held, of_held[~np.isin(codes, exact.held)])))
+        keep = np.concatenate((go.keep, row_of(exact.held[batch_of(exact.held) == number])))
+        self._hold(batch, body, now_us, gone, keep)
+        return self._with_exact(ready, batches, exact, faults)
+
+    def _with_exact(
+        self, ready: EventBatch, batches: Mapping[int, EventBatch], exact: Placed, faults: list[RowFault]
+    ) -> Sequenced:
+        """Add to what is ready what came of the exact path."""
+        exactly = EventBatch.select(batches, exact.ready).with_columns({"gaps": exact.ready_gaps})
+        ready = EventBatch.concat([ready, exactly])
+        late = EventBatch.empty()
+        if len(exact.late):
+            late = EventBatch.select(batches, exact.late)
+            late = late.with_columns({"gaps": self.table["gaps"][late["sid"]].astype(np.int32)})
+        refused = EventBatch.select(batches, np.array([at for at, _ in exact.faults], np.int64))
+        faults = faults + [self._fault(refused, row, code) for row, (_, code) in enumerate(exact.faults)]
+        return Sequenced(ready.take(np.argsort(ready["sid"], kind="stable")), late, faults, exact.gaps)
+
+    def _released(self, rows: Places, sid: NDArray[np.int32], rel: IntColumn, ready: NDArray[np.bool_]) -> _Release:
+        """Return what is released.
+
+        Args: rows, sid, rel: distinct rows of the batch, ordered by (sid, rel), none of them held.
+              ready: which of them follow their session without any held record between.
+        """
+        held, none = self.held, np.empty(0, np.intp)
+        met = np.empty(0, np.int32)
+        if len(held) and len(rows):
+            # A session goes on into its held records where the number after its ready rows is among them.
+            heads = heads_of(sid)
+            goes_to = np.add.reduceat(ready, heads, dtype=np.int64)
+            own = sid[heads]
+            may = (goes_to > 0) & (held.counts[own] > 0)
+            may_sid = own[may]
+            found, _ = held.find(held.keys(may_sid, self.table["next_seq"][may_sid] + goes_to[may]))
+            met = may_sid[found]
+        batch = held.next_batch
+        next_seq = self.table["next_seq"]
+        if not len(met):
+            r_sid = sid[ready]
+            return _Release(codes_of(batch, rows[ready]), r_sid, rel[ready] + next_seq[r_sid], none, rows[~ready])
+        at = held.of(met)
+        h_sid = held.sid(at)
+        meets = np.zeros(self.table.size, np.bool_)
+        meets[met] = True
+        mixed = meets[sid] | ready
+        sids = np.concatenate((h_sid, sid[mixed]))
+        rels = np.concatenate((held.seq(at) - next_seq[h_sid], rel[mixed]))
+        order = _sorted(sids, rels)
+        sids, rels = sids[order], rels[order]
+        follows = rels == place_in_run(sids)
+        waits = order[~follows]
+        order, sids, rels = order[follows], sids[follows], rels[follows]
+        goes = np.zeros(len(at), np.bool_)
+        goes[order[order < len(at)]] = True
+        own_rows = rows[mixed]
+        keep = np.concatenate((rows[~mixed], own_rows[waits[waits >= len(at)] - len(at)]))
+        codes = np.concatenate((held.codes(at), codes_of(batch, own_rows)))[order]
+        return _Release(codes, sids, rels + next_seq[sids], at[goes], keep)
+
+    def _hold(self, batch: EventBatch, body: NDArray[np.uint32], now_us: int, gone: Places, keep: Places) -> None:
+        """Let held records at these places go, and hold these rows of the batch."""
+        self.held.remove(gone)
+        if len(keep):
+            self.held.insert(batch, keep, body, np.full(batch.n, now_us, np.int64), self.table["next_seq"])
 
     def _mark_rare_behind(
         self,
@@ -230,34 +301,71 @@ class Sequence:
             odd |= b_seq <= self.gaps.top(table.size)[b_sid]
         rare[b_sid[odd]] = True
 
+    def _mark_rare_repeats(
+        self, rare: NDArray[np.bool_], sid: NDArray[np.int32], body: NDArray[np.uint32], order: Places, again: Places
+    ) -> None:
+        """Mark sessions with a record whose body is not that of the one it repeats, just before it in this order."""
+        if len(again):
+            differ = body[order[again]] != body[order[again - 1]]
+            rare[sid[again[differ]]] = True
+
+    def _mark_rare_far(self, rare: NDArray[np.bool_], sid: NDArray[np.int32], rel: IntColumn) -> None:
+        """Mark sessions with a number too far ahead to be found among the held ones."""
+        if len(rel) and int(rel.max()) >= FAR:
+            rare[sid[rel >= FAR]] = True
+        rare[self.held.far()] = True
+
+    def _find_held(
+        self,
+        rare: NDArray[np.bool_],
+        sid: NDArray[np.int32],
+        seq: IntColumn,
+        body: NDArray[np.uint32],
+        order: Places,
+        repeats: NDArray[np.bool_],
+    ) -> None:
+        """Mark in ``repeats`` the rows, in this order, whose number is held, and in ``rare`` the conflicts.
+
+        Args: sid, repeats: in that order. seq, body: of the batch.
+        """
+        mine = np.flatnonzero(self.held.counts[sid])
+        if not len(mine):
+            return
+        rows = order[mine]
+        keys = self.held.keys(sid[mine], seq[rows])
+        far = is_far(keys)
+        if far.any():
+            rare[sid[mine[far]]] = True
+        found, at = self.held.find(keys)
+        if found.any():
+            differ = body[rows[found]] != gather(self.held.bodies(), self.held.codes(at[found]), np.uint32)
+            again = mine[found]
+            repeats[again] = True
+            rare[sid[again[differ]]] = True
+
     def _mark_rare_overflow(
         self,
         rare: NDArray[np.bool_],
         sid: NDArray[np.int32],
         rel: IntColumn,
         rank: IntColumn,
-        arrival: NDArray[np.intp],
+        arrival: Places,
     ) -> None:
         """Mark sessions in which more than ``held_rows_max`` records may have waited at one time.
 
-        A record has waited if one with a smaller number came after it or has not come at all.
+        A record has waited if one with a smaller number came after it or has not come at all, so all held ones have.
         """
-        counts = np.bincount(sid, minlength=self.table.size)
-        if not len(sid) or counts.max() <= self.policy.held_rows_max:
+        if not len(sid):
             return
-        group = np.cumsum(np.r_[0, sid[1:] != sid[:-1]]) * (len(arrival) + int(arrival.max()) + 1)
+        heads = heads_of(sid)
+        own, limit = sid[heads], self.policy.held_rows_max
+        if not (np.diff(heads, append=len(sid)) + self.held.counts[own] > limit).any():
+            return
+        group = np.cumsum(np.r_[0, sid[1:] != sid[:-1]]) * (int(arrival.max()) + 1)
         waited = np.maximum.accumulate(arrival + group) - group > arrival
         waited |= rel != rank
-        rare |= np.bincount(sid[waited], minlength=self.table.size) > self.policy.held_rows_max
-
-    def _hold(self, batch: EventBatch, body: NDArray[np.uint32], arrived: IntColumn, keep: NDArray[np.intp]) -> None:
-        if not len(keep):
-            self.held = Held.none()
-            return
-        events = batch.take(keep)
-        if "row" in events:
-            events = events.with_columns({"row": np.full(events.n, -1, np.int32)})
-        self.held = Held(events, body[keep], arrived[keep])
+        waiting = np.add.reduceat(waited, heads, dtype=np.int64) + self.held.counts[own]
+        rare[own[waiting > limit]] = True
 
     # -- sessions and numbers ----------------------------------------------------------------------
 
@@ -278,55 +386,6 @@ class Sequence:
             starts = [self.policy.start] * len(new)
         table["next_seq"][new] = starts
         table["start_seq"][new] = starts
-
-    def _unwrapped(self, sid: NDArray[np.int32], batch: EventBatch) -> IntColumn:
-        """Return numbers that go on where the modulus wraps.
-
-        Each is the nearest continuation of the one that arrived before it in its session, so a
-        record may be displaced by less than half the modulus.
-        """
-        modulus = self.policy.modulus
-        assert modulus is not None
-        raw = batch["seq"].astype(np.int64) % modulus
-        order = np.argsort(sid, kind="stable")
-        s, r = sid[order], raw[order]
-        opens = np.r_[True, s[1:] != s[:-1]]
-        last = self.table["unwrapped"][s]
-        # A session that may begin anywhere begins one cycle up, so that what is displaced before it is not negative.
-        begin = r + modulus if self.policy.start == "any" else self.policy.start
-        before = np.where(opens, np.where(last >= 0, last, begin), np.r_[0, r[:-1]])
-        move = (r - before + modulus // 2) % modulus - modulus // 2
-        opening = np.maximum.accumulate(np.where(opens, np.arange(len(s)), 0))
-        moved = np.cumsum(move)
-        unwrapped = before[opening] + moved - (moved - move)[opening]
-        out = np.empty(len(raw), np.int64)
-        closes = np.flatnonzero(np.r_[s[1:] != s[:-1], True])
-        reached = unwrapped[closes]
-        lows = np.unique(np.searchsorted(closes, np.flatnonzero(unwrapped < 0)))
-        for run in lows.tolist():
-            first = int(closes[run - 1]) + 1 if run else 0
-            mine = slice(first, int(closes[run]) + 1)
-            unwrapped[mine], reached[run] = self._from_the_beginning(r[mine].tolist(), int(before[first]))
-        out[order] = unwrapped
-        self.table["unwrapped"][s[closes]] = reached
-        return out
-
-    def _from_the_beginning(self, raw: list[int], at: int) -> tuple[list[int], int]:
-        """Unwrap the numbers of one session where some lead below 0; return them, and where the session has got to.
-
-        A session that may begin anywhere takes such a number a cycle up. One with a fixed start does not follow it,
-        and refuses it.
-        """
-        modulus = self.policy.modulus
-        assert modulus is not None
-        unwrapped = []
-        for number in raw:
-            to = at + (number - at + modulus // 2) % modulus - modulus // 2
-            if to < 0 and self.policy.start == "any":
-                to += modulus
-            unwrapped.append(to)
-            at = to if to >= 0 else at
-        return unwrapped, at
 
     def _fault(self, batch: EventBatch, row: int, code: FaultCode) -> RowFault:
         texts = self.sessions.vocabulary.texts
@@ -355,13 +414,15 @@ class Sequence:
     def encode(self) -> dict[str, bytes]:
         """Return the state in parts; texts in place of codes."""
         vocabulary = self.sessions.vocabulary
-        names = session_columns(self.held.events["sid"], self.sessions)
-        held = to_table(self.held.events, vocabulary)
+        codes = np.sort(self.held.codes(np.arange(len(self.held))))
+        events = EventBatch.select(self.held.batches(), codes)
+        names = session_columns(events["sid"], self.sessions)
+        held = to_table(events, vocabulary)
         held = held.drop_columns([name for name in names if name in held.column_names])
         for name, column in names.items():
             held = held.append_column(name, column)
-        held = held.append_column("body", pa.array(self.held.body))
-        held = held.append_column("arrived_us", pa.array(self.held.arrived_us))
+        held = held.append_column("body", pa.array(gather(self.held.bodies(), codes, np.uint32)))
+        held = held.append_column("arrived_us", pa.array(self.held.arrived_us(codes)))
         return {
             "sequence.sessions": encode_table(KIND, VERSION, self.table.to_table()),
             "sequence.held": encode_table(KIND, VERSION, held),
@@ -383,7 +444,12 @@ class Sequence:
         if held.num_rows:
             events = from_table(held, sessions.vocabulary)
             events = events.with_columns({"sid": session_rows(held, sessions)})
-            out.held = Held(events, held.column("body").to_numpy(), held.column("arrived_us").to_numpy())
+            out.held.grow(out.table.size)
+            body, arrived_us = (held.column(name).to_numpy() for name in ("body", "arrived_us"))
+            by_age = np.argsort(arrived_us, kind="stable")  # earlier releases wrote them by session
+            out.held.insert(
+                events.take(by_age).made(), np.arange(events.n), body[by_age], arrived_us[by_age], out.table["next_seq"]
+            )
         _, gaps = decode_table(KIND, (VERSION,), state["sequence.gaps"])
         out.gaps = Gaps.from_table(gaps, sessions, policy.gaps_max)
         return out
@@ -404,13 +470,3 @@ def _sorted(sid: NDArray[np.int32], rel: IntColumn) -> NDArray[np.intp]:
 
 
 _SHORT: Final = np.iinfo(np.uint16).max
-
-
-def place_in_run(group: NDArray[np.integer]) -> IntColumn:
-    """Return each row's place within its run of equal values, from 0."""
-    n = len(group)
-    place = np.arange(n)
-    if n:
-        opens = np.r_[True, group[1:] != group[:-1]]
-        place -= np.maximum.accumulate(np.where(opens, place, 0))
-    return place

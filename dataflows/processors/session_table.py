@@ -53,9 +53,8 @@ class SessionTable:
     def add(self, name: str, sids: NDArray[np.integer]) -> None:
         """Add one to a total for each occurrence of a session, and mark the session as changed."""
         if len(sids):
-            counts = np.bincount(sids, minlength=self.size)
-            self.columns[name][: self.size] += counts
-            self.changed[: self.size] |= counts > 0
+            np.add.at(self.columns[name], sids, 1)
+            self.changed[sids] = True
 
     def to_table(self) -> pa.Table:
         """Return all rows with the texts of plant, source and session."""

@@ -23,6 +23,8 @@ from dataflows.processors.texts import text_array, text_codes
 
 KIND: Final = b"kind"
 VERSION: Final = b"version"
+_NAMES: Final = ("plant", "source", "session")
+_LARGE_BYTES: Final = 1 << 20
 
 
 class StateVersionUnknown(Exception):
@@ -34,10 +36,21 @@ class StateVersionUnknown(Exception):
 def encode_table(kind: str, version: int, table: pa.Table) -> bytes:
     """Return the table as one Arrow IPC stream with ``kind`` and ``version`` in its schema."""
     named = table.replace_schema_metadata({KIND: kind.encode(), VERSION: str(version).encode()})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, named.schema) as writer:
-        writer.write_table(named)
-    return bytes(sink.getvalue())
+    if named.nbytes < _LARGE_BYTES:
+        sink = pa.BufferOutputStream()
+        _write(named, sink)
+        return bytes(sink.getvalue())
+    # The bytes are counted first, so that they need not move each time they have outgrown their room.
+    counted = pa.MockOutputStream()
+    _write(named, counted)
+    room = pa.allocate_buffer(counted.size())
+    _write(named, pa.FixedSizeBufferWriter(room))
+    return bytes(room)
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
 
 
 def decode_table(kind: str, versions: Iterable[int], data: bytes | pa.BufferReader) -> tuple[int, pa.Table]:
@@ -65,14 +78,11 @@ def decode_table(kind: str, versions: Iterable[int], data: bytes | pa.BufferRead
 
 def session_columns(sids: NDArray[np.integer], sessions: Sessions) -> dict[str, pa.DictionaryArray]:
     """Return the columns ``plant``, ``source`` and ``session`` that name the session rows ``sids``."""
-    rows = sids.tolist()
-    return {
-        name: text_array(np.fromiter(map(codes.__getitem__, rows), np.int32, len(rows)), sessions.vocabulary)
-        for name, codes in (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
-    }
+    columns = zip(_NAMES, sessions.codes(), strict=True)
+    return {name: text_array(codes[sids], sessions.vocabulary) for name, codes in columns}
 
 
 def session_rows(table: pa.Table, sessions: Sessions) -> CodeColumn:
     """Return the session rows named by ``session_columns``, adding sessions that are not known."""
-    named = [text_codes(table.column(name), sessions.vocabulary).tolist() for name in ("plant", "source", "session")]
+    named = [text_codes(table.column(name), sessions.vocabulary).tolist() for name in _NAMES]
     return np.fromiter(map(sessions.row, *named), np.int32, table.num_rows)

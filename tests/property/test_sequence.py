@@ -250,3 +250,44 @@ def test_a_fixed_start_counts_on_from_there_through_the_wraps(count: int, seed: 
         machine.step(rows[at : at + chunk], 0)
     assert [seq for kind, _, seq, _ in machine.out if kind == "ready"] == list(range(start, start + count))
     assert machine.totals()["released"] == count
+
+
+FAR_ROW = st.tuples(
+    st.sampled_from(["m1", "m2"]),
+    st.just(""),
+    st.sampled_from([*range(7), 2**36 - 1, 2**36, 2**36 + 1, 2**40]),
+    st.sampled_from([7, 7, 7, 8]),
+)
+
+
+@given(batches=st.lists(st.tuples(st.lists(FAR_ROW, max_size=12), st.just(0), st.booleans()), max_size=6))
+def test_numbers_far_ahead_are_told_apart(batches: list) -> None:
+    """A key of a held record has no room for them (``held.FAR``)."""
+    machine, twin = run(SequencePolicy(gap_timeout_s=1000), batches, whole=True, restart=True)
+    assert by_kind(machine.out) == by_kind(twin.out)
+    totals = machine.totals()
+    assert totals["read"] == sum(totals[n] for n in ("released", "late", "duplicates", "faults", "held"))
+
+
+@given(policy=POLICY, batches=INPUT)
+def test_held_records_outlive_their_batches(policy: SequencePolicy, batches: list) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataflows.processors.held._BATCHES_MAX", 1)
+        patch.setattr("dataflows.processors.held._GONE_MAX", 0)
+        machine, twin = run(policy, batches, whole=True, restart=False)
+    assert by_kind(machine.out) == by_kind(twin.out)
+
+
+def test_when_a_record_has_waited_too_long_is_known_whatever_came_and_went_meanwhile() -> None:
+    sequence = Sequence(SequencePolicy(gap_timeout_s=10), Sessions(Vocabulary()))
+    vocabulary = sequence.sessions.vocabulary
+
+    def step(source: str, seq: int, now: int) -> None:
+        columns = {"seq": np.array([seq]), "source": vocabulary.codes([source])}
+        sequence.step(EventBatch(1, columns), now)
+
+    due = []
+    for now, (source, seq) in enumerate([("a", 1), ("b", 1), ("c", 5), ("a", 0), ("c", 3), ("b", 0)]):
+        step(source, seq, now)
+        due.append(sequence.due_us())
+    assert due == [10 * SECOND + oldest for oldest in (0, 0, 0, 1, 1, 2)]
