@@ -89,6 +89,7 @@ def report(made: Workload, courses: dict[str, Course], found: list[Verdict], run
                 "least": verdict.target.least,
                 "by_wall": rounded(verdict.by_wall),
                 "by_cpu": rounded(verdict.by_cpu),
+                "with_start": rounded(verdict.with_start),
                 "judged_by": verdict.judged_by,
                 "met": verdict.met,
             }
@@ -114,7 +115,9 @@ def figures(made: Workload, course: Course) -> dict[str, object]:
 
 def show(console: Console, made: Workload, courses: dict[str, Course], found: list[Verdict]) -> None:
     """Print the tables, and what to bear in mind when reading them."""
-    table = Table(title=f"Job J on workload W, {made.messages:,} events, start-up apart", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"Job J on workload W, {made.messages:,} events, start-up apart", box=SIMPLE_HEAD, padding=(0, 0, 0, 1)
+    )
     for number, name in enumerate(("", "cores", "events/s", "ours", "per cpu s", "ours", "start s")):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     ours = courses.get(OURS)
@@ -142,13 +145,20 @@ def show(console: Console, made: Workload, courses: dict[str, Course], found: li
 
 def show_targets(console: Console, courses: dict[str, Course], found: list[Verdict]) -> None:
     """Print the ratios that are asked for."""
-    targets = Table(title="Targets", box=SIMPLE_HEAD)
-    for number, name in enumerate(("speed of", "target", "by clock", "by cpu time", "")):
-        targets.add_column(name, justify="right" if 0 < number < 4 else "left")
+    targets = Table(title="Targets", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    for number, name in enumerate(("speed", "target", "by clock", "by cpu", "with start", "")):
+        targets.add_column(name, justify="right" if 0 < number < 5 else "left")
     for verdict in found:
         said = "met" if verdict.met else "not measured" if verdict.by_wall is None else "missed"
         targets.add_row(
-            *(verdict.target.name, f">= {verdict.target.least:g}", times(verdict.by_wall), times(verdict.by_cpu), said),
+            *(
+                verdict.target.name,
+                f">= {verdict.target.least:g}",
+                times(verdict.by_wall),
+                times(verdict.by_cpu),
+                times(verdict.with_start),
+                said,
+            ),
             style={"missed": "red", "not measured": "yellow"}.get(said),
         )
     console.print(targets)

@@ -103,8 +103,8 @@ RIVALS = (
     Rival(FLINK_ONE_CORE, "Flink, Java", flink(1), places.flink_classes, inputs="plants", exact=True),
     Rival("flink-cores", "Flink, Java", flink(CORES), places.flink_classes, CORES, "plants", exact=True),
     Rival("naive", "Python, orjson", job("naive.py"), environment("naive")),
-    Rival("bytewax", "Bytewax, 3 operators", job("bytewax_per_event.py", "steps"), environment("bytewax")),
-    Rival("bytewax-fused", "Bytewax, 1 operator", job("bytewax_per_event.py", "fused"), environment("bytewax")),
+    Rival("bytewax", "Bytewax, 3 steps", job("bytewax_per_event.py", "steps"), environment("bytewax")),
+    Rival("bytewax-fused", "Bytewax, fused", job("bytewax_per_event.py", "fused"), environment("bytewax")),
     Rival("pathway", "Pathway, static", job("pathway_stateful.py"), environment("pathway"), CORES),
     Rival("duckdb", "DuckDB, batch", job("duckdb_batch.py"), environment("duckdb"), CORES),
 )

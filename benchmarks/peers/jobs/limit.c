@@ -153,7 +153,7 @@ static inline const char *read_event(const char *at, Event *event) {
         const char *key = ++at;
         while (*at != '"')
             at++;
-        const size_t key_length = at - key;
+        const int key_length = at - key;
         Text text = {0, 0};
         int64_t number = 0;
         at += 2; /* ": */
@@ -199,7 +199,7 @@ static void read_file(int folder, const char *name) {
     }
     if (!status.st_size)
         return;
-    const char *at = mmap(0, status.st_size, PROT_READ, MAP_PRIVATE, file, 0), *end = at + status.st_size;
+    const char *at = mmap(0, status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0), *end = at + status.st_size;
     if (at == MAP_FAILED) {
         perror(name);
         exit(1);
@@ -215,7 +215,7 @@ static void read_file(int folder, const char *name) {
             hold(source, &event);
         } else if (event.seq == source->next) {
             account(source, &event);
-            while (release(source))
+            while (source->held_count && release(source))
                 ;
         }
     }
