@@ -50,60 +50,64 @@ struct job {
     uint8_t *read; /* uint8[rows]: 1 where the record was read */
 };
 
-struct at { /* where reading stands in a record */
+struct at { /* a record that is being read */
     const struct job *job;
-    const uint8_t *p, *end, *limit; /* limit: end of what can be loaded */
-    int64_t row, items, steps;      /* items, steps: how many are left */
-    uint64_t seen;                  /* columns that have a value */
-    int full;                       /* a table of texts has no room for another */
+    const uint8_t *end, *limit; /* of the record, and of what can be loaded */
+    int64_t row, items, steps;  /* items, steps: how many are left */
+    uint64_t seen;              /* columns that have a value */
+    int full;                   /* a table of texts has no room for another */
 };
 
-/* A number of more than one byte. */
-static int long_number(struct at *at, int64_t *value) {
-    const uint8_t *p = at->p;
+/* Every reader takes where a value begins and returns where it ends, 0 where it is not sound. Where reading stands is
+ * handed on and not kept in memory: each value waits for the one before. */
+
+/* A number of which no more is known. */
+static __attribute__((noinline)) const uint8_t *long_number(const struct at *at, const uint8_t *p, int64_t *value) {
     uint64_t bits = 0;
-    int64_t size = 0;
-    if (at->limit - p >= 8) {
-        uint64_t x = eight(p), stop = ~x & HIGH;
-        if (stop) {
-            uint64_t below = stop ^ (stop - 1); /* the bytes up to the one that ends the number */
-            x &= below & ~HIGH;
-            /* Seven bits of each byte, side by side. */
-            x = (x & 0x007F007F007F007FULL) | (x & 0x7F007F007F007F00ULL) >> 1;
-            x = (x & 0x00003FFF00003FFFULL) | (x & 0x3FFF00003FFF0000ULL) >> 2;
-            bits = (x & 0x000000000FFFFFFFULL) | (x & 0x0FFFFFFF00000000ULL) >> 4;
-            size = (__builtin_ctzll(stop) >> 3) + 1;
-        }
-    }
-    if (!size) {
-        uint8_t byte;
-        do {
-            if (at->end - p <= size || size == 10)
-                return 0;
-            byte = p[size];
-            if (size == 9 && byte > 1)
-                return 0; /* more than 64 bits */
-            bits |= (uint64_t)(byte & 0x7F) << 7 * size;
-            size++;
-        } while (byte > 0x7F);
-    } else if (size > at->end - p)
-        return 0;
-    at->p = p + size;
+    uint8_t byte;
+    int size = 0;
+    do {
+        if (p >= at->end || size == 10)
+            return 0;
+        byte = *p++;
+        if (size == 9 && byte > 1)
+            return 0; /* more than 64 bits */
+        bits |= (uint64_t)(byte & 0x7F) << 7 * size;
+        size++;
+    } while (byte > 0x7F);
     *value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
-    return 1;
+    return p;
 }
 
-static inline int number(struct at *at, int64_t *value) {
-    if (at->p < at->end && *at->p < 0x80) {
-        uint8_t byte = *at->p++;
+/* A zig-zag number. Its length is not guessed at: that of most is as good as random. */
+static inline const uint8_t *number(const struct at *at, const uint8_t *p, int64_t *value) {
+    if (at->limit - p < 8)
+        return long_number(at, p, value);
+    uint64_t x = eight(p), stop = ~x & HIGH;
+    if (!stop)
+        return long_number(at, p, value);
+    p += (__builtin_ctzll(stop) >> 3) + 1;
+    x &= (stop ^ (stop - 1)) & ~HIGH; /* the bytes up to the one that ends the number */
+    /* Seven bits of each byte, side by side. */
+    x = (x & 0x007F007F007F007FULL) | (x & 0x7F007F007F007F00ULL) >> 1;
+    x = (x & 0x00003FFF00003FFFULL) | (x & 0x3FFF00003FFF0000ULL) >> 2;
+    x = (x & 0x000000000FFFFFFFULL) | (x & 0x0FFFFFFF00000000ULL) >> 4;
+    *value = (int64_t)(x >> 1) ^ -(int64_t)(x & 1);
+    return p <= at->end ? p : 0;
+}
+
+/* A number that is nearly always of one byte: the length of a text, the branch of a union, a count. */
+static inline const uint8_t *small_number(const struct at *at, const uint8_t *p, int64_t *value) {
+    if (p < at->end && *p < 0x80) {
+        uint8_t byte = *p;
         *value = (int64_t)(byte >> 1) ^ -(int64_t)(byte & 1);
-        return 1;
+        return p + 1;
     }
-    return long_number(at, value);
+    return number(at, p, value);
 }
 
 /* Whether these bytes are UTF-8 (RFC 3629). */
-static int is_utf8(const uint8_t *p, const uint8_t *end) {
+static __attribute__((noinline)) int is_utf8(const uint8_t *p, const uint8_t *end) {
     while (p < end) {
         uint8_t c = *p;
         if (c < 0x80) {
@@ -136,8 +140,10 @@ static inline int is_text(const uint8_t *p, int64_t n) {
 static inline int coded(struct at *at, struct column *column, const uint8_t *text, int64_t length) {
     int32_t code = is_text(text, length) ? text_code(column->texts, text, length) : REFUSED;
     ((int32_t *)column->values)[at->row] = code;
+    if (code >= 0 || code <= FIRST_NEW)
+        return 1;
     at->full = code == FULL;
-    return code >= 0 || code <= FIRST_NEW;
+    return 0;
 }
 
 /* Rounds what is from 0 to 2^53 to the nearest whole number, of two to the even one. */
@@ -160,7 +166,7 @@ static int fractional(struct at *at, int32_t slot, double x) {
 }
 
 /* A whole number, written in decimal digits, as a text. */
-static int digits_coded(struct at *at, struct column *column, int64_t x) {
+static __attribute__((noinline)) int digits_coded(struct at *at, struct column *column, int64_t x) {
     uint8_t text[DIGITS_MAX + SLACK] = {0};
     uint64_t left = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
     int at_digit = DIGITS_MAX;
@@ -194,86 +200,93 @@ static inline int whole(struct at *at, int32_t slot, int64_t x) {
     }
 }
 
-static inline int floating(struct at *at, const struct node *node) {
+static inline const uint8_t *floating(struct at *at, const uint8_t *p, const struct node *node) {
     int width = node->kind == FLOAT ? 4 : 8;
-    const uint8_t *p = at->p;
+    double x;
     if (at->end - p < width)
         return 0;
-    at->p += width;
     if (node->slot < 0)
-        return 1;
+        return p + width;
     if (width == 4) {
-        float x;
-        memcpy(&x, p, 4);
-        return fractional(at, node->slot, (double)x);
-    }
-    double x;
-    memcpy(&x, p, 8);
-    return fractional(at, node->slot, x);
+        float narrow;
+        memcpy(&narrow, p, 4);
+        x = (double)narrow;
+    } else
+        memcpy(&x, p, 8);
+    return fractional(at, node->slot, x) ? p + width : 0;
 }
 
-static inline int bytes(struct at *at, int32_t slot, int64_t length) {
-    const uint8_t *text = at->p;
-    if (length < 0 || length > at->end - text)
+static inline const uint8_t *bytes(struct at *at, const uint8_t *p, int32_t slot, int64_t length) {
+    if (length < 0 || length > at->end - p)
         return 0;
-    at->p += length;
-    if (slot < 0)
-        return 1;
-    at->seen |= 1ULL << slot;
-    return coded(at, at->job->columns + slot, text, length);
+    if (slot >= 0) {
+        at->seen |= 1ULL << slot;
+        if (!coded(at, at->job->columns + slot, p, length))
+            return 0;
+    }
+    return p + length;
 }
 
-static int record(struct at *at, const struct node *node, int64_t depth);
-static int blocks(struct at *at, const struct node *node, int64_t depth);
+/* Fields are read where the loop over them is: a call for each takes as long as reading it. */
+#define HERE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 
-static inline int value(struct at *at, const struct node *node, int64_t depth) {
+APART const uint8_t *record(struct at *at, const uint8_t *p, const struct node *node, int64_t depth);
+APART const uint8_t *blocks(struct at *at, const uint8_t *p, const struct node *node, int64_t depth);
+
+HERE const uint8_t *value(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
     int64_t x;
     while (node->kind == UNION) {
-        if (!number(at, &x) || x < 0 || x >= node->count)
+        p = small_number(at, p, &x);
+        if (!p || x < 0 || x >= node->count)
             return 0;
         node = at->job->nodes + node->first + x; /* no union lies directly in a union */
     }
     switch (node->kind) {
     case NOTHING:
-        return 1;
-    case LONG:
-        return number(at, &x) && whole(at, node->slot, x);
+        return p;
     case TEXT:
-        return number(at, &x) && bytes(at, node->slot, x);
+        p = small_number(at, p, &x);
+        return p ? bytes(at, p, node->slot, x) : 0;
+    case LONG:
+        p = number(at, p, &x);
+        return p && whole(at, node->slot, x) ? p : 0;
+    case INT:
+        p = number(at, p, &x);
+        return p && x >= INT32_MIN && x <= INT32_MAX && whole(at, node->slot, x) ? p : 0;
+    case ENUM:
+        p = small_number(at, p, &x);
+        return p && x >= 0 && x < node->count && whole(at, node->slot, x) ? p : 0;
     case FLOAT:
     case DOUBLE:
-        return floating(at, node);
-    case INT:
-        return number(at, &x) && x >= INT32_MIN && x <= INT32_MAX && whole(at, node->slot, x);
-    case ENUM:
-        return number(at, &x) && x >= 0 && x < node->count && whole(at, node->slot, x);
-    case BOOLEAN:
-        return at->p < at->end && *at->p++ <= 1; /* nobody asks for one */
+        return floating(at, p, node);
+    case BOOLEAN: /* nobody asks for one */
+        return p < at->end && *p <= 1 ? p + 1 : 0;
     case FIXED:
-        return bytes(at, node->slot, node->count);
+        return bytes(at, p, node->slot, node->count);
     case RECORD:
-        return --at->items >= 0 && record(at, node, depth);
+        return --at->items >= 0 ? record(at, p, node, depth) : 0;
     default:
-        return blocks(at, node, depth);
+        return blocks(at, p, node, depth);
     }
 }
 
 /* Pass over the items of an array or a map. */
-static int blocks(struct at *at, const struct node *node, int64_t depth) {
+APART const uint8_t *blocks(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
     const struct node *item = at->job->nodes + node->first;
     int64_t count, size, length;
     if (depth > at->job->depth_max)
         return 0;
     for (;;) {
         const uint8_t *expected = 0;
-        if (!number(at, &count))
+        if (!(p = small_number(at, p, &count)))
             return 0;
         if (!count)
-            return 1;
+            return p;
         if (count < 0) {
-            if (count < -ITEMS_MAX || !number(at, &size) || size < 0 || size > at->end - at->p)
+            if (count < -ITEMS_MAX || !(p = number(at, p, &size)) || size < 0 || size > at->end - p)
                 return 0;
-            expected = at->p + size;
+            expected = p + size;
             count = -count;
         }
         if (count > at->items || count > at->steps)
@@ -281,24 +294,26 @@ static int blocks(struct at *at, const struct node *node, int64_t depth) {
         at->items -= count;
         at->steps -= count;
         if (node->kind == MAP || node->count)
-            for (; count; count--)
-                if ((node->kind == MAP && !(number(at, &length) && bytes(at, -1, length))) ||
-                    !value(at, item, depth + 1))
+            for (; count; count--) {
+                if (node->kind == MAP && (!(p = small_number(at, p, &length)) || !(p = bytes(at, p, -1, length))))
                     return 0;
-        if (expected && at->p != expected)
+                if (!(p = value(at, p, item, depth + 1)))
+                    return 0;
+            }
+        if (expected && p != expected)
             return 0;
     }
 }
 
-static int record(struct at *at, const struct node *node, int64_t depth) {
+APART const uint8_t *record(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
     const struct node *field = at->job->nodes + node->first, *behind = field + node->count;
     at->steps -= node->count;
     if (depth > at->job->depth_max || at->steps < 0)
         return 0;
     for (; field < behind; field++)
-        if (!value(at, field, depth + 1))
+        if (!(p = value(at, p, field, depth + 1)))
             return 0;
-    return 1;
+    return p;
 }
 
 /* What the caller compares with its own idea of these, so that it never calls a kernel of another release. */
@@ -322,9 +337,9 @@ int64_t read_avro(const struct job *job, int64_t row) {
             end -= job->tail_from;
             size -= job->tail_from;
         }
-        struct at at = {job, data + start, data + end, data + size, row, ITEMS_MAX, STEPS_MAX, 0, 0};
+        struct at at = {job, data + end, data + size, row, ITEMS_MAX, STEPS_MAX, 0, 0};
         job->read[row] =
-            (uint8_t)(value(&at, job->nodes, 1) && at.p == at.end && (at.seen & job->required) == job->required);
+            (uint8_t)(value(&at, data + start, job->nodes, 1) == at.end && (at.seen & job->required) == job->required);
         if (at.full)
             return row;
     }
@@ -334,13 +349,12 @@ int64_t read_avro(const struct job *job, int64_t row) {
 /* Walk over up to count data that lie from data[at] on, and note where each ends; return how many could be passed.
  * Nodes of such a job have no slots. */
 static int64_t passed(const struct job *job, int64_t from, int64_t to, int64_t count, int64_t *ends) {
-    struct at at = {job, job->data + from, job->data + to, job->data + job->size, 0, 0, 0, 0, 0};
+    const uint8_t *p = job->data + from;
     for (int64_t i = 0; i < count; i++) {
-        at.items = ITEMS_MAX;
-        at.steps = STEPS_MAX;
-        if (!value(&at, job->nodes, 1))
+        struct at at = {job, job->data + to, job->data + job->size, 0, ITEMS_MAX, STEPS_MAX, 0, 0};
+        if (!(p = value(&at, p, job->nodes, 1)))
             return i;
-        ends[i] = at.p - job->data;
+        ends[i] = p - job->data;
     }
     return count;
 }
@@ -358,22 +372,22 @@ int64_t data_ends(const struct job *job, int64_t from, int64_t ends_max, int64_t
  * data were found; *consumed is where the last block that was taken ends. */
 int64_t block_data(const struct job *job, const uint8_t *sync, int64_t room, int64_t *starts, int64_t *ends,
                    int64_t *consumed) {
+    const struct at at = {job, job->data + job->size, job->data + job->size, 0, 0, 0, 0, 0};
+    const uint8_t *p = job->data;
     int64_t found = 0;
-    struct at at = {job, job->data, job->data + job->size, job->data + job->size, 0, 0, 0, 0, 0};
     for (;;) {
         int64_t count, size;
-        *consumed = at.p - job->data;
-        if (!number(&at, &count) || !number(&at, &size) || count < 0 || count > room - found || size < 0 ||
-            at.end - at.p < SYNC_BYTES || size > at.end - at.p - SYNC_BYTES ||
-            memcmp(at.p + size, sync, SYNC_BYTES))
+        *consumed = p - job->data;
+        if (!(p = number(&at, p, &count)) || !(p = number(&at, p, &size)) || count < 0 || count > room - found ||
+            size < 0 || at.end - p < SYNC_BYTES || size > at.end - p - SYNC_BYTES || memcmp(p + size, sync, SYNC_BYTES))
             return found;
-        int64_t from = at.p - job->data;
+        int64_t from = p - job->data;
         if (passed(job, from, from + size, count, ends + found) < count ||
             (count ? ends[found + count - 1] : from) != from + size)
             return found;
         for (int64_t i = 0; i < count; i++)
             starts[found + i] = i ? ends[found + i - 1] : from;
         found += count;
-        at.p += size + SYNC_BYTES;
+        p += size + SYNC_BYTES;
     }
 }
