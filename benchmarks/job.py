@@ -1,4 +1,4 @@
-"""The whole job on workload W: landed JSON files to confirmations in SQLite, a commit every second.
+"""The whole job on workload W: landed files of JSON or Avro to confirmations in SQLite, a commit every second.
 
 Runs in a process of its own, pinned to one processor, and says how long reading, deciding and
 committing took; importing and starting are told apart. The outcome must have the oracle's hash.
@@ -17,12 +17,13 @@ from benchmarks.workload import ROOT, Workload, as_peers_row, canon
 from sinks.sqlite import SqliteStreams
 
 
-def measure(workload: Workload, processor: int | None = 0) -> dict[str, float]:
-    """Return seconds and events/s of one run, checked against the oracle."""
+def measure(workload: Workload, processor: int | None = 0, form: str = "json") -> dict[str, float]:
+    """Return seconds and events/s of one run, checked against the oracle; ``form`` is json or avro."""
+    landed = workload.form(form)
     with tempfile.TemporaryDirectory(prefix="plantsync-bench-") as folder:
         log = Path(folder) / "log.db"
         began = time.perf_counter()
-        command = [sys.executable, "-m", "benchmarks.job_process", str(workload.chunks), str(log)]
+        command = [sys.executable, "-m", "benchmarks.job_process", str(landed.folder), str(log), form]
         pinned = [] if processor is None else ["taskset", "-c", str(processor)]
         done = subprocess.run([*pinned, *command], check=True, capture_output=True, text=True, cwd=ROOT)
         wall_s = time.perf_counter() - began

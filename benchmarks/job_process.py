@@ -11,7 +11,7 @@ from threading import Event
 
 from bytewax.run import cli_main
 
-from benchmarks.workload import MAPPING
+from benchmarks.workload import AVRO_MAPPING, MAPPING
 from canonical.mapping import load
 from dataflows.confirmations import confirmations
 from dataflows.heap import keep_heap
@@ -21,12 +21,13 @@ from dataflows.sources.shard_source import Pace, ShardInput
 from sinks.sqlite import SqliteLog
 
 
-def main(chunks: str, log_path: str) -> None:
-    """Read the chunks to their end into the log."""
+def main(chunks: str, log_path: str, form: str = "json") -> None:
+    """Read the chunks to their end into the log; ``form`` is json or avro."""
     keep_heap()
     clock, log = SystemClock(), SqliteLog(Path(log_path))
-    config = FolderConfig(Path(chunks), "*.ndjson")
-    shard = ShardInput(lambda: LandedFiles(config, clock), load(MAPPING))
+    pattern, mapping = ("*.avro", AVRO_MAPPING) if form == "avro" else ("*.ndjson", MAPPING)
+    config = FolderConfig(Path(chunks), pattern, form)
+    shard = ShardInput(lambda: LandedFiles(config, clock), load(mapping))
     flow = confirmations({"w": shard}, log, Pace(until_end=True), clock, Event())
     cpu, began = os.times(), time.perf_counter()
     cli_main(flow)

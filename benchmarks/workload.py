@@ -1,7 +1,7 @@
 """Workload W: 2.1 million events of 1,000 sources, disordered, with duplicates, and what must come out.
 
 The generator and the oracle are not ours (../shared/peers); they are run, never copied. What they
-make is kept in the user's cache, by size.
+make is kept in the user's cache, by size. W comes as lines of JSON, and as Avro container files of the same events.
 """
 
 from __future__ import annotations
@@ -9,21 +9,39 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import fastavro
+import orjson
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT.parent / "shared" / "peers"
 MAPPING = ROOT / "benchmarks" / "w.toml"
+AVRO_MAPPING = ROOT / "benchmarks" / "w_avro.toml"
+AVRO_SCHEMA = ROOT / "benchmarks" / "w.avsc"
+BLOCK_BYTES = 64_000
+"""Of a container: what the reference implementation of Avro writes."""
 KEYS = (
     "plant", "source", "order", "operation", "work_center", "lot", "good_qty", "scrap_qty",
     "runtime_ms", "energy_wh", "events", "first_time", "last_time",
 )  # fmt: skip
 """The columns that the peers' canon.py hashes, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """In which form W lands: files in a folder, dated in their order, and the mapping that reads them."""
+
+    folder: Path
+    pattern: str
+    mapping: Path
+    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,15 @@ class Workload:
     def chunks(self) -> Path:
         """Folder of files of 100,000 messages each, dated in their order."""
         return self.folder / "chunks"
+
+    def form(self, name: str) -> Form:
+        """Return W as ``json`` or as ``avro``; the latter is made from the former, once."""
+        if name == "json":
+            return Form(self.chunks, "*.ndjson", MAPPING, name)
+        folder = self.folder / "avro"
+        if not folder.exists():
+            _write_avro(self.chunks, folder)
+        return Form(folder, "*.avro", AVRO_MAPPING, name)
 
 
 def workload(sources: int = 1000, per_source: int = 2000) -> Workload:
@@ -59,6 +86,29 @@ def workload(sources: int = 1000, per_source: int = 2000) -> Workload:
         (folder / "events.ndjson").unlink()
         about.write_text(json.dumps({"messages": messages, "rows": rows, "digest": digest}))
     return Workload(folder, **json.loads(about.read_text()))
+
+
+def _write_avro(chunks: Path, folder: Path) -> None:
+    schema = fastavro.parse_schema(json.loads(AVRO_SCHEMA.read_text()))
+    making = folder.with_suffix(".making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    for chunk in sorted(chunks.iterdir()):
+        path = making / f"{chunk.stem}.avro"
+        with chunk.open("rb") as lines, path.open("wb") as file:
+            fastavro.writer(file, schema, map(_avro_event, lines), sync_interval=BLOCK_BYTES)
+        stat = chunk.stat()
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    making.rename(folder)
+
+
+def _avro_event(line: bytes) -> dict[str, object]:
+    event: dict[str, object] = orjson.loads(line)
+    at = datetime.fromisoformat(str(event["event_time"]))
+    return {**event, "event_time": (at - _EPOCH) // timedelta(milliseconds=1)}
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def canon(rows: Iterable[dict[str, object]]) -> tuple[int, str]:
