@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from canonical.contracts.event import EventType
@@ -54,6 +55,9 @@ EVENT_TYPES: Final = tuple(EventType)
 TYPE_CODE: Final[Mapping[EventType, int]] = {t: i for i, t in enumerate(EVENT_TYPES)}
 
 
+_MANY_TEXTS: Final = 256
+
+
 class Vocabulary:
     """Texts of one shard and their codes; code 0 is the empty text. Grows only.
 
@@ -61,13 +65,14 @@ class Vocabulary:
     the codes, by mapping, and lose with them.
     """
 
-    __slots__ = ("_codes", "_crc", "readers", "texts")
+    __slots__ = ("_arrow", "_codes", "_crc", "readers", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = [""]
         self.readers: dict[int, Any] = {}
         self._codes: dict[str, int] = {"": 0}
         self._crc: NDArray[np.uint64] = np.zeros(1, np.uint64)
+        self._arrow: pa.StringArray = pa.array([""], pa.string())
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -95,6 +100,15 @@ class Vocabulary:
         """Return the texts of ``codes``."""
         texts = self.texts
         return [texts[c] for c in codes.tolist()]
+
+    def arrow(self, codes: CodeColumn) -> pa.StringArray:
+        """Return the texts of ``codes``; many at once are copied, not made from one object each."""
+        if len(codes) < _MANY_TEXTS:
+            return pa.array(self.text(codes), pa.string())
+        known = len(self._arrow)
+        if known < len(self.texts):
+            self._arrow = pa.concat_arrays([self._arrow, pa.array(self.texts[known:], pa.string())])
+        return self._arrow.take(pa.array(codes))
 
     def crc(self) -> NDArray[np.uint64]:
         """Return one 32-bit content hash per code, equal in every process; index it with codes."""

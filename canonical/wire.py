@@ -4,7 +4,7 @@ Law: ``decode(encode(columns))`` are the columns, with defaults where a column w
 encoded value is one the contract's pydantic model accepts (tests/property/test_wire.py).
 
 Columns are lists of plain Python values named as the fields of the contract: text, int, bool,
-None; ids and dates as text. Those of the ledger may be numpy columns. A column that is absent
+None; ids and dates as text. Those of the ledger may be numpy or Arrow. A column that is absent
 stands for its default. A message is a plain tuple of key, value and headers; the value is JSON, and
 the headers are a CloudEvents 1.0 envelope in Kafka's binary mode, so that a consumer routes
 without parsing. Nothing here reads a clock: the same columns give the same keys and values for
@@ -151,9 +151,15 @@ def decode_trail(values: Sequence[bytes]) -> pa.Table:
 def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
     """Return a line of JSON for each row, its fields in contract order; ``shard`` is that of all."""
     count = len(next(iter(rows.values())))
-    rows = {**rows, "shard": [shard] * count}
+    rows = {**rows, "shard": pa.repeat(pa.scalar(shard), count) if count >= _MANY else [shard] * count}
     if count >= _MANY and rows.keys() == model.model_fields.keys():
-        table = pa.table({name: pa.array(rows[name], _schema(model).field(name).type) for name in model.model_fields})
+        types = {name: _schema(model).field(name).type for name in model.model_fields}
+        table = pa.table(
+            {
+                name: column if isinstance(column := rows[name], pa.Array) else pa.array(column, types[name])
+                for name in types
+            }
+        )
         if not any(column.null_count for column in table.columns):  # arrow-rs would leave a null out
             sink = BytesIO()
             arro3.io.write_ndjson(table, sink)

@@ -197,10 +197,9 @@ class Account:
         if commit.unread != self.unread:
             self.unread = commit.unread
             unread = {**commit.unread, "plant": self.shard.mapping.plant, "source": "", "session": ""}
-            columns = {name: column if isinstance(column, list) else column.tolist() for name, column in rows.items()}
-            rows = {name: [*column, unread.get(name, 0)] for name, column in columns.items()}
+            rows = {name: [*column.tolist(), unread.get(name, 0)] for name, column in rows.items()}
         if len(rows["source"]):
-            rows["committed_us"] = [commit.now_us] * len(rows["source"])
+            rows["committed_us"] = np.full(len(rows["source"]), commit.now_us)
             commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
         if commit.ranges:
             lines = ranges.joined(commit.ranges, commit.now_us)
@@ -211,9 +210,9 @@ class Account:
 def ledger_columns(commit: Commit, sessions: Sessions) -> dict[str, Any]:
     """Return the totals of the changed sessions as columns of ``LedgerEntry``."""
     names = zip(("plant", "source", "session"), sessions.codes(), strict=True)
-    rows: dict[str, Any] = {name: sessions.vocabulary.text(codes[commit.changed]) for name, codes in names}
+    rows: dict[str, Any] = {name: sessions.vocabulary.arrow(codes[commit.changed]) for name, codes in names}
     numbers: dict[str, Any] = {name: column[commit.changed] for name, column in commit.totals.items()}
-    return {**rows, **numbers, "skipped": [0] * len(commit.changed)}
+    return {**rows, **numbers, "skipped": np.zeros(len(commit.changed), np.int64)}
 
 
 def gap_columns(gaps: list[DeclaredGap], sessions: Sessions, now_us: int) -> dict[str, list[object]]:

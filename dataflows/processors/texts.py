@@ -21,7 +21,7 @@ _SPARSE: Final = 64
 def text_array(codes: CodeColumn, vocabulary: Vocabulary) -> pa.DictionaryArray:
     """Return the texts of ``codes`` as an Arrow dictionary that holds only those in use."""
     used, places = _compacted(codes)
-    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(vocabulary.text(used), pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), vocabulary.arrow(used))
 
 
 def _compacted(codes: CodeColumn) -> tuple[CodeColumn, CodeColumn]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
-from canonical.contracts import Gap
+from canonical.contracts import Gap, LedgerEntry
 from canonical.schemas import arrow_schema
-from canonical.wire import WireError, decode_events, decode_gaps, decode_ledger, encode_confirmations, encode_gaps
+from canonical.wire import (
+    WireError,
+    decode_events,
+    decode_gaps,
+    decode_ledger,
+    encode_confirmations,
+    encode_gaps,
+    encode_ledger,
+)
 
 GAP: dict[str, Any] = {"plant": "A", "source": "s", "first_seq": 1, "last_seq": 2, "declared_us": 0}
 GOOD = orjson.dumps(GAP)
@@ -79,3 +88,22 @@ def test_columns_of_another_contract_are_a_programmer_error() -> None:
         encode_confirmations({"plant": ["A"], "source": ["s"]}, 0)
     with pytest.raises(AssertionError, match="differ in length"):
         encode_gaps({**{name: [value] for name, value in GAP.items()}, "session": ["a", "b"]})
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 700])
+def test_ledger_lines_are_the_same_written_singly_and_in_bulk(count: int) -> None:
+    texts = ["", 'é€ \x00\x01\x1f\x7f\b\f\n\r\t"\\/ \u2028', "m1"]
+    columns: dict = {}
+    for i, (name, field) in enumerate(LedgerEntry.model_fields.items()):
+        text = field.annotation is str
+        columns[name] = [texts[(row + i) % 3] if text else (row - 2) * 5**i for row in range(count)]
+    columns["committed_us"] = list(range(count))
+    shard = columns.pop("shard")[0]
+    key, value, _ = encode_ledger(shard, columns)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    assert key == shard.encode()
+    assert value.split(b"\n") == [
+        orjson.dumps({name: {**row, "shard": shard}[name] for name in LedgerEntry.model_fields}) for row in rows
+    ]
+    as_numpy = {name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()}
+    assert encode_ledger(shard, as_numpy)[1] == value
