@@ -63,10 +63,12 @@ check-docs: $(READY) ## Are the commands, links and paths in the documentation t
 	@echo "check-docs: commands, links and paths in the documentation"
 	@$(BIN)/python -m tests.architecture.documentation
 
-bench: $(READY) ## Measure speed, recovery, memory and the audit, and append the results to the benchmark history
+bench: $(READY) ## Measure speed, Kafka, latency, scaling, parts, recovery, memory and the audit; append to the history, draw it: 15 minutes
 	@echo "bench: measuring"
-	@$(BIN)/python -m benchmarks speed recovery memory
+	@$(BIN)/python -m benchmarks speed kafka latency scaling micro recovery memory
 	@$(BIN)/python -m benchmarks.audit
+	@echo "bench: drawing"
+	@$(BIN)/python -m benchmarks.pictures
 
 bench-peers: $(READY) ## Compare with Flink, Pathway, Bytewax, DuckDB, plain Python and C on the same events, in turn
 	@echo "bench-peers: job J by plantsync and its peers; the first time fetches about 1.5 GB into the user's cache"

@@ -1,8 +1,13 @@
 """Runs benchmarks, prints tables, and adds lines to the history.
 
     python -m benchmarks                speed: workload W through the whole job, on one core
+    python -m benchmarks kafka          the same from Apache Kafka, beside a loop that only consumes
+    python -m benchmarks latency        from an event to a committed record that can be read; holds under a flood
+    python -m benchmarks scaling        more sources, disorder, duplicates; a second process
+    python -m benchmarks micro          decoding by format, stages, commits by log, rows into the store
     python -m benchmarks recovery       SIGKILL with 10,000 sources: seconds to the first new commit
     python -m benchmarks memory         memory under floods, gaps and outages: does it stay bounded?
+    python -m benchmarks.pictures       the history and the roofline, drawn into docs/pictures/
 
 Figures of different machines, or of different runs on a shared one, say little; compare ratios
 measured in one run. Exit code 1 where a bound is exceeded.
@@ -22,14 +27,12 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import job, memory, recovery, stage_costs
+from benchmarks import job, kafka_job, latency, memory, micro, recovery, scaling, stage_costs
+from benchmarks.table import Told, table
 from benchmarks.workload import ROOT, workload
 
 HISTORY = Path(__file__).with_name("history.jsonl")
-
-Told = dict[str, object]
 
 
 def main() -> int:
@@ -38,9 +41,18 @@ def main() -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     measures: dict[str, Callable[[argparse.Namespace, Console], Iterator[Told]]]
-    measures = {"speed": speed, "recovery": recoveries, "memory": plateaus}
+    measures = {
+        "speed": speed,
+        "kafka": kafka_job.run,
+        "latency": latency.run,
+        "scaling": scaling.run,
+        "micro": micro.run,
+        "recovery": recoveries,
+        "memory": plateaus,
+    }
     parser.add_argument("what", nargs="*", default=["speed"], choices=[*measures, "speed"], help="what to measure")
-    parser.add_argument("--runs", type=int, help="runs of each; the median counts (speed 5, recovery 3)")
+    parser.add_argument("--runs", type=int, help="runs of each; the median counts (speed 5, others 3)")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--sources", type=int, help="sources (speed 1,000, recovery 10,000)")
     parser.add_argument("--per-source", type=int, default=2000, help="speed: events of each source")
     parser.add_argument("--logs", nargs="+", default=["sqlite", "kafka"], help="recovery: with which commit logs")
@@ -48,6 +60,8 @@ def main() -> int:
     parser.add_argument("--cases", nargs="+", default=list(memory.CASES), help="memory: which cases")
     parser.add_argument("--no-history", action="store_true", help="leave benchmarks/history.jsonl as it is")
     options = parser.parse_args()
+    if options.quick:
+        options.seconds = min(options.seconds, 8)
     console, exceeded = Console(), False
     load, _, _ = os.getloadavg()
     for what in dict.fromkeys(options.what):
@@ -68,7 +82,7 @@ def speed(options: argparse.Namespace, console: Console) -> Iterator[Told]:
         made = workload(options.sources or 1000, options.per_source)
     except FileNotFoundError as error:
         sys.exit(str(error))
-    count = options.runs or 5
+    count = options.runs or (2 if options.quick else 5)
     with console.status("whole job") as status:
         runs = []
         for number in range(count):
@@ -77,15 +91,15 @@ def speed(options: argparse.Namespace, console: Console) -> Iterator[Told]:
         status.update("processor time of each stage")
         costs = stage_costs.measure(made)
 
-    table = _table(
+    shown = table(
         f"Workload W, {made.messages:,} messages: JSON files to SQLite, commits every second, one core",
         *("figure", "min", "median", "max"),
     )
     for name, digits in (("events_per_s", 0), ("flow_s", 2), ("cpu_s", 2), ("wall_s", 2)):
         values = [run[name] for run in runs]
-        table.add_row(name, *(f"{v:,.{digits}f}" for v in (min(values), median(values), max(values))))
-    console.print(table)
-    parts = _table("Processor time of an event", "part", "ns")
+        shown.add_row(name, *(f"{v:,.{digits}f}" for v in (min(values), median(values), max(values))))
+    console.print(shown)
+    parts = table("Processor time of an event", "part", "ns")
     for name, ns in costs.items():
         parts.add_row(name, f"{ns:,.0f}")
     parts.add_row("all", f"{sum(costs.values()):,.0f}", style="bold")
@@ -100,14 +114,14 @@ def recoveries(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     for log in options.logs:
         sources = options.sources or 10_000
         with console.status(f"recovery, {log}, {sources:,} sources"):
-            found = recovery.measure(log, sources, options.runs or 3)
+            found = recovery.measure(log, sources, options.runs or (1 if options.quick else 3))
         title = f"SIGKILL to first new commit: {sources:,} sources, {log}, {found.state_mb:.0f} MB state"
-        table = _table(title, "part", "s")
+        shown = table(title, "part", "s")
         for name, seconds in found.phases.items():
-            table.add_row(name, f"{seconds:.2f}")
+            shown.add_row(name, f"{seconds:.2f}")
         worst = f"{median(found.seconds):.2f}, at most {max(found.seconds):.2f} of {len(found.seconds)} runs"
-        table.add_row("the command, from its start", worst, style="bold")
-        console.print(table)
+        shown.add_row("the command, from its start", worst, style="bold")
+        console.print(shown)
         for problem in found.problems():
             console.print(f"{log}: {problem}", style="red")
         yield {"recovery": found.told(), "problems": found.problems()}
@@ -115,7 +129,7 @@ def recoveries(options: argparse.Namespace, console: Console) -> Iterator[Told]:
 
 def plateaus(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     """Watch the memory of a flow in each case."""
-    table = _table(
+    shown = table(
         f"Memory, {options.seconds:.0f} s watched each", "case", "peak MB", "MB/min at the end", "course", "and"
     )
     each = memory.session_bytes()
@@ -124,9 +138,9 @@ def plateaus(options: argparse.Namespace, console: Console) -> Iterator[Told]:
             case = memory.measure(name, options.seconds)
         told = ", ".join([*(f"{k} {v:,.1f}" for k, v in case.figures.items()), *case.problems()])
         figures = (f"{case.peak_mb:,.0f}", f"{case.slope():,.0f}", course([mb for _, mb in case.seen]))
-        table.add_row(name, *figures, told, style="red" if case.problems() else None)
+        shown.add_row(name, *figures, told, style="red" if case.problems() else None)
         yield {"memory": case.told(), "session_bytes": each, "problems": case.problems()}
-    console.print(table)
+    console.print(shown)
     console.print(f"Each session costs {each['memory']:,} bytes of memory and {each['state']:,} of state.")
 
 
@@ -134,14 +148,6 @@ def course(values: list[float], width: int = 24) -> str:
     """Return a picture of values as a line of bars, from 0 to the highest."""
     places = [values[place * len(values) // width] for place in range(width)]
     return "".join(" ▁▂▃▄▅▆▇█"[round(8 * value / max(values))] for value in places)
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Return a table whose first column is words and whose others are figures."""
-    table = Table(title=title)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
-    return table
 
 
 def commit() -> str:

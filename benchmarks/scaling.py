@@ -1,0 +1,166 @@
+"""Scaling: more sources, more disorder, more duplicates, a second process. Every outcome has the oracle's hash."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from benchmarks import job
+from benchmarks.disturbed import disturbed, in_order, land
+from benchmarks.kafka_topic import source_of
+from benchmarks.table import Told, table
+from benchmarks.workload import MAPPING, ROOT, Workload, workload
+
+SOURCES = {1_000: 2_000, 10_000: 200, 100_000: 20}
+"""How many sources, and how many events of each: two million in all. Of few events of a source, the oracle says only
+that their order is still open, so that nothing may be confirmed."""
+FALL_MAX = 0.2
+"""From the least to the most sources, the throughput may fall by this part of it."""
+MEMORY_MAX_MB = {10_000: 300, 100_000: 1_000}
+DISORDER, DUPLICATES = (0.0, 0.1, 0.25, 0.5), (0.0, 0.05, 0.15, 0.3)
+GAIN_MIN = 1.8
+"""Two processes are so many times as fast as one, where there are two cores free for them."""
+FOLDERS = 4
+
+Figures = dict[str, float]
+
+
+def files(made: Workload, chunks: Path) -> Figures:
+    """Run the job over files on one core; return its seconds, those of the processor, and its peak memory."""
+    with tempfile.TemporaryDirectory(prefix="plantsync-scaling-") as folder:
+        log = Path(folder) / "log.db"
+        command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.job_process", str(chunks), str(log)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            told: Figures = json.loads(process.stdout.read())
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        job.check(made, log)
+    return {**told, "peak_mb": usage.ru_maxrss / 1024}
+
+
+def row(name: object, messages: int, runs: list[Figures]) -> tuple[Figures, list[str]]:
+    """Return the medians of runs, and a row of a table."""
+    middle = {key: median(run[key] for run in runs) for key in runs[0]}
+    cpu_ns = middle["cpu_s"] / messages * 1e9
+    middle |= {"events_per_s": messages / middle["flow_s"], "cpu_ns": cpu_ns}
+    return middle, [str(name), f"{middle['events_per_s']:,.0f}", f"{cpu_ns:,.0f}", f"{middle['peak_mb']:,.0f}"]
+
+
+COLUMNS = ("events/s", "ns of processor an event", "peak MB")
+
+
+def by_sources(runs: int, console: Console) -> Iterator[Told]:
+    """Measure with more and more sources, in turn."""
+    shown, found = table("Sources: W from JSON files, one core", "sources", *COLUMNS), {}
+    made = {sources: workload(sources, each) for sources, each in SOURCES.items()}
+    with console.status("scaling, sources"):
+        figures = [{sources: files(w, w.chunks) for sources, w in made.items()} for _ in range(runs)]
+    for sources, w in made.items():
+        found[sources], cells = row(f"{sources:,}", w.messages, [each[sources] for each in figures])
+        shown.add_row(*cells)
+    console.print(shown)
+    least, most = min(found), max(found)
+    fall = 1 - median(each[least]["cpu_s"] / each[most]["cpu_s"] for each in figures)
+    console.print(f"From {least:,} to {most:,} sources {fall:.0%} fewer events for a second of the processor.")
+    problems = [f"{fall:.0%} fewer events, more than {FALL_MAX:.0%}"] if fall > FALL_MAX else []
+    for sources, bound in MEMORY_MAX_MB.items():
+        if (peak := found[sources]["peak_mb"]) > bound:
+            problems.append(f"{peak:,.0f} MB with {sources:,} sources, more than {bound:,}")
+    yield {"scaling": "sources", "fall": fall, **{str(k): v for k, v in found.items()}, "problems": problems}
+
+
+def by_disturbance(runs: int, console: Console, lines: list[bytes], made: Workload) -> Iterator[Told]:
+    """Measure with more and more disorder, and with more and more duplicates."""
+    for name, cases in (
+        ("disorder", {part: (part, 0.0) for part in DISORDER}),
+        ("duplicates", {part: (0.0, part) for part in DUPLICATES}),
+    ):
+        shown, told = table(f"{name.capitalize()}: JSON files, one core", name, *COLUMNS), {}
+        for part, (disorder, duplicates) in cases.items():
+            with console.status(f"scaling, {name} {part:.0%}"), tempfile.TemporaryDirectory() as folder:
+                changed = disturbed(lines, disorder, duplicates)
+                land(changed, Path(folder) / "w")
+                figures = [files(made, Path(folder) / "w") for _ in range(runs)]
+            told[f"{part:.0%}"], cells = row(f"{part:.0%}", len(changed), figures)
+            shown.add_row(*cells)
+        console.print(shown)
+        yield {"scaling": name, **told}
+
+
+def by_processes(runs: int, console: Console, lines: list[bytes], made: Workload) -> Iterator[Told]:
+    """Measure one process and two that share nothing but the log, in turn."""
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    with console.status("scaling, processes"), tempfile.TemporaryDirectory() as folder:
+        shares: list[list[bytes]] = [[] for _ in range(FOLDERS)]
+        for line in lines:
+            shares[int(source_of(line).rpartition(b"M")[2]) % FOLDERS].append(line)
+        for number, share in enumerate(shares):
+            land(share, Path(folder) / "landing" / f"s{number}")
+        for turn in range(runs):
+            for count, taken in seconds.items():
+                taken.append(shared(made, Path(folder), f"{turn}-{count}", count))
+    gain = median(one / two for one, two in zip(seconds[1], seconds[2], strict=True))
+    shown = table(f"Processes: JSON files of {FOLDERS} folders", "processes", "events/s")
+    for count, taken in seconds.items():
+        shown.add_row(str(count), f"{len(lines) / median(taken):,.0f}")
+    console.print(shown)
+    cores = os.cpu_count() or 1
+    free = cores - os.getloadavg()[0] + 2  # of which two were ours
+    console.print(f"Two processes are {gain:.2f} times as fast as one ({cores} cores here).")
+    problems = [f"two processes are {gain:.2f} times as fast, less than {GAIN_MIN}"] if gain < GAIN_MIN else []
+    yield {"scaling": "processes", "gain": gain, "free": round(free, 1), "problems": problems if free >= 2 else []}
+
+
+def shared(made: Workload, folder: Path, name: str, count: int) -> float:
+    """Return the seconds that ``count`` processes need for all folders, from a start in common to the last's end."""
+    log = folder / f"{name}.db"
+    settings, plants = folder / f"{name}.toml", []
+    head, _, rest = MAPPING.read_text().partition("[input]")
+    for number in range(FOLDERS):
+        plant = folder / f"s{number}.toml"
+        plant.write_text(
+            f'{head}[input]\nfolder = "s{number}"\npattern = "*.ndjson"\n\n[fields]{rest.partition("[fields]")[2]}'
+        )
+        plants.append(plant.name)
+    settings.write_text(
+        f'landing = "landing"\nplants = {json.dumps(plants)}\n[log]\npath = "{log}"\n[pace]\nsettle_s = 0\n'
+    )
+    command = [sys.executable, "-m", "benchmarks.share_process", str(settings)]
+    processes = [
+        subprocess.Popen([*command, f"{n}/{count}"], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for n in range(count)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    began_s = time.monotonic()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [json.loads(process.communicate()[0]) for process in processes]
+    assert time.monotonic() > began_s
+    job.check(made, log)
+    return max(each["s"] for each in told)
+
+
+def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
+    """Measure all of it, print, and tell."""
+    runs = options.runs or (1 if options.quick else 3)
+    yield from by_sources(runs, console)
+    made = workload(1_000, 500)
+    lines = in_order(made)
+    yield from by_disturbance(runs, console, lines, made)
+    yield from by_processes(runs, console, lines, made)
