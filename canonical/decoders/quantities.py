@@ -42,7 +42,8 @@ def numbers(values: pa.Array) -> tuple[NDArray[np.float64], Mask]:
     """Return the values as float64 and which rows hold a number; text that is no decimal number is none."""
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
         number = values.to_numpy(zero_copy_only=False)
-        return number.astype(np.float64, copy=False), valid_rows(values)
+        with np.errstate(invalid="ignore"):  # a float32 may be a NaN that signals
+            return number.astype(np.float64, copy=False), valid_rows(values)
     text = values.cast(pa.string())
     decimal = pc.if_else(
         pc.match_substring_regex(text, _DECIMAL), pc.utf8_trim_whitespace(text), pa.scalar(None, pa.string())

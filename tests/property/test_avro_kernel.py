@@ -170,6 +170,14 @@ def without_kernel() -> Iterator[None]:
 @example([FRAMES[0] + body(BARE, {**USUAL, "machine": "x" * 1025})])
 @example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 10_000})])
 @example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 9_999})])
+@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1000})])
+@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1001})])
+@example([FRAMES[0] + body(BARE, {**USUAL, "n": 2**53})])
+@example([FRAMES[0] + body(BARE, {**USUAL, "at": 1_770_000_300_001})])
+@example([FRAMES[0] + b"\1\2\0\0" + body(BARE, USUAL)[1:]])  # a block that states its size
+@example([FRAMES[0] + b"\1\4\0\0" + body(BARE, USUAL)[1:]])  # and one that is of another
+@example([FRAMES[0] + b"\2\4\x80\x80\x80\x80\x20\0" + body(BARE, USUAL)[1:]])  # an int of 34 bits
+@example([FRAMES[0] + body(BARE, USUAL).replace(b"\0\0\x48\x41", b"\1\0\x80\x7f")])  # a NaN that signals
 def test_with_and_without_the_kernel_the_same(mapping: PlantMapping, values: list[bytes]) -> None:
     found = outcome(mapping, raw(values))
     with without_kernel():
@@ -282,3 +290,18 @@ def test_blocks_reach_the_kernel_as_they_are() -> None:
     assert records.prefix == single_prefix(json.dumps(BARE))
     assert records.data in target.getvalue()
     assert len(records) > 300
+
+
+@pytest.mark.parametrize(
+    ("stated", "values"),
+    [(2, ["datum", "datum"]), (1, ["datum", "rest"]), (3, ["datum", "datum", "nothing"])],
+)
+def test_a_block_that_states_another_count_is_not_taken_as_it_is(stated: int, values: list[str]) -> None:
+    target = io.BytesIO()
+    fastavro.writer(target, BARE, [], sync_marker=b"s" * 16)
+    datum, prefix = body(BARE, USUAL), single_prefix(json.dumps(BARE))
+    size = 2 * len(datum)
+    block = bytes([2 * stated, 2 * size & 0x7F | 0x80, 2 * size >> 7]) + datum * 2 + b"s" * 16
+    records = read_container(target.getvalue() + block)
+    kinds = {"datum": prefix + datum, "rest": b"Obj\x01" + datum, "nothing": prefix}
+    assert [records.value(row) for row in range(len(records))] == [kinds[value] for value in values]
