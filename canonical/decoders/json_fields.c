@@ -228,8 +228,7 @@ static const uint8_t *object(struct at *at, struct node *node, const uint8_t *p,
             length = node->names[next++].length;
         } else if ((index = found(at, node, p, &next, &length)) == UNREADABLE)
             return 0;
-        p += length;
-        p += *p == ' ';
+        p = behind_blank(p + length);
         if (p >= end)
             return 0;
         p = index == UNKNOWN ? skipped(p, end, at->job->depth_max - depth) : member(at, index, p, depth);
@@ -237,9 +236,9 @@ static const uint8_t *object(struct at *at, struct node *node, const uint8_t *p,
             return 0;
         if (*p == '}')
             return p + 1;
-        if (*p++ != ',')
+        if (*p != ',')
             return 0;
-        p += *p == ' ';
+        p = behind_blank(p + 1);
     }
 }
 

@@ -33,6 +33,16 @@ static const int64_t TENS[] = {1,
 
 static inline int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 
+/* Behind the blank at p, if one is there. Records of a source are alike, so the processor foresees whether; without a
+ * branch it would have to wait for the byte before it could go on, twice a member. */
+static inline const uint8_t *behind_blank(const uint8_t *p) {
+    if (*p == ' ') {
+        __asm__ volatile("");
+        p++;
+    }
+    return p;
+}
+
 /* How many of the next 16 bytes come before a quote, a backslash, a control character or one beyond ASCII. */
 static inline int64_t plain_bytes(const uint8_t *p) {
 #if defined(__SSE2__)
@@ -128,7 +138,7 @@ static inline int64_t long_digits(const uint8_t *p, int64_t *value) {
 /* A number that is not negative, of at most 16 digits that without their point say at most 2^53. */
 static inline const uint8_t *number(const uint8_t *p, struct decimal *decimal) {
     int64_t value = 0, count = long_digits(p, &value), places = 0;
-    if (!count || count > 16 || (count > 1 && *p == '0'))
+    if (!count || count > 16 || ((count > 1) & (*p == '0')))
         return 0;
     p += count;
     if (*p == '.') {
@@ -268,16 +278,15 @@ static const uint8_t *skipped_members(const uint8_t *p, const uint8_t *end, int6
             const uint8_t *quote = *p == '"' ? closing(p + 1, end, 1) : 0;
             if (!quote || quote[1] != ':')
                 return 0;
-            p = quote + 2;
-            p += *p == ' ';
+            p = behind_blank(quote + 2);
         }
         if (p >= end || !(p = skipped(p, end, deeper)) || p >= end)
             return 0;
         if (*p == close)
             return p + 1;
-        if (*p++ != ',')
+        if (*p != ',')
             return 0;
-        p += *p == ' ';
+        p = behind_blank(p + 1);
     }
 }
 

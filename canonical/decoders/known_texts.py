@@ -25,9 +25,7 @@ ARENA_BYTES_MAX: Final = 1 << 24
 
 _FIRST_NEW: Final = -3
 _INLINE_BYTES: Final = 16
-_TEXT_BYTES_MAX: Final = 1_024
-_BITS: Final = 10
-_FAST_BITS: Final = 16  # Tables up to here grow fourfold, larger ones twofold.
+_BITS: Final = 8
 _ARENA_BYTES: Final = 1 << 14
 _SLOT: Final = np.dtype([("text", "S16"), ("hash", "u8"), ("used", "i4"), ("code", "i4")])
 _LONG_SLOT: Final = np.dtype([("place", "u8"), ("none", "u8"), ("hash", "u8"), ("used", "i4"), ("code", "i4")])
@@ -64,7 +62,7 @@ class KnownTexts:
         layout = self.layout
         if layout.count > TEXTS_MAX or layout.arena_used > ARENA_BYTES_MAX:
             self._empty()
-        if layout.count * 3 > 1 << layout.bits:
+        if layout.count * 2 >= 1 << layout.bits:
             self._grow()
         if layout.arena_size - layout.arena_used < _ARENA_BYTES // 2:
             arena = np.empty(2 * layout.arena_size, np.uint8)
@@ -109,11 +107,10 @@ class KnownTexts:
     def _empty(self) -> None:
         self.layout.count = self.layout.arena_used = self.layout.additions = 0
         self._set_slots(np.zeros(1 << _BITS, _SLOT), _BITS)
-        self._arena = np.empty(0, np.uint8)
         self._set_arena(np.empty(_ARENA_BYTES, np.uint8))
 
     def _grow(self) -> None:
-        bits = self.layout.bits + (2 if self.layout.bits < _FAST_BITS else 1)
+        bits = self.layout.bits + 1
         slots, former = np.zeros(1 << bits, _SLOT), self._slots
         self.layout.count = _MOVED(address(former), self.layout.bits, address(slots), bits)
         self._set_slots(slots, bits)

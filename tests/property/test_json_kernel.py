@@ -152,7 +152,7 @@ def lines(draw: st.DrawFn, mapping: PlantMapping) -> bytes:
             at, byte = draw(st.integers(0, len(line) - 1)), draw(st.sampled_from(list(b'{}[]",:0123e.-\\ \xc3\xff\t')))
             return line[:at] + bytes([byte]) + line[at + 1 :]
         case "twice":
-            return line[:-1] + b',"machine":"m2","good":1}'
+            return line[:-1] + draw(st.sampled_from([b',"machine":"m2","good":1}', b',"good":null,"machine":null}']))
         case _:
             return line
 
@@ -256,6 +256,11 @@ def test_the_kernel_reads_what_plants_usually_send() -> None:
     assert read(PLAIN, line, wide, line) == [0, 1, 2]
     assert read(MAPPINGS["epoch_us"], b'{"machine":"m1","n":1,"at":1770000000000000}') == [0]
     assert read(MAPPINGS["pattern"], line.replace(b"00Z", b"00")) == [0]
+
+
+def test_of_equal_names_the_long_way_decides() -> None:
+    line = json.dumps(usual).encode()
+    assert read(PLAIN, line[:-1] + b',"good":null}', line[:-1] + b',"good":3}', line) == [2]
 
 
 def test_names_that_are_more_than_are_remembered_are_read_nevertheless() -> None:
