@@ -79,9 +79,9 @@ def job(file: str, *further: str) -> Command:
     return lambda python, inputs, output: [python, str(places.JOBS / file), inputs, output, *further]
 
 
-def ours(_: str, inputs: str, output: str) -> list[str]:
-    """Return the command of our flow, from landed files to SQLite, a commit every second."""
-    return [sys.executable, "-m", "benchmarks.job_process", inputs, output]
+def ours(form: str) -> Command:
+    """Return the command of our flow, from landed files of this form to SQLite, a commit every second."""
+    return lambda _, inputs, output: [sys.executable, "-m", "benchmarks.job_process", inputs, output, form]
 
 
 def flink(parallelism: int) -> Command:
@@ -98,7 +98,8 @@ def flink(parallelism: int) -> Command:
 
 CORES = os.cpu_count() or 1
 RIVALS = (
-    Rival(OURS, "plantsync, JSON", ours, rows=_committed, exact=True),
+    Rival(OURS, "plantsync, JSON", ours("json"), rows=_committed, exact=True),
+    Rival(AVRO, "plantsync, Avro", ours("avro"), inputs="avro", rows=_committed, exact=True),
     Rival(LIMIT, "C, one thread", lambda limit, *paths: [limit, *paths], places.compiled_c),
     Rival(FLINK_ONE_CORE, "Flink, Java", flink(1), places.flink_classes, inputs="plants", exact=True),
     Rival("flink-cores", "Flink, Java", flink(CORES), places.flink_classes, CORES, "plants", exact=True),

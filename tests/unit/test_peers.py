@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.peers.places import Unavailable, compiled_c
 from benchmarks.peers.ratios import TARGETS, ratio, verdicts
-from benchmarks.peers.rivals import FLINK_ONE_CORE, LIMIT, OURS, RIVALS, Rival
+from benchmarks.peers.rivals import AVRO, FLINK_ONE_CORE, LIMIT, OURS, RIVALS, Rival
 from benchmarks.peers.rounds import Course, Spent, rounds
 from benchmarks.workload import workload
 
@@ -39,8 +39,9 @@ def test_a_peer_in_python_finds_what_the_oracle_finds(small, name):
     assert (course.skipped, course.failed, len(course.runs), len(course.starts)) == ("", "", 1, 1)
 
 
-def test_ours_finds_what_the_oracle_finds(small):
-    (course,) = run(small, BY_NAME[OURS])
+@pytest.mark.parametrize("name", [OURS, AVRO])
+def test_ours_finds_what_the_oracle_finds(small, name):
+    (course,) = run(small, BY_NAME[name])
     assert (course.skipped, course.failed, len(course.runs)) == ("", "", 1)
 
 
@@ -75,7 +76,7 @@ def test_who_cannot_be_set_up_is_skipped_with_the_reason_and_the_others_run(smal
 
 
 def course(name, start, *runs):
-    return Course(BY_NAME[name], [Spent(*start)], [Spent(*each) for each in runs])
+    return Course(BY_NAME[name], [Spent(*start, 0)], [Spent(*each, each[0]) for each in runs])
 
 
 def test_start_up_is_in_no_ratio_and_the_median_of_the_rounds_counts():

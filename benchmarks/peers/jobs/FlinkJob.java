@@ -156,6 +156,8 @@ public class FlinkJob {
             .process(new Process()).returns(TypeInformation.of(Confirmation.class))
             .map(new Encode()).returns(Types.STRING)
             .sinkTo(FileSink.forRowFormat(new Path(output), new SimpleStringEncoder<String>("UTF-8")).build());
+        long began = System.nanoTime();
         environment.execute("J");
+        System.out.printf("execute_s=%.2f%n", (System.nanoTime() - began) / 1e9);
     }
 }
