@@ -24,6 +24,7 @@ from dataflows.processors.places import Places, heads_of
 _SID_SHIFT: Final = 36
 FAR: Final = (1 << _SID_SHIFT) - 1
 """Numbers that are so far from their base, or farther, cannot be told apart by key."""
+_SESSIONS_MAX: Final = 1 << 63 - _SID_SHIFT
 _BATCHES_MAX: Final = 64
 _GONE_MAX: Final = 65_536
 """Records that may be gone from the batches kept, besides twice those that are held."""
@@ -61,6 +62,7 @@ class Held:
         """Make room for session rows below ``sessions``."""
         known = len(self.counts)
         if sessions > known:
+            assert sessions <= _SESSIONS_MAX, "a key has no room for so many sessions"
             room = max(sessions, 2 * known) - known
             self.counts = np.concatenate((self.counts, np.zeros(room, np.int64)))
             self._base = np.concatenate((self._base, np.zeros(room, np.int64)))

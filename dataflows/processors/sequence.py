@@ -35,7 +35,7 @@ from canonical.policy import SequencePolicy
 from canonical.records import RowFault
 from dataflows.processors.bodies import body_hashes
 from dataflows.processors.gaps import DeclaredGap, Gaps
-from dataflows.processors.held import FAR, Held, is_far
+from dataflows.processors.held import Held
 from dataflows.processors.places import Places, heads_of, place_in_run
 from dataflows.processors.sequence_exact import Arrivals, Placed, run_exact
 from dataflows.processors.session_rows import SessionRows
@@ -169,7 +169,6 @@ class Sequence:
         repeats = np.zeros(len(order), np.bool_)
         repeats[1:] = (o_sid[1:] == o_sid[:-1]) & (o_rel[1:] == o_rel[:-1])
         self._mark_rare_repeats(rare, o_sid, body, order, np.flatnonzero(repeats))
-        self._mark_rare_far(rare, o_sid, o_rel)
         if len(held):
             self._find_held(rare, o_sid, seq, body, order, repeats)
         first, f_sid, f_rel = order, o_sid, o_rel
@@ -309,12 +308,6 @@ class Sequence:
             differ = body[order[again]] != body[order[again - 1]]
             rare[sid[again[differ]]] = True
 
-    def _mark_rare_far(self, rare: NDArray[np.bool_], sid: NDArray[np.int32], rel: IntColumn) -> None:
-        """Mark sessions with a number too far ahead to be found among the held ones."""
-        if len(rel) and int(rel.max()) >= FAR:
-            rare[sid[rel >= FAR]] = True
-        rare[self.held.far()] = True
-
     def _find_held(
         self,
         rare: NDArray[np.bool_],
@@ -328,14 +321,12 @@ class Sequence:
 
         Args: sid, repeats: in that order. seq, body: of the batch.
         """
+        rare[self.held.far()] = True  # A number may have the key of another one that is held.
         mine = np.flatnonzero(self.held.counts[sid])
         if not len(mine):
             return
         rows = order[mine]
         keys = self.held.keys(sid[mine], seq[rows])
-        far = is_far(keys)
-        if far.any():
-            rare[sid[mine[far]]] = True
         found, at = self.held.find(keys)
         if found.any():
             differ = body[rows[found]] != gather(self.held.bodies(), self.held.codes(at[found]), np.uint32)

@@ -267,6 +267,7 @@ def test_numbers_far_ahead_are_told_apart(batches: list) -> None:
     assert by_kind(machine.out) == by_kind(twin.out)
     totals = machine.totals()
     assert totals["read"] == sum(totals[n] for n in ("released", "late", "duplicates", "faults", "held"))
+    assert totals["held"] == sum(map(len, twin.held.values()))
 
 
 @given(policy=POLICY, batches=INPUT)
