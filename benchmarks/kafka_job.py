@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -24,6 +26,9 @@ from tests.kafka_broker import running
 
 OF_FILES, OF_BARE = 0.8, 0.9
 """What is asked of the job: this part of its figure from files, or of the bare loop's, whichever is lower."""
+
+CASES = (("json", 1), ("avro", 1), ("json", 4))
+"""Forms of W and numbers of partitions; a quick run takes the first two."""
 
 Figures = dict[str, float]
 
@@ -43,36 +48,37 @@ def check(made: Workload, servers: str, prefix: str) -> None:
     assert found == (made.rows, made.digest), f"{found} is not the oracle's {made.rows, made.digest}"
 
 
-def one_run(made: Workload, servers: str, topic: str, partitions: int) -> dict[str, Figures]:
+def one_run(made: Workload, servers: str, topic: str, partitions: int, form: str, mapping: Path) -> dict[str, Figures]:
     """Return the figures of each, in turn, on one processor and on all."""
     found: dict[str, Figures] = {}
     for processor, where in ((0, "one core"), (None, "all cores")):
         place = [servers, topic, str(partitions)]
         prefix = f"run-{time.time_ns()}."
         found[f"bare, {where}"] = measured(["bare", *place], processor)
-        found[f"job, {where}"] = measured(["job", *place, prefix], processor)
+        found[f"job, {where}"] = measured(["job", *place, prefix, str(mapping)], processor)
         check(made, servers, prefix)
         if processor is not None:
-            found[f"files, {where}"] = job.measure(made, processor)
+            found[f"files, {where}"] = job.measure(made, processor, form)
     return found
 
 
 def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     """Measure from one partition and from several, print, and tell."""
     made = workload(options.sources or 1000, options.per_source)
-    for partitions in (1,) if options.quick else (1, 4):
+    for form, partitions in CASES[:2] if options.quick else CASES:
         runs = []
-        with console.status(f"Kafka, {partitions} partitions: filling the topic") as status, running() as broker:
-            topic = filled(broker.servers, made, partitions)
+        with console.status(f"Kafka, {form}: filling the topic") as status, ExitStack() as opened:
+            servers = opened.enter_context(running()).servers
+            topic, mapping = filled(servers, made, partitions, form), made.form(form).mapping
             for number in range(options.runs or (1 if options.quick else 3)):
-                status.update(f"Kafka, {partitions} partitions, run {number + 1}")
-                runs.append(one_run(made, broker.servers, topic, partitions))
-        yield shown(made, partitions, runs, console)
+                status.update(f"Kafka, {form}, {partitions} partitions, run {number + 1}")
+                runs.append(one_run(made, servers, topic, partitions, form, mapping))
+        yield shown(made, form, partitions, runs, console)
 
 
-def shown(made: Workload, partitions: int, runs: list[dict[str, Figures]], console: Console) -> Told:
+def shown(made: Workload, form: str, partitions: int, runs: list[dict[str, Figures]], console: Console) -> Told:
     """Print what was measured, and return it for the history."""
-    title = f"Workload W, {made.messages:,} JSON messages, Apache Kafka, {partitions} partitions"
+    title = f"Workload W, {made.messages:,} {form} messages, Apache Kafka, {partitions} partitions"
     rows = table(title, "what", "thousand events/s", "ns of processor an event", "ns of the first thread")
     rates: dict[str, float] = {}
     for name in runs[0]:
@@ -101,5 +107,5 @@ def shown(made: Workload, partitions: int, runs: list[dict[str, Figures]], conso
         for where in ("one core", "all cores")
     )
     problems = [] if reached else [f"from Kafka neither {OF_FILES} of the files nor {OF_BARE} of the bare loop"]
-    figures = {"partitions": partitions, "events_per_s": rates, "ratios": ratios}
+    figures = {"form": form, "partitions": partitions, "events_per_s": rates, "ratios": ratios}
     return {"messages": made.messages, "kafka_job": figures, "problems": problems}

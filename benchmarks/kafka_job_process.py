@@ -1,6 +1,6 @@
 """The process that ``kafka_job`` measures: the flow over a topic, or a loop that only consumes it.
 
-    python -m benchmarks.kafka_job_process job SERVERS TOPIC PARTITIONS PREFIX
+    python -m benchmarks.kafka_job_process job SERVERS TOPIC PARTITIONS PREFIX MAPPING
     python -m benchmarks.kafka_job_process bare SERVERS TOPIC PARTITIONS
 
 Prints the seconds, and the processor time of the whole process and of its first thread, as JSON.
@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from operator import methodcaller
+from pathlib import Path
 from threading import Event
 
 from bytewax.run import cli_main
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.workload import MAPPING
 from canonical.mapping import load
 from dataflows.confirmations import confirmations
 from dataflows.heap import keep_heap
@@ -42,12 +42,12 @@ BARE = {
 """The best that settings make of a consumer."""
 
 
-def job(servers: str, topic: str, partitions: int, prefix: str) -> Callable[[], None]:
+def job(servers: str, topic: str, partitions: int, prefix: str, mapping: str) -> Callable[[], None]:
     """Prepare the flow of a real process: partitions in, transactions out, a commit every second."""
     clock, settings = SystemClock(), KafkaSettings({"bootstrap.servers": servers}, prefix=prefix)
-    log, mapping = KafkaLog("confirmations", settings), load(MAPPING)
+    log, plant = KafkaLog("confirmations", settings), load(Path(mapping))
     shards = {
-        f"{topic}-{number}": ShardInput(partial(KafkaPartition, settings, topic, number, partitions), mapping)
+        f"{topic}-{number}": ShardInput(partial(KafkaPartition, settings, topic, number, partitions), plant)
         for number in range(partitions)
     }
     log.take_over(list(shards))
@@ -77,10 +77,10 @@ def bare(servers: str, topic: str, partitions: int) -> Callable[[], None]:
     return run
 
 
-def main(what: str, servers: str, topic: str, partitions: str, *prefix: str) -> None:
+def main(what: str, servers: str, topic: str, partitions: str, *more: str) -> None:
     """Prepare, run, and tell what it took."""
     keep_heap()
-    run = {"job": job, "bare": bare}[what](servers, topic, int(partitions), *prefix)
+    run = {"job": job, "bare": bare}[what](servers, topic, int(partitions), *more)
     cpu, thread_s, began_s = os.times(), time.thread_time(), time.perf_counter()
     run()
     flow_s, after = time.perf_counter() - began_s, os.times()

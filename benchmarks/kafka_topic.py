@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable, Iterator
 
@@ -9,17 +10,36 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.workload import Workload
+from canonical.decoders.avro_container import Container
 
+_FRAME = b"\0" + (1).to_bytes(4, "big")
+"""The id that benchmarks/w_avro.toml gives W's schema."""
+_SINGLE_OBJECT = 10
+"""Bytes of the frame in which a container's records come: marker and fingerprint."""
 _SOURCE = b'"source":"'
 
 
-def filled(servers: str, workload: Workload, partitions: int = 1, **properties: str) -> str:
-    """Write W's JSON to a new topic and return its name. ``properties`` are the producer's, such as compression."""
+def filled(servers: str, workload: Workload, partitions: int = 1, form: str = "json", **properties: str) -> str:
+    """Write W to a new topic and return its name. ``properties`` are the producer's, such as compression."""
     name = f"w-{time.time_ns()}"
     create(servers, name, partitions)
-    lines = (line for chunk in sorted(workload.chunks.iterdir()) for line in chunk.read_bytes().splitlines())
-    produce(servers, name, ((source_of(line), line) for line in lines), **properties)
+    keys = map(source_of, _lines(workload))
+    values = _framed(workload) if form == "avro" else _lines(workload)
+    produce(servers, name, zip(keys, values, strict=True), **properties)
     return name
+
+
+def _lines(workload: Workload) -> Iterator[bytes]:
+    for chunk in sorted(workload.chunks.iterdir()):
+        yield from chunk.read_bytes().splitlines()
+
+
+def _framed(workload: Workload) -> Iterator[bytes]:
+    """Yield W's events in Avro as a serializer of Confluent's frames them."""
+    for chunk in sorted(workload.form("avro").folder.iterdir()):
+        container = Container(io.BytesIO(chunk.read_bytes()))
+        while len(raw := container.read(50_000, 8 << 20)):
+            yield from (_FRAME + raw.value(row)[_SINGLE_OBJECT:] for row in range(len(raw)))
 
 
 def create(servers: str, name: str, partitions: int) -> None:
