@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -42,15 +41,16 @@ class Progress:
         """Note the levels that the ledger entries among the records tell."""
         for record in records:
             if record.stream == LEDGER:
-                for session, told in _LEVEL.findall(record.value):
-                    if held := int(told):
+                for line in record.value.splitlines():
+                    session, _, numbers = line.partition(_NUMBERS)
+                    held = int(numbers[numbers.index(_HELD) + len(_HELD) :].partition(b",")[0])
+                    if held:
                         self._held[session] = held
                     else:
                         self._held.pop(session, None)
 
 
-_LEVEL: Final = re.compile(rb'^(.*?),"start_seq":.*?"held":(\d+)', re.MULTILINE)
-"""Who an entry of the ledger is of, in JSON, and what it holds: a quarter of the time that reading it whole takes.
-
-Fields are in the order of the contract, and no text holds a quote that is not escaped.
-"""
+# Who an entry of the ledger is of, and what it holds, are cut out of its JSON, which takes a third of the time of
+# reading it. Fields are in the order of the contract, and no text holds a quote that is not escaped.
+_NUMBERS: Final = b',"start_seq":'
+_HELD: Final = b',"held":'
