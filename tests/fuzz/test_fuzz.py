@@ -16,7 +16,7 @@ import pytest
 from canonical import decoders
 from canonical.columns import EventBatch
 from canonical.contracts.fault import FaultCode
-from canonical.decoders import json_kernel
+from canonical.decoders import avro_kernel, json_kernel
 from canonical.decoders.parsed import Decoded, Parsed
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
@@ -196,20 +196,21 @@ def test_a_decoder_that_lies_is_found(monkeypatch, form, bug):
         return spoilt(spoil, parse(mapping, records), records)
 
     monkeypatch.setitem(decoders.PARSERS, form, lying)
-    monkeypatch.setattr(json_kernel, "_READ", None)  # what the kernel reads, no parser sees
+    for kernel in (json_kernel, avro_kernel):
+        monkeypatch.setattr(kernel, "_READ", None)  # what a kernel reads, no parser sees
     assert found_after(target, 4_000) <= 4_000
 
 
 @pytest.mark.skipif(json_kernel._READ is None, reason="the kernel is not compiled: no C compiler here")
 @pytest.mark.parametrize("column", ["seq", "occurred_us", "good", "order", "type", "unit"])
 def test_a_kernel_that_lies_is_found(monkeypatch, column):
-    read = decoders.read_json
+    read, parse = decoders._KERNELS["json"]
 
     def lying(*arguments: object) -> EventBatch:
         events = read(*arguments)
         return events.with_columns({column: np.roll(events[column], 1)}) if column in events else events
 
-    monkeypatch.setattr(decoders, "read_json", lying)
+    monkeypatch.setitem(decoders._KERNELS, "json", (lying, parse))
     assert found_after(LINES["json"](), 4_000) <= 4_000
 
 
