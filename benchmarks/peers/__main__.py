@@ -105,10 +105,10 @@ def figures(made: Workload, course: Course) -> dict[str, object]:
         return {"skipped": course.skipped} if course.skipped else {"failed": course.failed}
     return {
         "cores": course.rival.cores,
-        "events_per_s": round(median(made.messages / work for work in course.work("wall_s"))),
-        "events_per_cpu_s": round(median(made.messages / work for work in course.work("cpu_s"))),
-        "work_s": rounded(median(course.work("wall_s"))),
-        "work_cpu_s": rounded(median(course.work("cpu_s"))),
+        "events_per_s": rounded(middle([made.messages / work for work in course.work("wall_s")]), 0),
+        "events_per_cpu_s": rounded(middle([made.messages / work for work in course.work("cpu_s")]), 0),
+        "work_s": rounded(middle(course.work("wall_s"))),
+        "work_cpu_s": rounded(middle(course.work("cpu_s"))),
         "own_s": rounded(median(course.whole("own_s"))),
         "start_s": rounded(course.start("wall_s")),
         "start_cpu_s": rounded(course.start("cpu_s")),
@@ -129,7 +129,7 @@ def show(console: Console, made: Workload, courses: dict[str, Course], found: li
             by_wall, by_cpu = (ratio(ours, course, figure) for figure in ("wall_s", "cpu_s"))
             table.add_row(
                 *(course.rival.title + " *" * course.rival.exact, f"{course.rival.cores}"),
-                *(f"{told['events_per_s']:,}", times(by_wall), f"{told['events_per_cpu_s']:,}", times(by_cpu)),
+                *(speed(told["events_per_s"]), times(by_wall), speed(told["events_per_cpu_s"]), times(by_cpu)),
                 f"{told['start_s']:.2f}",
                 style="bold" if name == OURS else None,
             )
@@ -159,9 +159,9 @@ def show_targets(console: Console, courses: dict[str, Course], found: list[Verdi
         )
     console.print(targets)
     console.print(
-        "by clock and by cpu are without start-up; as told: by what Flink and plantsync say of their engines,"
+        "by clock, by cpu: without start-up. as told: by what Flink and plantsync say of their engines, cluster "
+        "and first step included. with start: by the clock, from command to end."
     )
-    console.print("Flink's cluster and plantsync's first step included; with start: from command to end.")
     if busy(courses):
         console.print("Others used the core too, so processor time is what counts here.", style="yellow")
 
@@ -171,9 +171,19 @@ def times(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}x"
 
 
-def rounded(value: float | None) -> float | None:
+def speed(value: object) -> str:
+    """Return a speed as words."""
+    return "too brief" if value is None else f"{value:,.0f}"
+
+
+def middle(values: list[float]) -> float | None:
+    """Return the median, if there is one."""
+    return median(values) if values else None
+
+
+def rounded(value: float | None, digits: int = 3) -> float | None:
     """Return a figure as the history keeps it."""
-    return None if value is None else round(value, 3)
+    return None if value is None else round(value, digits)
 
 
 if __name__ == "__main__":

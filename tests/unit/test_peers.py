@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.peers.__main__ import figures
 from benchmarks.peers.places import Unavailable, compiled_c
 from benchmarks.peers.ratios import TARGETS, ratio, verdicts
 from benchmarks.peers.rivals import AVRO, FLINK_ONE_CORE, LIMIT, OURS, RIVALS, Rival
@@ -84,6 +85,14 @@ def test_start_up_is_in_no_ratio_and_the_median_of_the_rounds_counts():
     flink = course(FLINK_ONE_CORE, (4, 4), (24, 14), (22, 13), (94, 94))
     assert ratio(ours, flink, "wall_s") == 10
     assert ratio(ours, flink, "cpu_s") == 10
+
+
+def test_a_run_no_longer_than_a_start_up_tells_nothing(small):
+    short = {OURS: course(OURS, (2, 2), (1, 3)), LIMIT: course(LIMIT, (0, 0), (1, 1))}
+    assert ratio(short[OURS], short[LIMIT], "wall_s") is None
+    assert ratio(short[OURS], short[LIMIT], "cpu_s") == 1
+    assert not any(verdict.met for verdict in verdicts(short))
+    assert figures(small, short[OURS])["events_per_s"] is None
 
 
 def test_a_shared_core_is_judged_by_processor_time():
