@@ -28,7 +28,7 @@ def main(chunks: str, log_path: str, form: str = "json") -> None:
     pattern, mapping = ("*.avro", AVRO_MAPPING) if form == "avro" else ("*.ndjson", MAPPING)
     config = FolderConfig(Path(chunks), pattern, form)
     shard = ShardInput(lambda: LandedFiles(config, clock), load(mapping))
-    flow = confirmations({"w": shard}, log, Pace(until_end=True), clock, Event())
+    flow = confirmations({"w": shard}, log, Pace(until_end=True, commit_interval_us=1_000_000), clock, Event())
     cpu, began = os.times(), time.perf_counter()
     cli_main(flow)
     flow_s, after = time.perf_counter() - began, os.times()

@@ -51,7 +51,7 @@ def job(servers: str, topic: str, partitions: int, prefix: str, mapping: str) ->
         for number in range(partitions)
     }
     log.take_over(list(shards))
-    flow = confirmations(shards, log, Pace(until_end=True), clock, Event())
+    flow = confirmations(shards, log, Pace(until_end=True, commit_interval_us=1_000_000), clock, Event())
 
     def run() -> None:
         cli_main(flow)

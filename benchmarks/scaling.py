@@ -143,7 +143,8 @@ def shared(made: Workload, folder: Path, name: str, count: int) -> list[Figures]
         )
         plants.append(plant.name)
     settings.write_text(
-        f'landing = "landing"\nplants = {json.dumps(plants)}\n[log]\npath = "{log}"\n[pace]\nsettle_s = 0\n'
+        f'landing = "landing"\nplants = {json.dumps(plants)}\n[log]\npath = "{log}"\n'
+        "[pace]\ncommit_interval_s = 1\nsettle_s = 0\n"
     )
     command = [sys.executable, "-m", "benchmarks.share_process", str(settings)]
     processes = [

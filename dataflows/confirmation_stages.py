@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, EventBatch, Sessions
+from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, TYPE_CODE, EventBatch, Sessions
+from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
 from canonical.shifts import ShiftCalendar
@@ -125,11 +126,15 @@ class Count:
         return {"counter": self.counter.encode()}
 
 
+URGENT: Final = (TYPE_CODE[EventType.HOLD], TYPE_CODE[EventType.RELEASE])
+"""Types of events that people wait for and that are rare, so that a commit of their own costs little (M16)."""
+
+
 class Confirm:
-    """Runs of the same key to confirmations; operational events passed on one by one."""
+    """Runs of the same key to confirmations; operational events passed on one by one, urgent ones soon."""
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
-        mapping, self.sessions = shard.mapping, shard.sessions
+        self.shard, self.sessions, mapping = shard, shard.sessions, shard.mapping
         calendar = ShiftCalendar(mapping.time_zone, mapping.shifts)
         settings = (mapping.aggregation, mapping.routes, calendar, shard.sessions)
         known = "aggregate" in state
@@ -146,6 +151,7 @@ class Confirm:
         if done.operational.n:
             rows = event_columns(done.operational, self.sessions)
             work.records += [Record(EVENTS, *message) for message in encode_events(rows, work.now_us)]
+            self.shard.urgent |= bool(np.isin(done.operational["type"], URGENT).any())
         yield work
 
     def _confirmations(self, rows: Mapping[str, list[object]], now_us: int) -> list[Record]:
@@ -155,6 +161,7 @@ class Confirm:
         return [Record(CONFIRMATIONS, *message) for message in encode_confirmations(rows, now_us)]
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        self.shard.urgent = False
         tally = self.aggregate.totals()
         for name in ("accounted", "analytics_only", "operational", "open", "good", "scrap", "rework"):
             commit.totals[name] = np.zeros_like(commit.totals["read"])

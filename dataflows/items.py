@@ -27,10 +27,11 @@ NO_EVENTS: Final = EventBatch.empty()
 class Shard:
     """One input partition while it is processed here: its name, its plant or stream, its codes.
 
-    ``pending`` says that there are results which no commit has taken yet.
+    ``pending`` says that there are results which no commit has taken yet, ``urgent`` that a commit
+    should not be long in coming.
     """
 
-    __slots__ = ("_mapping", "name", "pending", "sessions", "stream", "vocabulary")
+    __slots__ = ("_mapping", "name", "pending", "sessions", "stream", "urgent", "vocabulary")
 
     def __init__(self, name: str, mapping: PlantMapping | None = None, stream: str = "") -> None:
         self.name = name
@@ -39,6 +40,7 @@ class Shard:
         self.vocabulary = Vocabulary()
         self.sessions = Sessions(self.vocabulary)
         self.pending = False
+        self.urgent = False
 
     @property
     def mapping(self) -> PlantMapping:

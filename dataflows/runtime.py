@@ -120,6 +120,7 @@ def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     pace = settings.pace
     return Pace(
         commit_interval_us=round(pace.commit_interval_s * 1e6),
+        urgent_interval_us=round(pace.urgent_interval_s * 1e6),
         commit_rows_max=pace.commit_rows_max,
         idle_wait_us=round(pace.idle_wait_s * 1e6),
         vocabulary_max=pace.vocabulary_max,

@@ -180,7 +180,8 @@ class StoreSection(Section):
 class PaceSection(Section):
     """When shards commit, and how they read."""
 
-    commit_interval_s: Interval = Field(default=1.0, description="Time between two commits of a shard.")
+    commit_interval_s: Interval = Field(default=0.5, description="Time between two commits of a shard.")
+    urgent_interval_s: Interval = Field(default=0.1, description="The same while a hold or a release waits.")
     commit_rows_max: int = Field(default=1_000_000, ge=1, description="Records after which a shard commits at once.")
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
     outage_wait_max_s: Interval = Field(default=30.0, description="Longest wait between two tries in an outage.")

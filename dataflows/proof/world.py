@@ -64,6 +64,7 @@ class World:
         unit_us = workload.unit_us
         self._pace = Pace(
             commit_interval_us=dice.between(3, 7) * unit_us,
+            urgent_interval_us=unit_us,
             commit_rows_max=dice.pick((15, 40, 1_000_000)),
             vocabulary_max=dice.pick((1, 30, 1_000_000, 1_000_000)),
         )

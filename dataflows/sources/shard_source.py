@@ -21,9 +21,14 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When a shard commits, and how it waits."""
+    """When a shard commits, and how it waits.
 
-    commit_interval_us: int = 1_000_000
+    An interval ends after ``commit_interval_us``; after ``urgent_interval_us`` where something urgent
+    waits to be committed (``Shard.urgent``).
+    """
+
+    commit_interval_us: int = 500_000
+    urgent_interval_us: int = 100_000
     commit_rows_max: int = 1_000_000
     idle_wait_us: int = 50_000
     vocabulary_max: int = 1_000_000
@@ -95,8 +100,10 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
             self._rows += len(raw)
         elif self._pace.until_end:
             self._ended |= self._reader.at_end()
-        over = now_us - self._interval_began_us >= self._pace.commit_interval_us
-        if self._ended or over or self._rows >= self._pace.commit_rows_max:
+        pace, passed_us = self._pace, now_us - self._interval_began_us
+        over = passed_us >= pace.commit_interval_us
+        over |= self._shard.urgent and passed_us >= pace.urgent_interval_us
+        if self._ended or over or self._rows >= pace.commit_rows_max:
             self._end_interval(now_us)
         items, self._items = self._items, []
         return [(self._shard.name, item) for item in items]

@@ -50,7 +50,7 @@ def test_paths_are_beside_the_settings_file_and_the_rest_has_defaults(file, tmp_
     assert loaded.landing == tmp_path / "landing"
     assert loaded.log.path == tmp_path / "state/plantsync.db"
     assert loaded.store.published == tmp_path / "analytics.duckdb"
-    assert loaded.pace.commit_interval_s == 1.0
+    assert loaded.pace.commit_interval_s == 0.5
     assert [plant.plant for plant in loaded.mappings()] == ["A"]
 
 
