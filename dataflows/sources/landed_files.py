@@ -37,6 +37,8 @@ REPLAYED: Final = re.compile(r"replay-[0-9a-f]{16}-\d+")
 FILE_SHIFT: Final = 40
 LINE_BYTES_MAX: Final = 64 << 20
 """Of a longer line so much is read, to be refused; the rest of it is passed over, so that memory stays bounded."""
+LOOK_BACK_BYTES: Final = 1 << 16
+"""So far before the end of a batch the end of its last line is looked for before it is read."""
 PART: Final = "source.files"
 
 
@@ -240,10 +242,11 @@ class LandedFiles:
         topic = f"{self.config.folder.name}/{self._name}"
         if self.config.format == "avro":
             return self._read_container(base, topic)
+        size = self._whole_lines()
         self._file.seek(self._at)
-        data = self._file.read(self.config.batch_bytes)
+        data = self._file.read(size)
         end, passed = data.rfind(b"\n") + 1, 0
-        if not end and len(data) == self.config.batch_bytes:
+        if not end and len(data) == size:
             # A line longer than a batch is taken whole, to be refused as one oversize record.
             data += self._file.readline(max(LINE_BYTES_MAX - len(data), 0))
             passed = self._rest_of_line(data)
@@ -255,6 +258,13 @@ class LandedFiles:
             records = RawRecords.from_lines(data, base + self._at, topic)
         self._at += len(data) + passed
         return records
+
+    def _whole_lines(self) -> int:
+        """Return how many bytes to read so that the last line is whole, where its end is near; nothing is cut then."""
+        assert self._file is not None
+        size, look = self.config.batch_bytes, min(LOOK_BACK_BYTES, self.config.batch_bytes)
+        self._file.seek(self._at + size - look)
+        return size - look + (self._file.read(look).rfind(b"\n") + 1 or look)
 
     def _rest_of_line(self, data: bytes) -> int:
         """Pass over what is left of a line that was cut, and return how many bytes that is."""
