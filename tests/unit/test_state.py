@@ -57,3 +57,23 @@ def test_sessions_find_their_rows_whatever_codes_they_have_there():
     table = pa.table(session_columns(np.array([2, 0]), here))
     assert session_rows(table, there).tolist() == [0, 1]
     assert [there.vocabulary.texts[source] for source in there.source] == ["m3", "m1"]
+
+
+def test_large_tables_are_compressed_and_read_like_small_ones_before_and_after_them():
+    large = pa.table({"a": np.arange(200_000) // 100, "t": pa.array(["x"] * 200_000).dictionary_encode()})
+    data = encode_table("one", 1, TABLE) + encode_table("two", 1, large) + encode_table("three", 1, TABLE)
+    assert len(data) < large.nbytes // 4
+    reader = pa.BufferReader(data)
+    assert [decode_table(kind, {1}, reader)[1] for kind in ("one", "two", "three")] == [TABLE, large, TABLE]
+
+
+def test_large_tables_of_releases_that_did_not_compress_are_read():
+    large = pa.table({"a": np.arange(200_000)}).replace_schema_metadata({"kind": "one", "version": "1"})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, large.schema) as writer:
+        writer.write_table(large)
+    assert decode_table("one", {1}, sink.getvalue().to_pybytes()) == (1, large)
+
+
+def test_the_compression_of_state_is_part_of_every_pyarrow():
+    assert pa.Codec.is_available("lz4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -107,3 +108,13 @@ def test_ledger_lines_are_the_same_written_singly_and_in_bulk(count: int) -> Non
     ]
     as_numpy = {name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()}
     assert encode_ledger(shard, as_numpy)[1] == value
+
+
+def test_a_value_takes_no_more_memory_than_it_is_long() -> None:
+    """Values wait for their commit: some ten thousand of them a second (DESIGN law 7)."""
+    gaps: dict[str, Any] = {name: [value] * 1_000 for name, value in {**GAP, "source": "s" * 2_000}.items()}
+    tracemalloc.start()
+    values = [value for _, value, _ in encode_gaps(gaps)]
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 1.2 * sum(map(len, values))
