@@ -1,5 +1,6 @@
 """The SQLite log where it meets the disk: each failure has its own words, and none leaves half a commit."""
 
+import os
 import sqlite3
 import threading
 
@@ -53,7 +54,7 @@ FAILURES = [
 @pytest.mark.parametrize(("failure", "hint"), FAILURES)
 def test_an_unavailable_file_says_so_and_keeps_the_commit_before(log, path, failure, hint):
     kept = failure(log, path)
-    large = [Record("s", None, bytes(100_000))]
+    large = [Record("s", None, os.urandom(100_000))]
     with pytest.raises(CommitLogUnavailable, match=hint) as raised:
         log.commit("a", "2", {"x": b"2"}, large)
     assert raised.value.retryable
@@ -190,3 +191,45 @@ def test_logs_that_open_a_new_file_at_once_agree(path):
     log = SqliteLog(path)
     assert [log.restore(f"{i}") for i in range(8)] == [Snapshot("1", {})] * 8
     log.close()
+
+
+@pytest.mark.parametrize("headers", [(), (("zstd", b"\xff"),)])
+@pytest.mark.parametrize("length", [0, (1 << 16) - 1, 1 << 16, 300_000])
+def test_long_values_are_kept_compressed_and_read_as_they_were(log, path, length, headers):
+    value = b"0123456789" * (length // 10) + b"x" * (length % 10)
+    log.commit("a", "2", {}, [Record("t", b"k", value, headers), Record("t", b"k", b"after", headers)])
+    streams = SqliteStreams(path)
+    read = streams.read("t", 0, 9)
+    streams.close()
+    assert [(record.key, record.value, record.headers) for record in read] == [
+        (b"k", value, headers),
+        (b"k", b"after", headers),
+    ]
+    ((kept,),) = log._db.execute("SELECT length(value) FROM record WHERE stream = 't' AND offset = 1")
+    assert kept == length if length < 1 << 16 else kept < length // 100
+
+
+def test_a_long_value_that_is_damaged_is_told(log, path):
+    log.commit("a", "2", {}, [Record("t", None, b"x" * 100_000)])
+    log._db.execute("UPDATE record SET value = X'00' WHERE stream = 't'")
+    streams = SqliteStreams(path)
+    with pytest.raises(CommitLogError, match="restore it from a backup"):
+        streams.read("t", 0, 9)
+    streams.close()
+
+
+def test_a_file_of_schema_1_is_read_and_goes_on_as_one_of_this_release(log, path):
+    """Schema 1 kept every value as it is, headers being a list."""
+    log._db.execute("INSERT INTO record VALUES ('t', 1, 'a', NULL, ?, '[[\"h\",\"1\"]]')", [b"x" * 100_000])
+    log._db.execute("PRAGMA user_version=1")
+    log.close()
+    streams = SqliteStreams(path)
+    old = streams.read("t", 0, 9)
+    assert [(record.value, record.headers) for record in old] == [(b"x" * 100_000, (("h", b"1"),))]
+    again = SqliteLog(path)
+    assert again.restore("a") == Snapshot("1", {"x": b"1"})
+    again.commit("a", "2", {}, [Record("t", None, b"y" * 100_000)])
+    assert again._db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert [record.value[:1] for record in streams.read("t", 0, 9)] == [b"x", b"y"]
+    again.close()
+    streams.close()
