@@ -25,6 +25,7 @@ PEERS = ROOT.parent / "shared" / "peers"
 MAPPING = ROOT / "benchmarks" / "w.toml"
 AVRO_MAPPING = ROOT / "benchmarks" / "w_avro.toml"
 AVRO_SCHEMA = ROOT / "benchmarks" / "w.avsc"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "plantsync"
 BLOCK_BYTES = 64_000
 """Of a container: what the reference implementation of Avro writes."""
 KEYS = (
@@ -72,8 +73,7 @@ def workload(sources: int = 1000, per_source: int = 2000) -> Workload:
     """Return W of this size, made once. Raises: FileNotFoundError where ../shared/peers is absent."""
     if not (PEERS / "gen.py").exists():
         raise FileNotFoundError(f"{PEERS / 'gen.py'} is missing: workload W is made by the peers' generator")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "plantsync"
-    folder = cache / f"w-{sources}-{per_source}"
+    folder = CACHE / f"w-{sources}-{per_source}"
     about = folder / "about.json"
     if not about.exists():
         size = [str(sources), str(per_source)]
