@@ -15,6 +15,7 @@ Source: CloudEvents 1.0.2, Kafka protocol binding; extensions partitioning, sequ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -41,9 +42,10 @@ _JSON: Final = ("content-type", b"application/json")
 _LINES: Final = ("content-type", b"application/x-ndjson")
 _SPECVERSION: Final = ("ce_specversion", b"1.0")
 _MANY: Final = 256
+"""Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
 _REMEMBERED: Final = 1 << 14
 """Sources and seconds repeat: so many parts of envelopes are kept."""
-"""Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -220,8 +222,13 @@ def _enveloped(
 def _origin(plant: str, source: str) -> tuple[bytes, Headers]:
     """Return the key and the headers of a source; its URI reference quotes what a path may not hold."""
     key = source.encode()
-    path = f"/plantsync/{quote(plant, safe='')}/{quote(source, safe='')}"
+    path = f"/plantsync/{_quoted(plant)}/{_quoted(source)}"
     return key, (("ce_source", path.encode()), ("ce_partitionkey", key))
+
+
+def _quoted(text: str) -> str:
+    """Return what ``quote`` does, which looks at each character of most names in vain."""
+    return text if _PLAIN(text) else quote(text, safe="")
 
 
 @lru_cache(_REMEMBERED)
