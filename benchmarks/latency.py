@@ -1,8 +1,9 @@
 """Latency: from the sending of an event to the moment a reader of committed records has what became of it (M16).
 
 A real process, a real log (Apache Kafka), and two kinds of probes: the last event of an order, which closes its
-confirmation, and a quality hold, which is passed on by itself. Meanwhile the other sources send telemetry, at parts of
-what the flow takes when it catches up.
+confirmation, and a quality hold, which is passed on by itself. Meanwhile the other sources send telemetry into the
+same partitions: as much as they can while sender, broker and flow share this machine, then half of that. Where the flow
+did not keep up, the probes would not be seen in time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from benchmarks.latency_flood import telemetry
 from benchmarks.site import Site, offset, wait_for
 from benchmarks.table import Told, table
 from benchmarks.traffic import Lines, Traffic
@@ -28,25 +30,22 @@ from benchmarks.workload import ROOT
 from sinks.kafka_settings import KafkaSettings
 from tests.kafka_broker import running
 
-SOURCES = 1_000
-CATCH_UP = 400_000
-"""Records from which the capacity is told."""
+WARM_UP = 1_000_000
+"""Records that are sent and taken before anything is measured."""
 TICK_S = 0.02
 """A probe of each kind so often."""
 POSTING_P99_S, HOLD_P99_S = 1.0, 0.5
-CASES = {"half load": 0.5, "telemetry flood": 0.8}
-INTERVALS_S = (0.2, 1.0)
-"""Values of ``pace.commit_interval_s``; with the first, which tells the capacity, the bounds are kept."""
-
-
-def telemetry() -> Iterator[tuple[bytes, bytes]]:
-    """Yield readings of every source, number by number, for ever."""
-    now_ms = time.time_ns() // 1_000_000
-    for number in count():
-        rest = b'","boot":"1","n":%d,"kind":"TEMP","ts":%d,"order":"O-1","op":"0010","wc":"WC-1"}' % (number, now_ms)
-        for source in range(SOURCES):
-            name = b"machine-%06d" % source
-            yield name, b'{"source":"' + name + rest
+MORE_THAN_CAN_BE_SENT = 1e9
+"""Events/s; under such a flood the load is told of which half is asked for next."""
+PACES: dict[str, dict[str, float]] = {
+    "default": {},
+    "1 s": {"commit_interval_s": 1.0, "urgent_interval_s": 1.0},
+}
+"""Settings ``pace``; the first, the defaults, keep the bounds. In the other nothing is urgent."""
+FIGURES = {"p50": 50, "p99": 99, "max": 100}
+"""Percentiles that are told."""
+Latency = dict[str, np.ndarray]
+"""Seconds, by the kind of the probe."""
 
 
 class Probes:
@@ -69,10 +68,8 @@ class Probes:
         return lines
 
 
-def watched(
-    site: Site, traffic: Traffic, flood: Iterator[tuple[bytes, bytes]], probes: Probes, rate: float, watch_s: float
-) -> tuple[dict[str, np.ndarray], float]:
-    """Send telemetry at a rate, and probes, for so many seconds; return seconds of latency by kind, and the rate."""
+def watched(site: Site, traffic: Traffic, probes: Probes, rate: float, watch_s: float) -> tuple[Latency, float]:
+    """Send telemetry at a rate, and probes, for so many seconds; return the latency, and the rate that was reached."""
     prefix, seen = KafkaSettings({"bootstrap.servers": site.servers}).prefix, site.folder / "seen.json"
     command = [sys.executable, "-m", "benchmarks.latency_reader", site.servers, str(seen)]
     command += [f"{prefix}{stream}" for stream in ("confirmations", "events")]
@@ -80,14 +77,16 @@ def watched(
     assert reader.stdin
     assert reader.stdout
     reader.stdout.readline()
+    command = [sys.executable, "-m", "benchmarks.latency_flood", site.servers, str(rate)]
+    flood = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert flood.stdout
+    flood.stdout.readline()
     probes.sent.clear()
-    began_s, sent = time.monotonic(), 0
-    while (due_s := time.monotonic() - began_s) < watch_s:
-        lines = list(islice(flood, round(rate * due_s) - sent))
-        sent += len(lines)
-        traffic.send(lines + probes.next(), wait=False)
-        time.sleep(max(TICK_S - (time.monotonic() - began_s - due_s), 0))
-    reached = sent / (time.monotonic() - began_s)
+    until_s = time.monotonic() + watch_s
+    while time.monotonic() < until_s:
+        traffic.send(probes.next(), wait=False)
+        time.sleep(TICK_S)
+    reached = float(flood.communicate()[0])
     time.sleep(3)
     reader.stdin.close()
     assert reader.wait(30) == 0
@@ -103,42 +102,39 @@ def watched(
 
 def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     """Measure each case with each interval, print, and tell."""
-    shown = table(
-        "From event to committed record, s", "commits every, case", "events/s", "posting p50", "p99", "hold p50", "p99"
-    )
-    capacity = 0.0
-    for interval_s in INTERVALS_S[:1] if options.quick else INTERVALS_S:
-        with console.status(f"latency, commits every {interval_s} s"), ExitStack() as opened:
+    asked = " / ".join(FIGURES)
+    shown = table("From event to committed record, s", "pace, case", "events/s", f"posting {asked}", f"hold {asked}")
+    for pace, settings in list(PACES.items())[: 1 if options.quick else None]:
+        with console.status(f"latency, commits {pace}"), ExitStack() as opened:
             servers = opened.enter_context(running()).servers
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="plantsync-latency-")))
-            site = Site(folder / "site", {}, servers, commit_interval_s=interval_s)
-            traffic, flood, probes = Traffic(site, servers), telemetry(), Probes()
+            site = Site(folder / "site", {}, servers, **settings)
+            traffic, probes = Traffic(site, servers), Probes()
             opened.callback(traffic.stop)
-            traffic.send_all(islice(flood, CATCH_UP))
+            traffic.send_all(islice(telemetry(), WARM_UP))
             traffic.send(probes.next())  # so that the topics are there
             service = site.start()
             opened.callback(service.kill)
-            began_s, first = caught_up(site, 1)
-            ended_s, last = caught_up(site, traffic.sent)
-            capacity = capacity or (last - first) / (ended_s - began_s)
-            for case, part in CASES.items():
-                latency, rate = watched(site, traffic, flood, probes, part * capacity, options.seconds / 2)
+            caught_up(site, traffic.sent)
+            rate = 2 * MORE_THAN_CAN_BE_SENT
+            for case in ("telemetry flood", "half load"):
+                latency, rate = watched(site, traffic, probes, rate / 2, options.seconds / 2)
                 figures = {
-                    f"{kind} p{p}": float(np.percentile(values, p))
+                    f"{kind} {name}": float(np.percentile(values, percent))
                     for kind, values in latency.items()
-                    for p in (50, 99)
+                    for name, percent in FIGURES.items()
                 }
-                problems = exceeded(case, figures) if interval_s == INTERVALS_S[0] else []
-                shown.add_row(f"{interval_s:g} s, {case}", f"{rate:,.0f}", *(f"{v:.3f}" for v in figures.values()))
-                told = {"interval_s": interval_s, "case": case, "capacity": capacity, "events_per_s": rate, **figures}
+                problems = [] if settings else exceeded(case, figures)
+                cells = (" / ".join(f"{figures[f'{kind} {name}']:.2f}" for name in FIGURES) for kind in latency)
+                shown.add_row(f"{pace}, {case}", f"{rate:,.0f}", *cells)
+                told = {"pace": pace, "case": case, "events_per_s": rate, **figures}
                 yield {"latency": told, "problems": problems}
     console.print(shown)
 
 
-def caught_up(site: Site, records: int) -> tuple[float, int]:
-    """Wait until so many records are committed; return when, and how many."""
+def caught_up(site: Site, records: int) -> None:
+    """Wait until so many records are committed."""
     wait_for("the commits", lambda: sum(map(offset, site.snapshots().values())) >= records, 300)
-    return time.monotonic(), sum(map(offset, site.snapshots().values()))
 
 
 def exceeded(case: str, figures: dict[str, float]) -> list[str]:
