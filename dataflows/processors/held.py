@@ -30,6 +30,8 @@ _GONE_MAX: Final = 65_536
 """Records that may be gone from the batches kept, besides twice those that are held."""
 
 
+_FIRST: Final = np.zeros(1, np.int64)
+
 Mask = NDArray[np.bool_]
 
 
@@ -136,6 +138,15 @@ class Held:
         """Return when these records arrived."""
         return gather({number: kept.arrived_us for number, kept in enumerate(self._batches)}, codes, np.int64)
 
+    def keys_and_codes(self) -> tuple[IntColumn, Codes]:
+        """Return all keys, and where the record of each is."""
+        return self._keys, self._codes
+
+    @property
+    def bases(self) -> IntColumn:
+        """The number of each session that its keys count from."""
+        return self._base
+
     # -- changing ----------------------------------------------------------------------------------
 
     def remove(self, at: Places) -> None:
@@ -153,19 +164,13 @@ class Held:
         if not len(self._keys):
             self._batches = []
 
-    def insert(
-        self, events: EventBatch, rows: Places, body: NDArray[np.uint32], arrived_us: IntColumn, next_seq: IntColumn
-    ) -> None:
-        """Hold these rows of EVENT[n], body and arrived_us, which came after all that is held.
+    def insert(self, events: EventBatch, rows: Places, next_seq: IntColumn) -> None:
+        """Hold these rows of EVENT[n], which came after all that is held; ``keep`` the batch then.
 
         Args: next_seq: of every session.
         """
         if not len(rows):
             return
-        if 3 * len(rows) < events.n:
-            rows = np.sort(rows)
-            events, body, arrived_us = events.take(rows).made(), body[rows], arrived_us[rows]
-            rows = np.arange(events.n)
         sid, seq = events["sid"][rows], events["seq"][rows]
         fresh = sid[self.counts[sid] == 0]
         self._base[fresh] = next_seq[fresh]
@@ -174,6 +179,26 @@ class Held:
         self._far += int(is_far(keys).sum())
         order = np.argsort(keys, kind="stable")
         self._merge(keys[order], codes_of(self.next_batch, rows[order]))
+
+    def put(self, keys: IntColumn, codes: Codes, far: int) -> None:
+        """Hold these in place of what is held; ``far`` of them are newly so. Counts and bases are up to date."""
+        self._keys, self._codes = keys, codes
+        self._far += far
+
+    def keep(self, events: EventBatch, body: NDArray[np.uint32], arrived_us: IntColumn) -> None:
+        """Keep EVENT[n], body and arrived_us, of which records are held under the number of the next batch, if any."""
+        number = self.next_batch
+        mine = np.flatnonzero(self._codes >= codes_of(number, _FIRST))
+        if not len(mine):
+            if not len(self):
+                self._batches = []
+            return
+        if 3 * len(mine) < events.n:
+            rows = row_of(self._codes[mine])
+            by_row = np.argsort(rows)
+            rows = rows[by_row]
+            events, body, arrived_us = events.take(rows).made(), body[rows], arrived_us[rows]
+            self._codes[mine[by_row]] = codes_of(number, np.arange(len(rows)))
         self._batches.append(_Kept(events.without("row"), body, arrived_us))
         kept_n = sum(kept.events.n for kept in self._batches)
         if len(self._batches) > _BATCHES_MAX or kept_n > 3 * len(self) + _GONE_MAX:

@@ -15,6 +15,7 @@ from canonical.policy import SequencePolicy
 from dataflows.processors.sequence import Sequence, Sequenced
 
 SECOND = 1_000_000
+FAULTS = {FaultCode.CONFLICTING_DUPLICATE: "conflict", FaultCode.BAD_SEQUENCE: "bad", FaultCode.TOO_LATE: "too late"}
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Machine:
             ):
                 self.out.append((kind, (texts[source], texts[session]), seq, offset))
         for fault in done.faults:
-            kind = {FaultCode.CONFLICTING_DUPLICATE: "conflict", FaultCode.BAD_SEQUENCE: "bad"}[fault.code]
+            kind = FAULTS[fault.code]
             self.out.append((kind, (fault.source, fault.session), fault.seq, offsets[fault.row]))
         for gap in done.gaps:
             key = (texts[sessions.source[gap.sid]], texts[sessions.session[gap.sid]])
