@@ -36,6 +36,10 @@ from pydantic.fields import FieldInfo
 from canonical.compatibility import Schema, breaks, differences
 from canonical.contract_page import contract_page
 from canonical.contracts import (
+    Action,
+    BinReference,
+    BusinessException,
+    Command,
     Confirmation,
     DeadLetter,
     Event,
@@ -44,7 +48,17 @@ from canonical.contracts import (
     Gap,
     LedgerEntry,
     LedgerRange,
+    LotReference,
+    MaterialReference,
+    OrderReference,
+    PeriodReference,
+    Posting,
+    ReasonReference,
+    Receipt,
+    RouteReference,
+    StepReference,
     TrailEntry,
+    WorkCenterReference,
 )
 
 NAMESPACE: Final = "plantsync"
@@ -58,6 +72,20 @@ CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
     "gap": {1: Gap},
     "dead_letter": {1: DeadLetter},
     "trail_entry": {1: TrailEntry},
+    "posting": {1: Posting},
+    "receipt": {1: Receipt},
+    "business_exception": {1: BusinessException},
+    "command": {1: Command},
+    "action": {1: Action},
+    "order_reference": {1: OrderReference},
+    "work_center_reference": {1: WorkCenterReference},
+    "material_reference": {1: MaterialReference},
+    "lot_reference": {1: LotReference},
+    "reason_reference": {1: ReasonReference},
+    "step_reference": {1: StepReference},
+    "bin_reference": {1: BinReference},
+    "route_reference": {1: RouteReference},
+    "period_reference": {1: PeriodReference},
 }
 """Contract -> version -> model. The highest version is the current one; an older one may be
 known by its committed file alone.

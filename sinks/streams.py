@@ -1,4 +1,4 @@
-"""Streams of the commit log by name: what the flow ``confirmations`` and its operators write and others read."""
+"""Streams of the commit log by name: what the flows and people write and others read."""
 
 from __future__ import annotations
 
@@ -12,3 +12,15 @@ LEDGER: Final = "ledger"
 RANGES: Final = "ranges"
 TRAIL: Final = "trail"
 """The audit trail; it is kept for ever."""
+
+ACTIONS: Final = "actions"
+"""What people decide about exceptions and postings."""
+EXCEPTIONS: Final = "exceptions"
+RECEIPTS: Final = "receipts"
+COMMANDS: Final = "commands"
+"""To the quality and the warehouse system."""
+
+
+def postings(erp: str) -> str:
+    """Return the posting queue of an ERP instance."""
+    return f"postings-{erp}"
