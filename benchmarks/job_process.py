@@ -1,4 +1,8 @@
-"""The process that ``job`` measures: run the flow over what has landed, print the seconds it took."""
+"""The process that ``job`` measures: run the flow over what has landed, print the seconds it took and its peak memory.
+
+The peak is VmHWM of proc(5), which counts from when the program began: what wait4 reports (``ru_maxrss``) is never less
+than what its parent held.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,13 @@ def main(chunks: str, log_path: str, form: str = "json") -> None:
     flow_s, after = time.perf_counter() - began, os.times()
     log.close()
     cpu_s = after.user + after.system - cpu.user - cpu.system
-    sys.stdout.write(json.dumps({"flow_s": flow_s, "cpu_s": cpu_s}))
+    sys.stdout.write(json.dumps({"flow_s": flow_s, "cpu_s": cpu_s, "peak_mb": peak_mb()}))
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has held."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

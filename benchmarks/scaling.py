@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -42,14 +41,10 @@ def files(made: Workload, chunks: Path) -> Figures:
     with tempfile.TemporaryDirectory(prefix="plantsync-scaling-") as folder:
         log = Path(folder) / "log.db"
         command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.job_process", str(chunks), str(log)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            told: Figures = json.loads(process.stdout.read())
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
+        done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        told: Figures = json.loads(done.stdout)
         job.check(made, log)
-    return {**told, "peak_mb": usage.ru_maxrss / 1024}
+    return told
 
 
 def row(name: object, messages: int, runs: list[Figures]) -> tuple[Figures, list[str]]:
