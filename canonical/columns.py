@@ -24,12 +24,15 @@ Column = NDArray[Any]
 
 TEXT_COLUMNS: Final = (
     "plant", "source", "session", "order", "operation", "work_center",
-    "material", "lot", "reason", "unit", "correlation_id", "quality",
+    "material", "lot", "reason", "unit", "correlation_id", "quality", "from_bin", "to_bin", "handling_unit",
 )  # fmt: skip
 """int32 codes into the shard's vocabulary; 0 is the empty text and the default."""
 
 QUANTITY_COLUMNS: Final = ("good", "scrap", "rework", "setup_us", "machine_us", "labour_us", "energy_mwh")
 """int64, summed by aggregation; default 0. Thousandths of the unit, microseconds, thousandths of a watt hour."""
+
+MOVED_COLUMNS: Final = ("quantity",)
+"""int64 thousandths of the unit that are consumed or moved, which is no output; default 0."""
 
 COUNTER_COLUMNS: Final = ("good_counter", "scrap_counter")
 """int64 absolute readings in thousandths; -1 where the event carries no reading."""
@@ -37,6 +40,7 @@ COUNTER_COLUMNS: Final = ("good_counter", "scrap_counter")
 DEFAULTS: Final[Mapping[str, tuple[type[np.generic], int]]] = {
     **dict.fromkeys(TEXT_COLUMNS, (np.int32, 0)),
     **dict.fromkeys(QUANTITY_COLUMNS, (np.int64, 0)),
+    **dict.fromkeys(MOVED_COLUMNS, (np.int64, 0)),
     **dict.fromkeys(COUNTER_COLUMNS, (np.int64, -1)),
     "seq": (np.int64, -1),  # -1: the source does not number
     "type": (np.int8, 0),  # index into EVENT_TYPES

@@ -27,7 +27,7 @@ edit. Each contract is defined once; Avro (`canonical/avro/*.avsc`) and Arrow sc
 - So a reader of the newest version reads all older data, and an older reader finds every field it
   knows. Fields that a reader does not know are kept by the up-cast of events and passed over by
   the Arrow readers.
-- Event versions are accepted side by side; `canonical.contracts.upcast` turns 1 into 2.
+- Event versions are accepted side by side; `canonical.contracts.upcast` turns 1 and 2 into 3.
 
 ## Form
 

@@ -44,6 +44,7 @@ from canonical.contracts import (
     DeadLetter,
     Event,
     EventV1,
+    EventV2,
     Fault,
     Gap,
     LedgerEntry,
@@ -64,7 +65,7 @@ from canonical.contracts import (
 NAMESPACE: Final = "plantsync"
 
 CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
-    "event": {1: EventV1, 2: Event},
+    "event": {1: EventV1, 2: EventV2, 3: Event},
     "confirmation": {1: Confirmation},
     "fault": {1: Fault},
     "ledger_entry": {2: LedgerEntry},

@@ -78,7 +78,7 @@ def encode_events(rows: Columns, recorded_us: int) -> list[Message]:
     named = (value.decode() if seq is None else seq for seq, value in zip(seqs, values, strict=True))
     edge_us = rows.get("recorded_us") or [None] * len(values)
     return _enveloped(
-        b"plantsync.event.v2",
+        b"plantsync.event.v3",
         values,
         rows,
         ids=event_ids(zip(rows["source"], sessions, named, strict=False)),
@@ -128,7 +128,7 @@ def decode_confirmations(values: Sequence[bytes]) -> pa.Table:
 
 
 def decode_events(values: Sequence[bytes]) -> pa.Table:
-    """Return EVENT[n] in the Arrow schema of version 2; version 1 is up-cast. Raises: WireError."""
+    """Return EVENT[n] in the Arrow schema of version 3; older versions are up-cast. Raises: WireError."""
     return _table(Event, values)
 
 

@@ -16,7 +16,7 @@ from canonical.contracts.business_exception import (
 from canonical.contracts.command import Action, ActionKind, Command, CommandKind
 from canonical.contracts.confirmation import CloseReason, Confirmation, ConfirmationKind
 from canonical.contracts.dead_letter import DeadLetter, Header
-from canonical.contracts.event import Event, EventType, EventV1, upcast
+from canonical.contracts.event import Event, EventType, EventV1, EventV2, upcast
 from canonical.contracts.fault import Fault, FaultCode
 from canonical.contracts.ledger import Fate, Gap, LedgerEntry, LedgerRange
 from canonical.contracts.posting import Lane, Movement, Posting, PostingKind, Receipt, ReceiptStatus
@@ -59,6 +59,7 @@ __all__ = [
     "Event",
     "EventType",
     "EventV1",
+    "EventV2",
     "ExceptionCode",
     "Fate",
     "Fault",

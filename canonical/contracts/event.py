@@ -1,7 +1,7 @@
 """The production event: what one source says happened, in canonical words and units.
 
-Two versions are accepted side by side (M07). Version 2 adds telemetry and quality context;
-``upcast`` turns version 1 into version 2 and keeps fields that neither version knows.
+Three versions are accepted side by side (M07). Version 2 adds telemetry and quality context, version 3 what is
+consumed and moved; ``upcast`` turns an older one into version 3 and keeps fields that no version knows.
 """
 
 from __future__ import annotations
@@ -88,20 +88,32 @@ class EventV1(BaseModel):
     correlation_id: Text = Field("", description="Names the business transaction the event belongs to (M34).")
 
 
-class Event(EventV1):
-    """Version 2, the current event contract: version 1 with telemetry and quality context."""
+class EventV2(EventV1):
+    """Version 2 of the event contract: version 1 with telemetry and quality context."""
 
     schema_version: Literal[2] = Field(2, description="Version of this contract.")  # type: ignore[assignment]
     energy_mwh: Thousandths = Field(0, description="Energy used, in thousandths of a watt hour (WHR).")
     quality: Text = Field("", description="Quality status of the lot as the plant reports it: hold, release, reject.")
 
 
-def upcast(event: EventV1) -> Event:
-    """Turn version 1 into version 2; pure, and the identity on version 2. Unknown fields are kept.
+class Event(EventV2):
+    """Version 3, the current event contract: version 2 with what is consumed or moved, and from where to where."""
 
-    Raises: ValidationError when a version 1 record carries a field that only version 2 defines,
-    with a value that version 2 refuses.
+    schema_version: Literal[3] = Field(3, description="Version of this contract.")  # type: ignore[assignment]
+    quantity: Thousandths = Field(
+        0, description="What a consumption or a move concerns, in thousandths of the unit; it is no output."
+    )
+    from_bin: Text = Field("", description="Warehouse bin it is taken from.")
+    to_bin: Text = Field("", description="Warehouse bin it is put into.")
+    handling_unit: Text = Field("", description="Licence plate of the pallet or container moved (WMS LPN).")
+
+
+def upcast(event: EventV1) -> Event:
+    """Turn an older version into version 3; pure, and the identity on version 3. Unknown fields are kept.
+
+    Raises: ValidationError when an older record carries a field that only a newer version defines,
+    with a value that the newer version refuses.
     """
     if isinstance(event, Event):
         return event
-    return Event.model_validate({**event.model_dump(), "schema_version": 2})
+    return Event.model_validate({**event.model_dump(), "schema_version": 3})

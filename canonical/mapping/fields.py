@@ -12,9 +12,9 @@ from canonical.policy import Policy
 
 TextField = Literal[
     "plant", "source", "session", "order", "operation", "work_center",
-    "material", "lot", "reason", "unit", "correlation_id", "quality",
+    "material", "lot", "reason", "unit", "correlation_id", "quality", "from_bin", "to_bin", "handling_unit",
 ]  # fmt: skip
-QuantityField = Literal["good", "scrap", "rework", "good_counter", "scrap_counter"]
+QuantityField = Literal["good", "scrap", "rework", "good_counter", "scrap_counter", "quantity"]
 DurationField = Literal["setup", "machine", "labour"]
 FieldName = Literal[
     TextField, "event_id", "type", "seq", "occurred", "recorded", QuantityField, DurationField, "energy"

@@ -14,9 +14,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from canonical.columns import COUNTER_COLUMNS, DEFAULTS, QUANTITY_COLUMNS, TEXT_COLUMNS, EventBatch, Vocabulary
+from canonical.columns import (
+    COUNTER_COLUMNS,
+    DEFAULTS,
+    MOVED_COLUMNS,
+    QUANTITY_COLUMNS,
+    TEXT_COLUMNS,
+    EventBatch,
+    Vocabulary,
+)
 
-BODY_COLUMNS: Final = (*TEXT_COLUMNS, *QUANTITY_COLUMNS, *COUNTER_COLUMNS, "type", "occurred_us")
+BODY_COLUMNS: Final = (*TEXT_COLUMNS, *QUANTITY_COLUMNS, *MOVED_COLUMNS, *COUNTER_COLUMNS, "type", "occurred_us")
 
 
 def _odd(name: str) -> int:

@@ -23,6 +23,7 @@ WIDE = {
     "order": {"no": "4711", "op": "10", "item": {"material": "X"}}, "lot": "L ä😀", "reason": "", "uom": "Stk",
     "trace": {"id": "t-1"}, "q": "hold", "good": 1.5, "scrap": 0, "rework": 2, "wh": 0.25,
     "total": {"good": 17, "scrap": 3}, "cycle": {"setup": 0.5, "ms": 1250.5, "labour": 7},
+    "used": {"quantity": 0.125, "from": "B-1", "to": "B-2"}, "lpn": "LPN-1",
 }  # fmt: skip
 CLOUD = {
     "specversion": "1.0", "id": "A-1", "source": "/line/1", "type": "partial", "subject": "100",

@@ -119,7 +119,7 @@ def _within_contract(fault: RowFault, value: bytes) -> None:
 _BOUNDS = {
     "seq": (-1, 2**53 - 1),
     "type": (0, 13),
-    **dict.fromkeys(("good", "scrap", "rework"), (0, 10**15)),
+    **dict.fromkeys(("good", "scrap", "rework", "quantity"), (0, 10**15)),
     **dict.fromkeys(("good_counter", "scrap_counter"), (-1, 10**15)),
     **dict.fromkeys(("setup_us", "machine_us", "labour_us", "energy_mwh"), (0, 2**53)),
     "occurred_us": (-(2**62), 2**62),

@@ -52,6 +52,17 @@ def test_numbered() -> None:
     assert int(table["duplicates"][0]) == 1
 
 
+def test_held_rows_of_before_version_3_concern_no_quantity() -> None:
+    sequence = Sequence.decode(NUMBER, Sessions(Vocabulary()), parts("number"))
+    vocabulary = sequence.sessions.vocabulary
+    moved = {"quantity": np.array([1_500], np.int64), "from_bin": vocabulary.codes(["B-1"])}
+    done = sequence.step(batch(vocabulary, [6], [0]).with_columns(moved), 0)
+    assert done.ready["quantity"].tolist() == [1_500, 0]
+    assert vocabulary.text(done.ready["from_bin"]) == ["B-1", ""]
+    again = sequence.step(batch(vocabulary, [7, 6], [0, 0]).with_columns({"handling_unit": vocabulary.codes("HH")}), 0)
+    assert [fault.code for fault in again.faults] == ["CONFLICTING_DUPLICATE"] * 2
+
+
 def test_arrival() -> None:
     arrival = Arrival.decode(ARRIVAL, Sessions(Vocabulary()), parts("arrival"))
     done = arrival.step(batch(arrival.sessions.vocabulary, [-1] * 3, [11, 12, 13]), 0)

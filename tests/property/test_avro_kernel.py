@@ -53,6 +53,8 @@ V1 = record(
     ("ms", ["null", "float"]),
     ("wh", ["null", "long"]),
     ("order", ["null", "long"]),
+    ("used", ["null", "double"]),
+    ("bin", ["null", "string"]),
     ("odd", record("Odd", ("key", {"type": "fixed", "name": "Key", "size": 3}), ("nothing", "null"))),
 )
 V2 = record("Event", ("n", "int"), ("machine", ["null", "string"]), ("at", time("timestamp-micros")), ("good", "float"))
@@ -62,7 +64,7 @@ PLANT = {
     "fields": {
         "source": "machine", "seq": "n", "occurred": "at", "recorded": "stored", "type": "kind", "lot": "job.lot",
         "good": "good", "scrap": "scrap", "machine": {"path": "ms", "unit": "ms"}, "energy": "wh", "order": "order",
-        "reason": "odd.key",
+        "reason": "odd.key", "quantity": "used", "from_bin": "bin", "to_bin": {"value": "B-2"},
     },
     "limits": {"depth_max": 4, "record_bytes_max": 2000, "past_max_s": 315_360_000, "quantity_max": 1000},
     "avro": {"ids": {"1": "1.avsc", "2": "2.avsc"}},
@@ -98,7 +100,8 @@ BARE = json.loads(
 INNERMOST = {"lot": "L", "more": None, "note": {}}
 USUAL = {
     "skipped": [], "machine": "m1", "n": 5, "at": 1_769_999_999_999, "kind": "CYCLE", "stored": None, "job": None,
-    "good": 1.5, "scrap": 0, "ms": 12.5, "wh": 3, "order": 7, "odd": {"key": b"abc", "nothing": None},
+    "good": 1.5, "scrap": 0, "ms": 12.5, "wh": 3, "order": 7, "used": None, "bin": None,
+    "odd": {"key": b"abc", "nothing": None},
 }  # fmt: skip
 inner = st.fixed_dictionaries({
     "lot": st.none() | short,
@@ -111,7 +114,7 @@ CHANGES = {
     "stored": st.none() | millis.map(lambda ms: max(min(ms * 1_000_000, 2**63 - 1), -(2**63))),
     "job": st.none() | inner,
     "good": st.none() | floats, "scrap": ints, "ms": st.none() | singles, "wh": st.none() | numbers,
-    "order": st.none() | numbers,
+    "order": st.none() | numbers, "used": st.none() | floats, "bin": st.none() | short,
     "odd": st.binary(min_size=3, max_size=3).map(lambda key: {"key": key, "nothing": None}),
 }  # fmt: skip
 changes = st.lists(st.sampled_from(sorted(CHANGES)), max_size=4, unique=True).flatmap(

@@ -47,6 +47,10 @@ scrap = "scrap"
 machine = { path = "cycle.ms", unit = "ms" }
 energy = { path = "wh", unit = "kWh" }
 good_counter = "total"
+quantity = "used"
+from_bin = "bin.from"
+to_bin = "bin.to"
+handling_unit = "lpn"
 
 [types]
 CYCLE = "partial"
@@ -122,6 +126,9 @@ documents = st.fixed_dictionaries(
         "cycle": st.one_of(st.fixed_dictionaries({"ms": decimals}), st.none(), st.just([])),
         "wh": decimals,
         "total": decimals,
+        "used": decimals,
+        "bin": st.one_of(st.fixed_dictionaries({"from": texts}, optional={"to": texts}), st.none(), texts),
+        "lpn": texts,
         "extra": nested,
     },
 )

@@ -33,6 +33,8 @@ MAPPING = {
         "good": "good",
         "scrap": "scrap",
         "machine": {"path": "ms", "unit": "ms"},
+        "quantity": "job.used",
+        "from_bin": "bin",
     },
     "limits": {"depth_max": 4, "record_bytes_max": 2000, "past_max_s": 315_360_000},
 }
@@ -49,6 +51,8 @@ FULL = {
         "good": "job.good",
         "good_counter": "good",
         "energy": {"path": "kwh", "unit": "kWh"},
+        "to_bin": "job.bin",
+        "handling_unit": {"value": "HU-1"},
     },
     "types": {"m1": "complete", "m2": "scrap", "Grat ü": "start"},
     "units": {"m1": "KGM"},
@@ -104,9 +108,9 @@ members = {
     "machine": texts, "n": st.integers(0, 50), "at": times, "stored": times,
     "job": st.fixed_dictionaries({}, optional={
         "order": texts, "lot": st.fixed_dictionaries({}, optional={"id": texts, "x": texts}), "x": anything,
-        "shift": texts, "good": numbers,
+        "shift": texts, "good": numbers, "used": numbers, "bin": texts,
     }),
-    "good": numbers, "scrap": numbers, "ms": numbers, "kwh": numbers, "other": anything, "what": texts,
+    "good": numbers, "scrap": numbers, "ms": numbers, "kwh": numbers, "other": anything, "what": texts, "bin": texts,
     "unit": st.sampled_from(["m1", "KGM", "kg", "", "furlong"]),
 }  # fmt: skip
 changes = st.sampled_from(sorted(members)).flatmap(lambda name: st.tuples(st.just(name), members[name] | anything))

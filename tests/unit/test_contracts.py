@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel, ValidationError, create_model
 
 from canonical.compatibility import breaks, differences, spelled
-from canonical.contracts import Confirmation, DeadLetter, Event, EventV1, Gap, upcast
+from canonical.contracts import Confirmation, DeadLetter, Event, EventV1, EventV2, Gap, upcast
 from canonical.schemas import (
     AVRO_FOLDER,
     CONTRACTS,
@@ -206,7 +206,10 @@ def test_arrow_types(model: type[BaseModel], name: str, kind: pa.DataType, nulla
 
 def test_the_version_of_an_event_is_no_column() -> None:
     assert "schema_version" not in arrow_schema(Event).names
-    assert arrow_schema(EventV1).names == [n for n in arrow_schema(Event).names if n not in {"energy_mwh", "quality"}]
+    names = arrow_schema(Event).names
+    assert arrow_schema(EventV2).names == names[:-4]
+    assert arrow_schema(EventV1).names == names[:-6]
+    assert names[-6:] == ["energy_mwh", "quality", "quantity", "from_bin", "to_bin", "handling_unit"]
 
 
 @pytest.mark.parametrize(
@@ -222,10 +225,11 @@ def test_types_in_words(schema: object, words: str) -> None:
     assert spelled(schema) == words
 
 
-def test_the_upcast_refuses_what_version_2_refuses() -> None:
-    with pytest.raises(ValidationError, match="energy_mwh"):
-        upcast(EventV1.model_validate({**EVENT, "energy_mwh": "much"}))
-    assert upcast(EventV1.model_validate({**EVENT, "energy_mwh": 5})).energy_mwh == 5
+@pytest.mark.parametrize(("older", "name"), [(EventV1, "energy_mwh"), (EventV1, "quantity"), (EventV2, "quantity")])
+def test_the_upcast_refuses_what_the_newest_version_refuses(older: type[EventV1], name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        upcast(older.model_validate({**EVENT, name: "much"}))
+    assert getattr(upcast(older.model_validate({**EVENT, name: 5})), name) == 5
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from canonical.wire import (
 FOLDER = Path(__file__).parent
 PUBLISHED = sorted(FOLDER.glob("*.avro"))
 RECORDED_US = 1_760_000_000_200_000
-ENCODERS = {"event.v2": encode_events, "confirmation.v1": encode_confirmations}
+ENCODERS = {"event.v3": encode_events, "confirmation.v1": encode_confirmations}
 DECODERS = {
     "event": decode_events,
     "confirmation": decode_confirmations,
@@ -49,6 +49,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "operation": "0010", "work_center": "PRESS", "material": "M-1", "lot": "L-9", "reason": "R03 Grat",
         "unit": "KGM", "good": 2_000, "scrap": 125, "rework": 1, "setup_us": 10, "machine_us": 20, "labour_us": 30,
         "good_counter": 9_000, "scrap_counter": 0, "correlation_id": "c-1", "energy_mwh": 77, "quality": "hold",
+        "quantity": 1_500, "from_bin": "B-01-02", "to_bin": "LINE-3", "handling_unit": "LPN-00042",
     },
     "confirmation": {
         "posting_id": UUID("48a555e2-a0db-5165-b345-7737bac29e0a"), "kind": "supplementary", "revision": 1,
@@ -143,6 +144,13 @@ def message(stem: str) -> dict[str, Any]:
 @pytest.mark.parametrize("stem", sorted(ENCODERS))
 def test_messages_never_change(stem: str) -> None:
     assert message(stem) == json.loads((FOLDER / f"{stem}.message.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.message.json")), ids=lambda path: path.name)
+def test_messages_of_every_version_are_read(path: Path) -> None:
+    stem = path.name.removesuffix(".message.json")
+    (row,) = DECODERS[stem.partition(".")[0]]([json.loads(path.read_bytes())["value"].encode()]).to_pylist()
+    assert contains(plain(row), json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8")))
 
 
 def record(path: Path, text: object) -> None:
