@@ -10,7 +10,7 @@ from typing import Final
 
 import typer
 
-from dataflows.cli import audit, dead_letters, demo, doctor, lint, query, replay, run, simulate
+from dataflows.cli import audit, dead_letters, demo, doctor, erp_sim, lint, query, replay, run, simulate
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
 
@@ -38,6 +38,7 @@ def _commands() -> None:
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
+app.command("erp-sim")(erp_sim.erp_sim)
 app.command("lint")(lint.lint)
 app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)

@@ -1,0 +1,119 @@
+"""API_INSPECTIONLOT_SRV: inspection lots, their usage decision, and the stock posting that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from dataflows.erp_simulator import odata, sap_fields
+from dataflows.erp_simulator.erp import Erp, day_of
+from dataflows.erp_simulator.exchange import Answer, Call
+from dataflows.erp_simulator.odata import Row
+from dataflows.erp_simulator.posting import Decision, GoodsMovement, Movement
+from dataflows.erp_simulator.refusal import Code, Refused
+
+SERVICE: Final = "API_INSPECTIONLOT_SRV"
+
+
+class Inspections:
+    """The service's entity sets."""
+
+    def __init__(self, erp: Erp) -> None:
+        """Translate for this ERP."""
+        self._erp = erp
+
+    def answer(self, call: Call, path: str) -> Answer:
+        """Work on a request to this service.
+
+        Raises: Refused.
+        """
+        name, keys = odata.target(path.partition("/")[0])
+        match call.method, name:
+            case "GET", "A_InspectionLot":
+                wanted = odata.conditions(call)
+                if keys:
+                    wanted = {"InspectionLot": keys.get("InspectionLot") or keys.get("", "")}
+                return odata.collection(call, (row for row in self._lots() if odata.matches(row, wanted)))
+            case "POST", "A_InspLotUsageDecision":
+                return self._decide(call)
+            case "GET", "A_InspLotUsageDecision":
+                return self._decision(keys.get("InspectionLot") or keys.get("", ""))
+            case "POST", "A_InspLotMatlDocItem":
+                return self._post(call)
+            case _:
+                raise Refused(Code.DOCUMENT_UNKNOWN, document=path[:80])
+
+    def _lots(self) -> Iterator[Row]:
+        book = self._erp.book
+        for lot, (number, item) in book.inspections.items():
+            line = book.documents[book.by_number[number]].lines[item - 1]
+            material_document, _, year = number.partition("/")
+            yield {
+                "InspectionLot": lot,
+                "Material": line.material,
+                "Plant": line.plant,
+                "Batch": line.lot,
+                "ManufacturingOrder": line.order,
+                "InspectionLotQuantity": odata.decimal(line.quantity),
+                "InspectionLotQuantityUnit": sap_fields.unit(line.unit),
+                "MaterialDocument": material_document,
+                "MaterialDocumentYear": year,
+                "InspectionLotHasUsageDecision": lot in book.decisions,
+            }
+
+    def _decide(self, call: Call) -> Answer:
+        body = call.json()
+        sap_fields.only(body, sap_fields.USAGE_DECISION)
+        valuation = odata.text(body, "InspLotUsageDecisionValuation", 1)
+        code = odata.text(body, "InspectionLotUsageDecisionCode", 4)
+        if not code:
+            raise Refused(Code.FIELD_WRONG, field="InspectionLotUsageDecisionCode", reason="it is empty")
+        lot = odata.text(body, "InspectionLot", 12)
+        self._erp.decide(
+            Decision(
+                lot,
+                accepted=(valuation or code[0].upper()) == "A",
+                request_id=call.headers.get("requestid", ""),
+                details={"fields": sap_fields.plain(body)},
+            ),
+            odata.day(body.get("InspectionLotUsageDecidedOn"), "InspectionLotUsageDecidedOn") or day_of(call.now_us),
+            call.now_us,
+        )
+        return odata.answer(self._row(lot), 201)
+
+    def _decision(self, lot: str) -> Answer:
+        if lot not in self._erp.book.decisions:
+            raise Refused(Code.INSPECTION_LOT_UNKNOWN, lot=lot)
+        return odata.answer(self._row(lot))
+
+    def _row(self, lot: str) -> Row:
+        book = self._erp.book
+        document = book.documents[book.by_number[book.decisions[lot]]]
+        return {
+            **document.details.get("fields", {}),
+            "InspectionLot": lot,
+            "InspLotUsageDecisionValuation": "A" if document.details["accepted"] else "R",
+            "InspectionLotUsageDecidedOn": odata.date_of(document.posting_date),
+        }
+
+    def _post(self, call: Call) -> Answer:
+        body = call.json()
+        sap_fields.only(body, sap_fields.INSPECTION_STOCK)
+        lot = odata.text(body, "InspectionLot", 12)
+        document = self._erp.post_inspected(
+            lot,
+            sap_fields.coded(body, "UsageDecisionStockType", sap_fields.DECISION_MOVES),
+            Movement(
+                "",
+                "",
+                odata.quantity(body, "InspLotQtyPosted"),
+                odata.text(body, "InspLotMatlDocItmQtyUnit", 3),
+                receiving_location=odata.text(body, "StorageLocation", 4),
+                receiving_lot=odata.text(body, "InspLotBatchTransferredTo", 10),
+            ),
+            GoodsMovement((), day_of(call.now_us), request_id=call.headers.get("requestid", "")),
+            call.now_us,
+        )
+        number, _, year = document.number.partition("/")
+        row = {**body, "MaterialDocument": number, "MaterialDocumentYear": year, "MaterialDocumentItem": "1"}
+        return odata.answer(row, 201)

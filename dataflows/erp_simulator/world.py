@@ -1,0 +1,84 @@
+"""All simulated ERPs of one process: how each is put together from its options and its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dataflows.erp_simulator.access import Access
+from dataflows.erp_simulator.book import Book
+from dataflows.erp_simulator.clock import Clock
+from dataflows.erp_simulator.erp import Erp
+from dataflows.erp_simulator.faults import Fault, FaultProfile, Schedule
+from dataflows.erp_simulator.instance import Instance, Traits
+from dataflows.erp_simulator.ledger import Entry, Ledger
+from dataflows.erp_simulator.master_data import MasterData
+from dataflows.erp_simulator.sap import Sap
+from dataflows.erp_simulator.throttle import Bucket, Limit
+
+TRAITS: Final = {
+    "sap": Traits("/sap/bc/sec/oauth2/token", basic=True, impossible=frozenset({Fault.MESSAGE_FAILS})),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What all ERPs of a process have in common. ``nonce`` makes tokens of one life invalid in the next."""
+
+    user: str
+    key: str
+    seed: int = 1
+    faults: FaultProfile = field(default_factory=FaultProfile)
+    limit: Limit = field(default_factory=Limit)
+    nonce: int = 0
+    token_s: int = 3600
+
+
+class World:
+    """The ERPs by name, with one clock and one ledger."""
+
+    def __init__(
+        self, names: Sequence[tuple[str, str]], data: MasterData, clock: Clock, ledger: Ledger, options: Options
+    ) -> None:
+        """Restore or begin each of ``names`` (kind, name)."""
+        self.clock, self.ledger = clock, ledger
+        self.instances = {name: self._instance(kind, name, data, options) for kind, name in names}
+        for instance in self.instances.values():
+            if clock.simulated and instance.book.clock_us is not None:
+                clock.set(instance.book.clock_us)
+
+    def wake(self) -> None:
+        """Do what is due in every ERP."""
+        for instance in self.instances.values():
+            instance.wake()
+
+    def set_clock(self, now_us: int) -> None:
+        """Set the simulated clock, remember it, and do what has become due."""
+        self.clock.set(now_us)
+        for instance in self.instances.values():
+            instance.book.record("clock", {"now_us": self.clock.now_us()})
+        self.wake()
+
+    def _instance(self, kind: str, name: str, data: MasterData, options: Options) -> Instance:
+        def append(entries: Sequence[Entry]) -> None:
+            self.ledger.append(name, entries)
+
+        book = Book(data, append)
+        book.restore(self.ledger.read(name))
+        erp = Erp(book)
+        access = Access(options.user, options.key, options.seed + options.nonce, token_s=options.token_s)
+        return Instance(
+            name,
+            kind,
+            TRAITS[kind],
+            clock=self.clock,
+            book=book,
+            erp=erp,
+            access=access,
+            schedule=Schedule(options.seed, name, options.faults),
+            bucket=Bucket(options.limit),
+            dialect=Sap(erp, access),
+            seed=options.seed,
+            wake=erp.wake,
+        )
