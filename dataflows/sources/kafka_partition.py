@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from canonical.records import NO_RECORDS, Headers, RawRecords
 from dataflows.sources.errors import PositionLost, SourceUnavailable
+from dataflows.sources.fetch_ahead import FetchAhead
 from dataflows.sources.partition_queue import CALL_MESSAGES, PartitionQueue
 from sinks.kafka_settings import KafkaSettings
 
@@ -50,7 +51,8 @@ class KafkaPartition:
             "enable.partition.eof": True,
         }
         self._consumer = Consumer({**FETCHING, **ahead, **settings.client(own)}, logger=LOGGER)
-        self._queue = PartitionQueue.of(self._consumer, topic, partition)
+        self._queue = queue = PartitionQueue.of(self._consumer, topic, partition)
+        self._batches = None if queue is None else FetchAhead(lambda: queue.take(BATCH_MESSAGES))
         self._next = 0
         self._at_end = False
 
@@ -64,13 +66,17 @@ class KafkaPartition:
                 "deleted before they were read, or the topic is another one. Restore the topic, or start the "
                 "shard anew after settling what is missing."
             )
-        if self._queue is not None:
+        if self._queue is not None and self._batches is not None:
+            self._batches.drop()
             self._queue.restart()
         self._consumer.assign([TopicPartition(self.topic, self.partition, self._next)])
 
     def poll(self) -> RawRecords:
         """Return up to ``BATCH_MESSAGES`` records of those that have been fetched."""
-        raw = self._consumed() if self._queue is None else self._taken(self._queue)
+        if self._queue is None or self._batches is None:
+            raw = self._consumed()
+        else:
+            raw = self._taken(self._queue, self._batches)
         if len(raw):
             self._next = max(self._next, int(raw.offsets[-1]) + 1)
         return raw
@@ -110,20 +116,23 @@ class KafkaPartition:
 
     def close(self) -> None:
         """Leave the broker."""
-        if self._queue is not None:
+        if self._queue is not None and self._batches is not None:
+            self._batches.drop()
             self._queue.close()
         self._consumer.close()
 
-    def _taken(self, queue: PartitionQueue) -> RawRecords:
+    def _taken(self, queue: PartitionQueue, batches: FetchAhead) -> RawRecords:
         """Let the driver log and look after its connections, then take what has been fetched."""
         if told := self._checked(self._consumer.consume(CALL_MESSAGES, 0)):
             raise AssertionError(f"{self}: {len(told)} messages went past their queue, {told[0].offset()} first")
-        raw = queue.take(BATCH_MESSAGES)
+        raw = batches.next()
         if error := queue.error():
             raise self._unavailable(error)
         end = queue.end()
         self._at_end = end is not None
         self._next = end or self._next  # behind the markers that transactions leave
+        if len(raw) == BATCH_MESSAGES or queue.more():
+            batches.begin()
         return raw
 
     def _consumed(self) -> RawRecords:

@@ -174,6 +174,11 @@ class PartitionQueue:
         end: int = self._taking.end
         return None if end < 0 else end
 
+    def more(self) -> bool:
+        """Return whether a message is at hand that had no room."""
+        more: bool = self._taking.first < self._taking.count
+        return more
+
     def error(self) -> KafkaError | None:
         """Return the error that stopped the taking."""
         code: int = self._taking.error
