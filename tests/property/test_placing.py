@@ -63,6 +63,7 @@ def batch(*numbers: int, body: int = 7, wait: int = 0) -> tuple:
         ),
         ({"held_rows_max": 3}, [batch(5, 4, 3, 2, 1, 0)]),
         ({"held_rows_max": 3}, [batch(5, 4, 3), batch(0, 2, 1)]),
+        ({"held_rows_max": 1}, [batch(1, 2, 0)]),
     ],
     ids=[
         "below the start",
