@@ -72,6 +72,7 @@ def batch(*numbers: int, body: int = 7, wait: int = 0) -> tuple:
         "no gap but a forgotten one",
         "too many at one time",
         "just few enough",
+        "too many in their order",
     ],
 )
 def test_both_draw_the_same_lines(policy: dict, batches: list) -> None:
