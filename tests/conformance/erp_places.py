@@ -1,0 +1,194 @@
+"""ERPs to post to: the real simulator process, spoken to over HTTP, with its ledger and its faults at hand."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from uuid import NAMESPACE_OID, uuid5
+
+import requests
+
+from canonical.contracts.posting import Movement, Posting, PostingKind
+from sinks.erp.adapters import open_adapter
+from sinks.erp.settings import ERP_SETTINGS
+
+PLANTSYNC = Path(sys.executable).with_name("plantsync")
+PLANT = "1010"
+PRODUCT, RAW = "FG-1", "RAW-1"
+SECRET = "simulated"
+NOON_US = 1_772_452_800_000_000  # 2026-03-02T12:00Z
+NUMBERS = itertools.count(1)
+
+MASTER_DATA = {
+    "materials": [{"material": PRODUCT, "base_unit": "H87"}, {"material": RAW, "base_unit": "KGM"}],
+    "work_centers": [{"work_center": "PRESS-1", "plant": PLANT}, {"work_center": "PACK-1", "plant": PLANT}],
+}
+
+
+class Simulator:
+    """One process with an ERP of each kind."""
+
+    def __init__(self, folder, kinds):
+        data = folder / "master.json"
+        data.write_text(json.dumps(MASTER_DATA))
+        erps = [argument for kind in kinds for argument in ("--erp", kind)]
+        self.process = subprocess.Popen(
+            [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--json"], stdout=subprocess.PIPE, text=True
+        )
+        ready = self.process.stdout.readline()
+        assert ready, "the simulator did not start"
+        told = json.loads(ready)
+        self.control, self.erps = told["control"], told["erps"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(20) == 0
+        self.process.stdout.close()
+
+    def ask(self, method, erp, what, body=None):
+        answer = requests.request(method, f"{self.control}/{erp}/{what}", json=body, timeout=20)
+        assert answer.ok, answer.text
+        return answer.json()
+
+
+class ErpPlace:
+    """One ERP of a simulator: its faults and its ledger. ``kind`` decides the protocol."""
+
+    settings = MappingProxyType({})
+    finds = True  # Whether it can be asked for a document.
+    later = False  # Whether it accepts first and works afterwards.
+    sessions = False  # Whether it has sessions that end.
+    tokens = True  # Whether it knows OAuth.
+
+    def __init__(self, simulator):
+        self.simulator = simulator
+        self.url = simulator.erps[self.kind]["url"]
+        self.adapters = []
+
+    def adapter(self, **others):
+        raw = {"kind": self.kind, "base_url": self.url, **self.access(), **self.settings, **others}
+        adapter = open_adapter(ERP_SETTINGS.validate_python(raw))
+        self.adapters.append(adapter)
+        return adapter
+
+    def access(self):
+        return {"user": "plantsync", "password": SECRET}
+
+    def oauth(self):
+        return {
+            "user": "",
+            "password": None,
+            "oauth": {
+                "token_url": f"{self.url}{self.token_path}",
+                "client_id": "plantsync",
+                "client_secret": SECRET,
+            },
+        }
+
+    def close(self):
+        for adapter in self.adapters:
+            adapter.close()
+        self.ask("DELETE", "faults")
+        self.ask("DELETE", "locks")
+        self.ask("PUT", "rate", {"rate_per_s": 0})
+        self.ask("PUT", "profile", {})
+
+    def ask(self, method, what, body=None):
+        return self.simulator.ask(method, self.kind, what, body)
+
+    def fault(self, fault, **others):
+        """Order a fault for the next request that fits, by default the next that changes something."""
+        self.ask("POST", "faults", {"fault": fault, **({"path": "POST"} | others)})
+
+    def order(self, **others):
+        """A new order of 1000 pieces with the operations 0010 and 0020."""
+        name = f"9{next(NUMBERS):06d}"
+        operations = [
+            {"operation": "0010", "work_center": "PRESS-1", "planned_thousandths": 10**6, "unit": "H87"},
+            {"operation": "0020", "work_center": "PACK-1", "planned_thousandths": 10**6, "unit": "H87"},
+        ]
+        order = {
+            "order": name,
+            "plant": PLANT,
+            "material": PRODUCT,
+            "planned_thousandths": 10**6,
+            "unit": "H87",
+            "operations": operations,
+            **others,
+        }
+        self.ask("PATCH", "master-data", {"orders": [order]})
+        return name
+
+    def documents(self, order):
+        """The documents of an order in the ledger, oldest first."""
+        return self.ask("GET", f"documents?order={order}&limit=1000")["rows"]
+
+
+class SapPlace(ErpPlace):
+    kind = "sap"
+    settings = MappingProxyType({"failed_movements": "ProdnOrdConfFailedGdsMvt"})
+    sessions = True
+    token_path = "/sap/bc/sec/oauth2/token"
+
+
+PLACES = {place.kind: place for place in (SapPlace,)}
+
+
+def posting(order, **others):
+    """A confirmation of 12.345 pieces at operation 0010, one of its own each time."""
+    number = next(NUMBERS)
+    values = {
+        "posting_id": uuid5(NAMESPACE_OID, f"posting {number}"),
+        "kind": PostingKind.CONFIRMATION,
+        "erp": "erp",
+        "plant": "north",
+        "erp_plant": PLANT,
+        "order": order,
+        "number": 0,
+        "operation": "0010",
+        "work_center": "PRESS-1",
+        "material": PRODUCT,
+        "lot": "L1",
+        "posting_date": date(2026, 3, 2),
+        "document_date": date(2026, 3, 2),
+        "good": 12_345,
+        "machine_us": 90_000_000,
+        "start_us": NOON_US - 600_000_000,
+        "end_us": NOON_US,
+    }
+    return Posting(**(values | others))
+
+
+def issue(order, *lines, **others):
+    """A goods issue of 0.410 kg, or of the lines."""
+    lines = lines or (movement("261", quantity=410, unit="KGM", material=RAW),)
+    return posting(order, kind=PostingKind.GOODS_ISSUE, movements=lines, good=0, machine_us=0, unit="KGM", **others)
+
+
+def receipt(order, quantity=5_000, **others):
+    lines = (movement("101", quantity=quantity, lot="L1", storage_location="FG01"),)
+    return posting(order, kind=PostingKind.GOODS_RECEIPT, operation="", movements=lines, good=0, machine_us=0, **others)
+
+
+def movement(movement_type, **others):
+    values = {"material": PRODUCT, "quantity": 1000, "unit": "H87", "storage_location": "RM01"}
+    return Movement(movement_type=movement_type, **(values | others))
+
+
+def reversal(original, **others):
+    """The posting that takes another back, with the movement types that reverse its own."""
+    lines = tuple(
+        line.model_copy(update={"movement_type": str(int(line.movement_type) + 1)}) for line in original.movements
+    )
+    values = {
+        "posting_id": uuid5(NAMESPACE_OID, f"reversal of {original.posting_id}"),
+        "kind": PostingKind.REVERSAL,
+        "reverses": str(original.posting_id),
+        "movements": lines,
+        "number": original.number + 1,
+    }
+    return original.model_copy(update=values | others)
