@@ -16,18 +16,20 @@ class ErpKind(StrEnum):
     """The protocols that are spoken."""
 
     SAP = "sap"
+    ORACLE = "oracle"
+    D365 = "d365"
+    DROP = "drop"
 
 
 def erp_sim(
-    erp: Annotated[
-        list[str], typer.Option(help="KIND or KIND:NAME, may be repeated; the base path is its name. KIND: sap.")
-    ],
+    erp: Annotated[list[str], typer.Option(help="KIND or KIND:NAME, may be repeated. KIND: sap, oracle, d365, drop.")],
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8085,
     host: Annotated[str, typer.Option(help="Address to listen at; by default this machine only.")] = "127.0.0.1",
     data: Annotated[Path | None, typer.Option(help="Master data, JSON; by default made from the seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the master data and of the faults.")] = 1,
     faults: Annotated[str, typer.Option(help="Fault profile: none, mild, hostile, or a JSON file.")] = "none",
     ledger: Annotated[Path | None, typer.Option(help="File of all documents; by default memory only.")] = None,
+    drop: Annotated[Path | None, typer.Option(help="Folder of ERPs of kind drop, one below it for each.")] = None,
     rate: Annotated[float, typer.Option(min=0, help="Requests a second and ERP; 0: no limit.")] = 0.0,
     burst: Annotated[int, typer.Option(min=1, help="Requests at once, above the rate.")] = 20,
     simulated: Annotated[bool, typer.Option("--simulated", help="The control endpoint sets the clock.")] = False,
@@ -62,6 +64,8 @@ def erp_sim(
     from dataflows.erp_simulator.world import Options, World
 
     names = _names(erp)
+    if (drop is None) == any(kind == ErpKind.DROP for kind, _ in names):
+        raise typer.BadParameter("an ERP of kind drop needs --drop, and no other does", param_hint="--drop")
     if start is not None and not simulated:
         raise typer.BadParameter("only with --simulated", param_hint="--start")
 
@@ -76,6 +80,7 @@ def erp_sim(
         faults=profile(faults),
         limit=Limit(rate, burst),
         nonce=wall_us(),
+        drop_folder=drop,
     )
     book = Ledger(ledger)
     world = World(

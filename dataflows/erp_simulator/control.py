@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from dataflows.erp_simulator.document import OpenState
+from dataflows.erp_simulator.document import MessageState, OpenState
 from dataflows.erp_simulator.endpoint import BODY_BYTES_MAX, bounded
 from dataflows.erp_simulator.faults import FaultProfile, Plan
 from dataflows.erp_simulator.instance import Instance
@@ -57,6 +57,10 @@ class _Expire(_Ask):
 
 class _Retry(_Ask):
     confirmation: str = ""
+
+
+class _Again(_Ask):
+    number: int
 
 
 class _Unknown(Exception):
@@ -210,6 +214,12 @@ def _change(instance: Instance, what: str, body: bytes) -> object:
             failed = [n for n, m in book.open.items() if m.state is OpenState.FAILED]
             chosen = [n for n in failed if retry.confirmation in {"", n}]
             return [asdict(instance.erp.settle(n, now_us, by_person=True)) for n in chosen]
+        case "POST messages" if instance.again is not None:
+            number = _Again.model_validate_json(body).number
+            if number not in book.messages or book.messages[number].state is not MessageState.FAILED:
+                raise ValueError(f"there is no failed message {number}")
+            instance.again(number, now_us)
+            return asdict(book.messages[number])
         case "PATCH master-data":
             change = MasterData.model_validate_json(body)
             book.record("master data", change.model_dump(mode="json"))

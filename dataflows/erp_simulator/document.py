@@ -142,6 +142,7 @@ class Message:
     received_us: int
     due_us: int
     state: MessageState = MessageState.QUEUED
+    failing_attempts: int = 0
     attempts: int = 0
     error: str = ""
     documents: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from dataflows.erp_simulator import validation as check
 from dataflows.erp_simulator.book import Book
 from dataflows.erp_simulator.document import Document, DocumentKind, Line, OpenMovement, OpenState
 from dataflows.erp_simulator.master_data import Order
-from dataflows.erp_simulator.posting import Confirmation, Decision, GoodsMovement, Movement, Reversal
+from dataflows.erp_simulator.posting import Confirmation, GoodsMovement, Reversal
 from dataflows.erp_simulator.proposal import proposal
 from dataflows.erp_simulator.refusal import Code, Refused
 from dataflows.erp_simulator.validation import Register
@@ -120,7 +120,7 @@ class Erp:
         for number in sorted({x.order for x in lines if x.order}):
             check.received_within(register.order(number), lines, book)
         check.stock_there(book.data, lines, book)
-        return self._post(lines, now_us, asked)
+        return self.post(lines, now_us, asked)
 
     def reverse(self, asked: Reversal, now_us: int) -> Document:
         """Take a confirmation (with its goods movements) or a goods movement back.
@@ -164,63 +164,6 @@ class Erp:
                 book.record("open", replace(still_open, state=OpenState.DROPPED))
         return document
 
-    def decide(self, asked: Decision, day: date, now_us: int) -> Document:
-        """Book the usage decision for an inspection lot; stock is posted apart (``post_inspected``).
-
-        Raises: Refused.
-        """
-        line = self._inspected(asked.inspection_lot)
-        if asked.inspection_lot in self.book.decisions:
-            raise Refused(Code.DECIDED_ALREADY, lot=asked.inspection_lot)
-        document = Document(
-            number=f"UD/{asked.inspection_lot}",
-            kind=DocumentKind.USAGE_DECISION,
-            posting_date=day.isoformat(),
-            accepted_us=now_us,
-            order=line.order,
-            plant=line.plant,
-            material=line.material,
-            lot=asked.inspection_lot,
-            request_id=asked.request_id,
-            details={"accepted": asked.accepted, "batch": line.lot, **asked.details},
-        )
-        self.book.record("document", document)
-        return document
-
-    def post_inspected(
-        self, inspection_lot: str, movement_type: str, asked: Movement, posting: GoodsMovement, now_us: int
-    ) -> Document:
-        """Book the stock of a decided inspection lot out of quality stock; ``asked`` says how much of it.
-
-        Raises: Refused.
-        """
-        line = self._inspected(inspection_lot)
-        if inspection_lot not in self.book.decisions:
-            raise Refused(Code.NOT_DECIDED, lot=inspection_lot)
-        movement = replace(
-            asked,
-            movement_type=movement_type,
-            material=line.material,
-            plant=line.plant,
-            storage_location=line.storage_location,
-            lot=line.lot,
-        )
-        check.period_open(self.book.data, posting.posting_date)
-        lines = (replace(check.line(1, movement, self.register, self.book, now_us), inspection_lot=inspection_lot),)
-        taken = self.book.inspected[inspection_lot] + lines[0].quantity
-        if taken > line.quantity:
-            raise Refused(
-                Code.STOCK_MISSING,
-                quantity=check.amount(taken - line.quantity),
-                unit=line.unit,
-                material=line.material,
-                plant=line.plant,
-                storage_location=line.storage_location,
-                lot=line.lot,
-            )
-        check.stock_there(self.book.data, lines, self.book)
-        return self._post(lines, now_us, posting)
-
     def wake(self, now_us: int) -> None:
         """Let goods movements fail or be posted that are due; each at its own instant."""
         while (number := self.book.due(now_us)) is not None:
@@ -238,7 +181,7 @@ class Erp:
                 try:
                     check.period_open(self.book.data, date.fromisoformat(document.posting_date))
                     check.stock_there(self.book.data, movement.lines, self.book)
-                    goods = self._post(movement.lines, at_us, _belonging(document))
+                    goods = self.post(movement.lines, at_us, _belonging(document))
                     movement = replace(movement, state=OpenState.POSTED, document=goods.number)
                 except Refused as refused:
                     movement = replace(self._failed(movement, refused, at_us), repair_after_us=0)
@@ -268,7 +211,7 @@ class Erp:
         except Refused as refused:
             self.book.record("open", self._failed(waiting, refused, now_us))
             return
-        self._post(lines, now_us, _belonging(document))
+        self.post(lines, now_us, _belonging(document))
 
     def _lines_of(self, order: Order, made: Confirmation, now_us: int) -> tuple[Line, ...]:
         if made.movements is not None:
@@ -280,7 +223,8 @@ class Erp:
         lines = (check.line(n, m, self.register, self.book, now_us) for n, m in enumerate(movements, 1))
         return tuple(replace(x, automatic=automatic) for x in lines)
 
-    def _post(self, lines: tuple[Line, ...], now_us: int, asked: GoodsMovement) -> Document:
+    def post(self, lines: tuple[Line, ...], now_us: int, asked: GoodsMovement) -> Document:
+        """Book lines that have been checked as one goods movement; receipts to quality stock open inspection lots."""
         opened = len(self.book.inspections)
         numbered = []
         for line in lines:
@@ -327,12 +271,6 @@ class Erp:
         )
         self.book.record("document", document)
         return document
-
-    def _inspected(self, inspection_lot: str) -> Line:
-        if inspection_lot not in self.book.inspections:
-            raise Refused(Code.INSPECTION_LOT_UNKNOWN, lot=inspection_lot)
-        number, item = self.book.inspections[inspection_lot]
-        return self.book.documents[self.book.by_number[number]].lines[item - 1]
 
     def _confirmation_number(self, order: str, operation: str) -> str:
         group = self.book.groups.get((order, operation)) or f"{len(self.book.groups) + 1:010d}"

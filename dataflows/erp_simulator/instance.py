@@ -66,11 +66,13 @@ class Instance:
         dialect: Dialect,
         seed: int,
         wake: Callable[[int], None],
+        again: Callable[[int, int], object] | None = None,
     ) -> None:
-        """Put the parts together; ``wake`` does what is due in the ERP."""
+        """Put the parts together; ``wake`` does what is due, ``again`` queues a failed message once more."""
         self.name, self.kind = name, kind
         self.clock, self.book, self.erp, self.access = clock, book, erp, access
         self.schedule, self.bucket = schedule, bucket
+        self.again = again
         self._traits, self._dialect, self._seed, self._wake = traits, dialect, seed, wake
 
     def wake(self) -> None:

@@ -32,7 +32,8 @@ class Movement:
 class Confirmation:
     """What was made at an operation; an empty ``operation`` confirms the order as a whole.
 
-    ``movements`` None: the ERP works out backflush and receipt; a tuple: these and no others.
+    ``movements`` None: the ERP works out backflush and receipt; a tuple: these and no others. Negative
+    quantities take back what was confirmed before, for protocols that reverse by quantity.
     """
 
     order: str
@@ -65,6 +66,21 @@ class GoodsMovement:
     request_id: str = ""
     operation: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Time of a resource at an operation, posted apart from a confirmation; ``quantity`` in thousandths of ``unit``."""
+
+    order: str
+    operation: str
+    posting_date: date
+    resource: str
+    quantity: int
+    unit: str
+    plant: str = ""
+    external_id: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataflows.erp_simulator.posting import Confirmation, Movement
 
 def proposal(order: Order, made: Confirmation) -> list[Movement]:
     """Return the backflush and the receipt that a confirmation (in the order's unit) causes by itself."""
-    movements = []
+    movements: list[Movement] = []
     processed = made.yield_quantity + made.scrap_quantity + made.rework_quantity
     for component in order.components:
         if not component.backflush or (made.operation and component.operation != made.operation):
@@ -21,9 +21,9 @@ def proposal(order: Order, made: Confirmation) -> list[Movement]:
         if share:
             movements.append(
                 Movement(
-                    component.movement_type,
+                    component.movement_type if share > 0 else types.reversal(component.movement_type),
                     component.material,
-                    share,
+                    abs(share),
                     component.unit,
                     plant=order.plant,
                     storage_location=component.storage_location,
@@ -36,9 +36,9 @@ def proposal(order: Order, made: Confirmation) -> list[Movement]:
     if receipt and made.yield_quantity:
         movements.append(
             Movement(
-                types.RECEIPT,
+                types.RECEIPT if made.yield_quantity > 0 else types.reversal(types.RECEIPT),
                 order.material,
-                made.yield_quantity,
+                abs(made.yield_quantity),
                 order.unit,
                 plant=order.plant,
                 storage_location=order.storage_location,

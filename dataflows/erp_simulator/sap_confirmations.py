@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from dataflows.erp_simulator import odata, sap_fields
+from dataflows.erp_simulator import fields, odata, sap_fields
 from dataflows.erp_simulator.document import Document, DocumentKind, Line, OpenState
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
-from dataflows.erp_simulator.odata import Row
+from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import Confirmation, Movement, Reversal
 from dataflows.erp_simulator.proposal import proposal
 from dataflows.erp_simulator.refusal import Code, Refused
@@ -57,30 +57,30 @@ class Confirmations:
     def _create(self, call: Call) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.CONFIRMATION)
-        items = odata.nested(body, _ITEMS)
+        items = fields.nested(body, _ITEMS)
         movements = None if items is None else tuple(_movement(item) for item in items)
-        if movements == () and not odata.flag(body, "APIConfHasNoGoodsMovements"):
+        if movements == () and not fields.flag(body, "APIConfHasNoGoodsMovements"):
             movements = None
-        if odata.flag(body, "APIConfHasNoGoodsMovements"):
+        if fields.flag(body, "APIConfHasNoGoodsMovements"):
             if movements:
                 raise Refused(Code.FIELD_WRONG, field="APIConfHasNoGoodsMovements", reason="there are goods movements")
             movements = ()
-        activities = [odata.quantity(body, f"OpConfirmedWorkQuantity{n}") for n in range(1, 7)]
+        activities = [fields.quantity(body, f"OpConfirmedWorkQuantity{n}") for n in range(1, 7)]
         document = self._erp.confirm(
             Confirmation(
-                order=odata.text(body, "OrderID", 12),
-                operation=odata.text(body, "OrderOperation", 4),
-                posting_date=odata.day(body.get("PostingDate"), "PostingDate") or day_of(call.now_us),
-                yield_quantity=odata.quantity(body, "ConfirmationYieldQuantity"),
-                scrap_quantity=odata.quantity(body, "ConfirmationScrapQuantity"),
-                rework_quantity=odata.quantity(body, "ConfirmationReworkQuantity"),
-                unit=odata.text(body, "ConfirmationUnit", 3) or odata.text(body, "ConfirmationUnitISOCode", 3),
-                plant=odata.text(body, "Plant", 4),
-                work_center=odata.text(body, "WorkCenter", 8),
-                reason=odata.text(body, "VarianceReasonCode", 4),
-                final=odata.flag(body, "IsFinalConfirmation")
-                or odata.text(body, "FinalConfirmationType", 1) in {"X", "1"},
-                external_id=_external(odata.text(body, "ExternalSystemConfirmation", 36)),
+                order=fields.text(body, "OrderID", 12),
+                operation=fields.text(body, "OrderOperation", 4),
+                posting_date=fields.day(body.get("PostingDate"), "PostingDate") or day_of(call.now_us),
+                yield_quantity=fields.quantity(body, "ConfirmationYieldQuantity"),
+                scrap_quantity=fields.quantity(body, "ConfirmationScrapQuantity"),
+                rework_quantity=fields.quantity(body, "ConfirmationReworkQuantity"),
+                unit=fields.text(body, "ConfirmationUnit", 3) or fields.text(body, "ConfirmationUnitISOCode", 3),
+                plant=fields.text(body, "Plant", 4),
+                work_center=fields.text(body, "WorkCenter", 8),
+                reason=fields.text(body, "VarianceReasonCode", 4),
+                final=fields.flag(body, "IsFinalConfirmation")
+                or fields.text(body, "FinalConfirmationType", 1) in {"X", "1"},
+                external_id=_external(fields.text(body, "ExternalSystemConfirmation", 36)),
                 request_id=call.headers.get("requestid", ""),
                 movements=movements,
                 activities=any(activities),
@@ -96,7 +96,7 @@ class Confirmations:
         document = self._erp.reverse(
             Reversal(
                 f"{asked.get('ConfirmationGroup', '').zfill(10)}/{asked.get('ConfirmationCount', '').zfill(8)}",
-                odata.day(asked.get("PostingDate"), "PostingDate"),
+                fields.day(asked.get("PostingDate"), "PostingDate"),
                 external_id=_external(asked.get("ExternalSystemConfirmation", "")),
                 request_id=call.headers.get("requestid", ""),
                 text=asked.get("ConfirmationText", "")[:40],
@@ -209,7 +209,7 @@ class Confirmations:
 
     def _proposed(self, asked: Row) -> Iterator[Row]:
         order = self._erp.register.order(asked.get("OrderID", ""))
-        made = odata.quantity(asked, "ConfirmationYieldQuantity")
+        made = fields.quantity(asked, "ConfirmationYieldQuantity")
         unit = asked.get("ConfirmationUnit", "")
         confirmation = Confirmation(
             order.order,
@@ -240,17 +240,17 @@ class Confirmations:
 def _movement(item: Row) -> Movement:
     sap_fields.only(item, sap_fields.CONFIRMATION_ITEM)
     return Movement(
-        movement_type=odata.text(item, "GoodsMovementType", 3),
-        material=odata.text(item, "Material"),
-        quantity=odata.quantity(item, "QuantityInEntryUnit"),
-        unit=odata.text(item, "EntryUnit", 3) or odata.text(item, "EntryUnitISOCode", 3),
-        plant=odata.text(item, "Plant", 4),
-        storage_location=odata.text(item, "StorageLocation", 4),
-        lot=odata.text(item, "Batch", 10),
+        movement_type=fields.text(item, "GoodsMovementType", 3),
+        material=fields.text(item, "Material"),
+        quantity=fields.quantity(item, "QuantityInEntryUnit"),
+        unit=fields.text(item, "EntryUnit", 3) or fields.text(item, "EntryUnitISOCode", 3),
+        plant=fields.text(item, "Plant", 4),
+        storage_location=fields.text(item, "StorageLocation", 4),
+        lot=fields.text(item, "Batch", 10),
         stock_type=sap_fields.coded(item, "InventoryUsabilityCode", sap_fields.USABILITY),
-        order=odata.text(item, "OrderID", 12),
-        reservation=odata.text(item, "Reservation", 10),
-        reservation_item=odata.text(item, "ReservationItem", 4),
+        order=fields.text(item, "OrderID", 12),
+        reservation=fields.text(item, "Reservation", 10),
+        reservation_item=fields.text(item, "ReservationItem", 4),
     )
 
 

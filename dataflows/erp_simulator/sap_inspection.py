@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dataflows.erp_simulator import odata, sap_fields
+from dataflows.erp_simulator import fields, inspections, odata, sap_fields
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
-from dataflows.erp_simulator.odata import Row
+from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import Decision, GoodsMovement, Movement
 from dataflows.erp_simulator.refusal import Code, Refused
 
@@ -64,19 +64,20 @@ class Inspections:
     def _decide(self, call: Call) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.USAGE_DECISION)
-        valuation = odata.text(body, "InspLotUsageDecisionValuation", 1)
-        code = odata.text(body, "InspectionLotUsageDecisionCode", 4)
+        valuation = fields.text(body, "InspLotUsageDecisionValuation", 1)
+        code = fields.text(body, "InspectionLotUsageDecisionCode", 4)
         if not code:
             raise Refused(Code.FIELD_WRONG, field="InspectionLotUsageDecisionCode", reason="it is empty")
-        lot = odata.text(body, "InspectionLot", 12)
-        self._erp.decide(
+        lot = fields.text(body, "InspectionLot", 12)
+        inspections.decide(
+            self._erp,
             Decision(
                 lot,
                 accepted=(valuation or code[0].upper()) == "A",
                 request_id=call.headers.get("requestid", ""),
                 details={"fields": sap_fields.plain(body)},
             ),
-            odata.day(body.get("InspectionLotUsageDecidedOn"), "InspectionLotUsageDecidedOn") or day_of(call.now_us),
+            fields.day(body.get("InspectionLotUsageDecidedOn"), "InspectionLotUsageDecidedOn") or day_of(call.now_us),
             call.now_us,
         )
         return odata.answer(self._row(lot), 201)
@@ -99,17 +100,18 @@ class Inspections:
     def _post(self, call: Call) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.INSPECTION_STOCK)
-        lot = odata.text(body, "InspectionLot", 12)
-        document = self._erp.post_inspected(
+        lot = fields.text(body, "InspectionLot", 12)
+        document = inspections.post_inspected(
+            self._erp,
             lot,
             sap_fields.coded(body, "UsageDecisionStockType", sap_fields.DECISION_MOVES),
             Movement(
                 "",
                 "",
-                odata.quantity(body, "InspLotQtyPosted"),
-                odata.text(body, "InspLotMatlDocItmQtyUnit", 3),
-                receiving_location=odata.text(body, "StorageLocation", 4),
-                receiving_lot=odata.text(body, "InspLotBatchTransferredTo", 10),
+                fields.quantity(body, "InspLotQtyPosted"),
+                fields.text(body, "InspLotMatlDocItmQtyUnit", 3),
+                receiving_location=fields.text(body, "StorageLocation", 4),
+                receiving_lot=fields.text(body, "InspLotBatchTransferredTo", 10),
             ),
             GoodsMovement((), day_of(call.now_us), request_id=call.headers.get("requestid", "")),
             call.now_us,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dataflows.erp_simulator import odata, sap_fields
+from dataflows.erp_simulator import fields, odata, sap_fields
 from dataflows.erp_simulator.document import Document, DocumentKind, Line
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
-from dataflows.erp_simulator.odata import Row
+from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import GoodsMovement, Movement, Reversal
 from dataflows.erp_simulator.refusal import Code, Refused
 
@@ -53,10 +53,10 @@ class MaterialDocuments:
         sap_fields.only(body, sap_fields.MATERIAL_DOCUMENT)
         document = self._erp.move(
             GoodsMovement(
-                tuple(_movement(item) for item in odata.nested(body, _ITEMS) or ()),
-                odata.day(body.get("PostingDate"), "PostingDate") or day_of(call.now_us),
-                code=odata.text(body, "GoodsMovementCode", 2),
-                external_id=odata.text(body, "ReferenceDocument", 16),
+                tuple(_movement(item) for item in fields.nested(body, _ITEMS) or ()),
+                fields.day(body.get("PostingDate"), "PostingDate") or day_of(call.now_us),
+                code=fields.text(body, "GoodsMovementCode", 2),
+                external_id=fields.text(body, "ReferenceDocument", 16),
                 request_id=call.headers.get("requestid", ""),
                 details={"fields": sap_fields.plain(body)},
             ),
@@ -69,7 +69,7 @@ class MaterialDocuments:
         document = self._erp.reverse(
             Reversal(
                 f"{asked.get('MaterialDocument', '')}/{asked.get('MaterialDocumentYear', '')}",
-                odata.day(asked.get("PostingDate"), "PostingDate"),
+                fields.day(asked.get("PostingDate"), "PostingDate"),
                 request_id=call.headers.get("requestid", ""),
             ),
             call.now_us,
@@ -110,20 +110,20 @@ class MaterialDocuments:
 
     def _header(self, document: Document, *, expand: bool) -> Row:
         number, _, year = document.number.partition("/")
-        fields = document.details.get("fields", {})
+        sent = document.details.get("fields", {})
         uri = f"A_MaterialDocumentHeader(MaterialDocumentYear='{year}',MaterialDocument='{number}')"
         return {
             "__metadata": {"uri": uri, "type": f"{SERVICE}.A_MaterialDocumentHeaderType"},
             "MaterialDocumentYear": year,
             "MaterialDocument": number,
             "InventoryTransactionType": "WR" if document.cause else "WA",
-            "DocumentDate": fields.get("DocumentDate") or odata.date_of(document.posting_date),
+            "DocumentDate": sent.get("DocumentDate") or odata.date_of(document.posting_date),
             "PostingDate": odata.date_of(document.posting_date),
             "CreationDate": odata.date_of(day_of(document.accepted_us).isoformat()),
             "CreationTime": odata.time_of(document.accepted_us),
-            "MaterialDocumentHeaderText": fields.get("MaterialDocumentHeaderText", ""),
+            "MaterialDocumentHeaderText": sent.get("MaterialDocumentHeaderText", ""),
             "ReferenceDocument": document.external_id,
-            "GoodsMovementCode": fields.get("GoodsMovementCode", ""),
+            "GoodsMovementCode": sent.get("GoodsMovementCode", ""),
             _ITEMS: odata.children(list(self._items(document)) if expand else [], expand=expand, uri=f"{uri}/{_ITEMS}"),
         }
 
@@ -171,18 +171,18 @@ def item(line: Line) -> Row:
 def _movement(body: Row) -> Movement:
     sap_fields.only(body, sap_fields.MATERIAL_DOCUMENT_ITEM)
     return Movement(
-        movement_type=odata.text(body, "GoodsMovementType", 3),
-        material=odata.text(body, "Material"),
-        quantity=odata.quantity(body, "QuantityInEntryUnit"),
-        unit=odata.text(body, "EntryUnit", 3),
-        plant=odata.text(body, "Plant", 4),
-        storage_location=odata.text(body, "StorageLocation", 4),
-        lot=odata.text(body, "Batch", 10),
+        movement_type=fields.text(body, "GoodsMovementType", 3),
+        material=fields.text(body, "Material"),
+        quantity=fields.quantity(body, "QuantityInEntryUnit"),
+        unit=fields.text(body, "EntryUnit", 3),
+        plant=fields.text(body, "Plant", 4),
+        storage_location=fields.text(body, "StorageLocation", 4),
+        lot=fields.text(body, "Batch", 10),
         stock_type=sap_fields.coded(body, "InventoryStockType", sap_fields.STOCK_TYPES),
-        order=odata.text(body, "ManufacturingOrder", 12),
-        reservation=odata.text(body, "Reservation", 10),
-        reservation_item=odata.text(body, "ReservationItem", 4),
-        receiving_location=odata.text(body, "IssuingOrReceivingStorageLoc", 4),
-        receiving_material=odata.text(body, "IssgOrRcvgMaterial"),
-        receiving_lot=odata.text(body, "IssgOrRcvgBatch", 10),
+        order=fields.text(body, "ManufacturingOrder", 12),
+        reservation=fields.text(body, "Reservation", 10),
+        reservation_item=fields.text(body, "ReservationItem", 4),
+        receiving_location=fields.text(body, "IssuingOrReceivingStorageLoc", 4),
+        receiving_material=fields.text(body, "IssgOrRcvgMaterial"),
+        receiving_lot=fields.text(body, "IssgOrRcvgBatch", 10),
     )

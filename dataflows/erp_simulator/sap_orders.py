@@ -8,8 +8,8 @@ from typing import Final
 from dataflows.erp_simulator import odata, sap_fields
 from dataflows.erp_simulator.erp import Erp
 from dataflows.erp_simulator.exchange import Answer, Call
+from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.master_data import Order, OrderStatus
-from dataflows.erp_simulator.odata import Row
 from dataflows.erp_simulator.refusal import Code, Refused
 
 SERVICE: Final = "API_PRODUCTION_ORDER_2_SRV"

@@ -120,9 +120,12 @@ def quantities(order: Order, confirmation: Confirmation, book: Book) -> None:
     ``confirmation`` is in the order's unit already.
     """
     made = (confirmation.yield_quantity, confirmation.scrap_quantity, confirmation.rework_quantity)
-    if min(made) < 0 or (not any(made) and not confirmation.activities and not confirmation.final):
-        raise Refused(Code.QUANTITY_NOT_POSITIVE)
     key = (order.order, confirmation.operation)
+    if min(made) < 0:
+        _taken_back(made, [book.confirmed[*key, name] for name in ("yield", "scrap", "rework")])
+        return
+    if not any(made) and not confirmation.activities and not confirmation.final:
+        raise Refused(Code.QUANTITY_NOT_POSITIVE)
     if book.finals[key] > 0:
         raise Refused(Code.FINAL_ALREADY, order=order.order, operation=confirmation.operation)
     total = book.confirmed[*key, "yield"] + confirmation.yield_quantity
@@ -147,6 +150,12 @@ def quantities(order: Order, confirmation: Confirmation, book: Book) -> None:
                 total=amount(total),
                 limit=amount(limit),
             )
+
+
+def _taken_back(made: tuple[int, ...], before: list[int]) -> None:
+    """Refuse to take back more than was confirmed, or to confirm and take back at once."""
+    if max(made) > 0 or any(back + have < 0 for back, have in zip(made, before, strict=True)):
+        raise Refused(Code.QUANTITY_NOT_POSITIVE)
 
 
 def line(item: int, movement: Movement, register: Register, book: Book, now_us: int) -> Line:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from dataflows.erp_simulator.access import Access
 from dataflows.erp_simulator.book import Book
 from dataflows.erp_simulator.clock import Clock
+from dataflows.erp_simulator.drop import Drop, NoInterface
+from dataflows.erp_simulator.dynamics import Dynamics
 from dataflows.erp_simulator.erp import Erp
+from dataflows.erp_simulator.exchange import Dialect
 from dataflows.erp_simulator.faults import Fault, FaultProfile, Schedule
 from dataflows.erp_simulator.instance import Instance, Traits
 from dataflows.erp_simulator.ledger import Entry, Ledger
 from dataflows.erp_simulator.master_data import MasterData
+from dataflows.erp_simulator.oracle import Oracle
 from dataflows.erp_simulator.sap import Sap
 from dataflows.erp_simulator.throttle import Bucket, Limit
 
+_SAP_ONLY: Final = frozenset({Fault.SESSION_EXPIRED, Fault.MOVEMENT_FAILS})
 TRAITS: Final = {
     "sap": Traits("/sap/bc/sec/oauth2/token", basic=True, impossible=frozenset({Fault.MESSAGE_FAILS})),
+    "oracle": Traits("/oauth2/v1/token", basic=True, impossible=_SAP_ONLY | {Fault.MESSAGE_FAILS}),
+    "d365": Traits("/oauth2/v2.0/token", basic=False, impossible=_SAP_ONLY | {Fault.PARTIAL}),
+    "drop": Traits("", basic=True, impossible=_SAP_ONLY | {Fault.PARTIAL, Fault.MESSAGE_FAILS}),
 }
 
 
@@ -33,6 +42,9 @@ class Options:
     limit: Limit = field(default_factory=Limit)
     nonce: int = 0
     token_s: int = 3600
+    message_delay_s: float = 2.0
+    message_retry_s: float = 5.0
+    drop_folder: Path | None = None
 
 
 class World:
@@ -66,8 +78,16 @@ class World:
 
         book = Book(data, append)
         book.restore(self.ledger.read(name))
-        erp = Erp(book)
+        erp = Erp(book, unique_external_ids=kind in {"sap", "drop"})
         access = Access(options.user, options.key, options.seed + options.nonce, token_s=options.token_s)
+        schedule = Schedule(options.seed, name, options.faults)
+        dialect, work = self._dialect(kind, name, erp, access, schedule, options)
+
+        def wake(now_us: int) -> None:
+            erp.wake(now_us)
+            if work is not None:
+                work(now_us)
+
         return Instance(
             name,
             kind,
@@ -76,9 +96,29 @@ class World:
             book=book,
             erp=erp,
             access=access,
-            schedule=Schedule(options.seed, name, options.faults),
+            schedule=schedule,
             bucket=Bucket(options.limit),
-            dialect=Sap(erp, access),
+            dialect=dialect,
             seed=options.seed,
-            wake=erp.wake,
+            wake=wake,
+            again=dialect.queue.again if isinstance(dialect, Dynamics) else None,
         )
+
+    @staticmethod
+    def _dialect(
+        kind: str, name: str, erp: Erp, access: Access, schedule: Schedule, options: Options
+    ) -> tuple[Dialect, Callable[[int], None] | None]:
+        """Return the dialect of a kind, and what it does without being asked."""
+        match kind:
+            case "sap":
+                return Sap(erp, access), None
+            case "oracle":
+                return Oracle(erp), None
+            case "d365":
+                delay_us, retry_us = int(options.message_delay_s * 1e6), int(options.message_retry_s * 1e6)
+                dynamics = Dynamics(erp, delay_us=delay_us, retry_us=retry_us)
+                return dynamics, dynamics.queue.wake
+            case _:
+                assert kind == "drop", kind
+                assert options.drop_folder is not None
+                return NoInterface(), Drop(options.drop_folder / name, erp, schedule).wake

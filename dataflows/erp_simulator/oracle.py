@@ -1,0 +1,257 @@
+"""Oracle Fusion Cloud SCM: work order transactions over REST.
+
+Each detail of a request is booked or refused by itself, and the answer is 201 all the same: whoever
+looks at the status alone takes refusals for successes. Transactions cannot be read back (405), and
+nothing stops a second copy; what a work order has come to is seen in ``workOrders``.
+Source: DOMAIN 3.8. The names of the error fields are assumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from dataflows.erp_simulator import fields
+from dataflows.erp_simulator.document import Document
+from dataflows.erp_simulator.erp import Erp, day_of
+from dataflows.erp_simulator.exchange import Answer, Call
+from dataflows.erp_simulator.fields import Row
+from dataflows.erp_simulator.master_data import Order
+from dataflows.erp_simulator.order_events import post_activity
+from dataflows.erp_simulator.posting import Activity, Confirmation, GoodsMovement, Movement
+from dataflows.erp_simulator.refusal import Code, Refused
+
+ROOT: Final = "/fscmRestApi/resources/11.13.18.05/"
+DETAILS_MAX: Final = 500
+_STATES: Final = {"COMPLETE": "yield_quantity", "SCRAP": "scrap_quantity", "REJECT": "rework_quantity"}
+_MOVES: Final = {
+    "MATERIAL_ISSUE": "261",
+    "MATERIAL_RETURN": "262",
+    "PRODUCT_COMPLETION": "101",
+    "PRODUCT_RETURN": "102",
+    "BYPRODUCT_COMPLETION": "531",
+    "BYPRODUCT_RETURN": "532",
+}
+_CONDITION: Final = re.compile(r"\s*(\w+)\s*=\s*[\"']?([^\"';]*)[\"']?\s*")
+
+
+class Oracle:
+    """The dialect of Oracle Fusion."""
+
+    def __init__(self, erp: Erp) -> None:
+        """Translate for ``erp``."""
+        self._erp = erp
+        self._resources: dict[str, tuple[str, Callable[[Row, Call], list[Document]]]] = {
+            "operationTransactions": ("OperationTransactionDetail", self._operation),
+            "materialTransactions": ("MaterialTransactionDetail", self._material),
+            "resourceTransactions": ("ResourceTransactionDetail", self._resource),
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """Work on a request."""
+        resource = call.path.removeprefix(ROOT)
+        if not call.path.startswith(ROOT):
+            return self.failure(404, "Not Found")
+        if resource == "workOrders" and call.method == "GET":
+            return self._work_orders(call)
+        if resource.partition("/")[0] not in self._resources:
+            return self.failure(404, "Not Found")
+        if call.method != "POST" or resource not in self._resources:
+            return Answer(405, b"The GET action is not supported.", "text/plain", {"Allow": "POST"})
+        try:
+            return self._transactions(call, *self._resources[resource])
+        except Refused as refused:
+            return self.refusal(refused)
+
+    def refusal(self, refused: Refused, status: int | None = None) -> Answer:
+        """Return a refusal of the whole request."""
+        return self._problem(status or 400, str(refused), refused.words.oracle)
+
+    def failure(self, status: int, text: str) -> Answer:
+        """Return a failure of the server."""
+        return self._problem(status, text, f"HTTP-{status}")
+
+    @staticmethod
+    def _problem(status: int, text: str, code: str) -> Answer:
+        body = {"title": "Bad Request" if status == 400 else "Error", "status": str(status), "o:errorCode": code}
+        return Answer.of({**body, "detail": text, "o:errorDetails": [{"detail": text, "o:errorCode": code}]}, status)
+
+    def _transactions(self, call: Call, name: str, book: Callable[[Row, Call], list[Document]]) -> Answer:
+        body = call.json()
+        details = fields.nested(body, name)
+        if not details or len(details) > DETAILS_MAX:
+            raise Refused(Code.FIELD_WRONG, field=name, reason=f"between 1 and {DETAILS_MAX} entries are needed")
+        unlucky = None if call.trouble.partial is None else int(call.trouble.partial * len(details))
+        answered = [self._one(d, call, book, broken=n == unlucky) for n, d in enumerate(details)]
+        failed = any(detail["ErrorsExistFlag"] == "true" for detail in answered)
+        return Answer.of({**body, name: answered, "ErrorsExistFlag": "true" if failed else "false"}, 201)
+
+    def _one(self, detail: Row, call: Call, book: Callable[[Row, Call], list[Document]], *, broken: bool) -> Row:
+        try:
+            if broken:
+                return _with_error(detail, "WIE_UNEXPECTED_ERROR", "The transaction wasn't processed; try again later")
+            with self._erp.book.unit():
+                documents = book(detail, call)
+        except Refused as refused:
+            return _with_error(detail, refused.words.oracle, str(refused))
+        return {
+            **detail,
+            "TransactionId": documents[0].number,
+            "ErrorsExistFlag": "false",
+            "ErrorMessages": None,
+            "ErrorMessageNames": None,
+        }
+
+    def _operation(self, detail: Row, call: Call) -> list[Document]:
+        before = fields.text(detail, "FromDispatchState", 30)
+        after = fields.text(detail, "ToDispatchState", 30)
+        made, sign = (_STATES.get(after), 1) if before == "READY" else (_STATES.get(before), -1)
+        if made is None or (before != "READY" and after != "READY"):
+            raise Refused(Code.FIELD_WRONG, field="ToDispatchState", reason=f"{before} to {after} is not possible")
+        quantity = fields.real(detail, "TransactionQuantity")
+        if quantity <= 0:
+            raise Refused(Code.QUANTITY_NOT_POSITIVE)
+        lots = [fields.text(lot, "LotNumber", 80) for lot in fields.nested(detail, "TransactionLot") or ()]
+        if len(lots) > 1:
+            raise Refused(Code.FIELD_WRONG, field="TransactionLot", reason="one lot a transaction")
+        document = self._erp.confirm(
+            Confirmation(
+                order=fields.text(detail, "WorkOrderNumber", 40),
+                operation=_sequence(detail),
+                posting_date=fields.day(detail.get("TransactionDate"), "TransactionDate") or day_of(call.now_us),
+                yield_quantity=sign * quantity if made == "yield_quantity" else 0,
+                scrap_quantity=sign * quantity if made == "scrap_quantity" else 0,
+                rework_quantity=sign * quantity if made == "rework_quantity" else 0,
+                unit=fields.text(detail, "TransactionUnitOfMeasure", 25),
+                plant=fields.text(detail, "OrganizationCode", 18),
+                lot=lots[0] if lots else "",
+                reason=fields.text(detail, "ReasonCode", 30),
+                external_id=fields.text(detail, "TransactionNote", 240),
+                details={"part": f"{before}-{after}"},
+            ),
+            call.now_us,
+        )
+        documents = [document]
+        for number, material in enumerate(fields.nested(detail, "MaterialTransactionDetail") or (), 1):
+            inherited = {name: detail.get(name) for name in ("WorkOrderNumber", "WoOperationSequenceNumber")}
+            documents += self._material({**inherited, **material}, call, f"{document.external_id}/{number}")
+        return documents
+
+    def _material(self, detail: Row, call: Call, external_id: str = "") -> list[Document]:
+        code = fields.text(detail, "TransactionTypeCode", 30)
+        if code not in _MOVES:
+            raise Refused(Code.FIELD_WRONG, field="TransactionTypeCode", reason=f"none of {', '.join(_MOVES)}")
+        lots = fields.nested(detail, "TransactionLot") or [{}]
+        whole = fields.real(detail, "TransactionQuantity")
+        shares = [fields.real(lot, "TransactionQuantity") if "TransactionQuantity" in lot else whole for lot in lots]
+        if sum(shares) != whole:
+            raise Refused(Code.FIELD_WRONG, field="TransactionLot", reason="the lots' sum is not the quantity")
+        movements = tuple(
+            Movement(
+                movement_type=_MOVES[code],
+                material=fields.text(detail, "InventoryItemNumber", 300),
+                quantity=share,
+                unit=fields.text(detail, "TransactionUnitOfMeasure", 25),
+                storage_location=fields.text(detail, "SubinventoryCode", 10),
+                lot=fields.text(lot, "LotNumber", 80),
+                order=fields.text(detail, "WorkOrderNumber", 40),
+            )
+            for lot, share in zip(lots, shares, strict=True)
+        )
+        day = fields.day(detail.get("TransactionDate"), "TransactionDate") or day_of(call.now_us)
+        return [
+            self._erp.move(
+                GoodsMovement(
+                    movements,
+                    day,
+                    external_id=external_id or fields.text(detail, "TransactionNote", 240),
+                    operation=_sequence(detail),
+                    details={"part": code},
+                ),
+                call.now_us,
+            )
+        ]
+
+    def _resource(self, detail: Row, call: Call) -> list[Document]:
+        resource = fields.text(detail, "ResourceCode", 30)
+        activity = Activity(
+            order=fields.text(detail, "WorkOrderNumber", 40),
+            operation=_sequence(detail),
+            posting_date=fields.day(detail.get("TransactionDate"), "TransactionDate") or day_of(call.now_us),
+            resource=resource,
+            quantity=fields.real(detail, "TransactionQuantity"),
+            unit=fields.text(detail, "TransactionUnitOfMeasure", 25) or "HR",
+            plant=fields.text(detail, "OrganizationCode", 18),
+            external_id=fields.text(detail, "TransactionNote", 240),
+            part=resource,
+        )
+        return [post_activity(self._erp, activity, call.now_us)]
+
+    def _work_orders(self, call: Call) -> Answer:
+        """Return work orders that fulfil ``q=Name=value;Name=value``, with their operations and materials."""
+        wanted: dict[str, str] = {}
+        for part in filter(None, call.query.get("q", "").split(";")):
+            if not (found := _CONDITION.fullmatch(part)):
+                return self.failure(400, "q is not understood; only Name=value joined by ';' is supported")
+            wanted[found[1]] = found[2]
+        rows = [self._work_order(order) for order in self._erp.book.data.orders]
+        rows = [row for row in rows if all(str(row.get(name)) == value for name, value in wanted.items())]
+        offset, limit = int(call.query.get("offset", "0")), min(int(call.query.get("limit", "25")), 500)
+        page = rows[offset : offset + limit]
+        return Answer.of(
+            {
+                "items": page,
+                "count": len(page),
+                "hasMore": offset + limit < len(rows),
+                "limit": limit,
+                "offset": offset,
+            }
+        )
+
+    def _work_order(self, order: Order) -> Row:
+        book = self._erp.book
+
+        def made(operation: str, name: str) -> float:
+            return book.confirmed[order.order, operation, name] / 1000
+
+        return {
+            "WorkOrderNumber": order.order,
+            "OrganizationCode": order.plant,
+            "ItemNumber": order.material,
+            "PlannedStartQuantity": order.planned_thousandths / 1000,
+            "CompletedQuantity": book.received[order.order] / 1000,
+            "WorkOrderStatusCode": f"ORA_{order.status.value.upper().replace(' ', '_')}",
+            "Operation": [
+                {
+                    "OperationSequenceNumber": int(step.operation),
+                    "WorkCenterCode": step.work_center,
+                    "CompletedQuantity": made(step.operation, "yield"),
+                    "ScrappedQuantity": made(step.operation, "scrap"),
+                    "RejectedQuantity": made(step.operation, "rework"),
+                }
+                for step in order.operations
+            ],
+            "Material": [
+                {
+                    "ItemNumber": component.material,
+                    "Quantity": component.required_thousandths / 1000,
+                    "IssuedQuantity": book.withdrawn[order.order, component.material] / 1000,
+                    "SupplyType": "Operation Pull" if component.backflush else "Push",
+                }
+                for component in order.components
+            ],
+        }
+
+
+def _sequence(detail: Row) -> str:
+    value = detail.get("WoOperationSequenceNumber")
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 10_000:
+        raise Refused(Code.FIELD_WRONG, field="WoOperationSequenceNumber", reason="not a number of an operation")
+    return f"{value:04d}"
+
+
+def _with_error(detail: Row, name: str, text: str) -> Row:
+    return {**detail, "ErrorsExistFlag": "true", "ErrorMessages": text, "ErrorMessageNames": name}
