@@ -9,7 +9,7 @@ Source: RFC 9562 section 5.5 (UUIDv5); RFC 7693 (BLAKE2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b, sha1
 from typing import Final
 from uuid import UUID
@@ -76,3 +76,13 @@ def content_identity(data: bytes) -> int:
 def request_id(posting: UUID) -> str:
     """Return a posting id as SAP Gateway's ``RequestID``: 32 hexadecimal digits, upper case."""
     return posting.hex.upper()
+
+
+def document_id(plant: str, cause: str, kind: str, operation: str = "") -> UUID:
+    """Return the id of the posting of this kind that this cause leads to, for one operation where it has several."""
+    return _uuid5((plant, cause, kind, operation))
+
+
+def exception_id(code: str, concerns: Sequence[tuple[str, str]]) -> UUID:
+    """Return the id of the exception with this code that concerns what these fields name."""
+    return _uuid5((code, concerns))

@@ -24,7 +24,8 @@ class Pace:
     """When a shard commits, and how it waits.
 
     An interval ends after ``commit_interval_us``; after ``urgent_interval_us`` where something urgent
-    waits to be committed (``Shard.urgent``).
+    waits to be committed (``Shard.urgent``). Where it is ``ticking``, stages are also told the time whenever
+    there was nothing to read; else at the end of an interval.
     """
 
     commit_interval_us: int = 500_000
@@ -33,6 +34,7 @@ class Pace:
     idle_wait_us: int = 50_000
     vocabulary_max: int = 1_000_000
     until_end: bool = False
+    ticking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,11 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         if len(raw):
             self._items.append(Work(now_us, raw))
             self._rows += len(raw)
-        elif self._pace.until_end:
-            self._ended |= self._reader.at_end()
+        else:
+            if self._pace.ticking:
+                self._items.append(Work(now_us))
+            if self._pace.until_end:
+                self._ended |= self._reader.at_end()
         pace, passed_us = self._pace, now_us - self._interval_began_us
         over = passed_us >= pace.commit_interval_us
         over |= self._shard.urgent and passed_us >= pace.urgent_interval_us
