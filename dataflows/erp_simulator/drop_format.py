@@ -31,6 +31,7 @@ _MOVEMENT: Final = {
     "reservation": 10,
     "reservation_item": 4,
     "stock_type": 12,
+    "receiving_location": 4,
 }
 SEGMENTS: Final[Mapping[str, tuple[str, Mapping[str, int]]]] = {
     "Z1CONF": (

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from sinks.erp.d365 import D365Adapter
+from sinks.erp.drop import DropAdapter
+from sinks.erp.oracle import OracleAdapter
 from sinks.erp.port import ErpAdapter
 from sinks.erp.sap import SapAdapter
-from sinks.erp.settings import SapSettings
+from sinks.erp.settings import D365Settings, DropSettings, OracleSettings, SapSettings
 
 
-def open_adapter(settings: SapSettings) -> ErpAdapter:
+def open_adapter(settings: SapSettings | OracleSettings | D365Settings | DropSettings) -> ErpAdapter:
     """Return the adapter of an ERP; nothing is connected until it is used."""
-    return SapAdapter(settings)
+    match settings:
+        case SapSettings():
+            return SapAdapter(settings)
+        case OracleSettings():
+            return OracleAdapter(settings)
+        case D365Settings():
+            return D365Adapter(settings)
+        case DropSettings():
+            return DropAdapter(settings)

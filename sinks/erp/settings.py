@@ -161,6 +161,9 @@ class OracleSettings(HttpSettings):
     locked_codes: tuple[str, ...] = Field(
         ("WIE_WORK_ORDER_LOCKED", "INV_ITEM_LOCKED"), description="Message names that mean a lock."
     )
+    transient_codes: tuple[str, ...] = Field(
+        ("WIE_UNEXPECTED_ERROR",), description="Message names that say that trying again may help."
+    )
 
 
 class D365Settings(HttpSettings):
@@ -169,6 +172,27 @@ class D365Settings(HttpSettings):
     kind: Literal["d365"] = Field("d365", description="What the ERP is.")
     company: Name = Field(description="Legal entity, _companyId.")
     queue: Name = Field("JmgMES3P", description="_messageQueue.")
+    service_path: ResourcePath = Field(
+        "/api/services/SysMessageServices/SysMessageService", description="The message service."
+    )
+    messages_path: ResourcePath | None = Field(
+        None,
+        description="Where the messages of an order and their states can be read; Dynamics ships no such service, and "
+        "without one nobody is asked whether a message arrived, nor how its processing ended.",
+    )
+    units: dict[UnitCode, Name] = Field({}, description="Unit symbol for a Recommendation 20 code.")
+    error_causes: dict[str, Literal["Material", "Machine", "OperatingStaff"]] = Field(
+        {}, description="ErrorCause for a reason of scrap; others are None."
+    )
+    rework: Literal["refuse", "error"] = Field(
+        "refuse", description="Dynamics knows no rework: a posting with some is refused, or it counts as error."
+    )
+
+    @model_validator(mode="after")
+    def _by_token(self) -> Self:
+        if self.oauth is None:
+            raise ValueError("Dynamics takes tokens only; set oauth")
+        return self
 
 
 class DropSettings(Part):
@@ -177,6 +201,7 @@ class DropSettings(Part):
     kind: Literal["drop"] = Field("drop", description="What the ERP is.")
     folder: Path = Field(description="Where postings are put, one file each.")
     acknowledgements: Path = Field(description="Where the system puts its answers.")
+    acknowledgement_wait_s: Seconds = Field(10.0, description="For an answer; later ones are found by asking again.")
     acknowledgement_bytes_max: int = Field(65_536, ge=256, le=16_777_216, description="Longer ones are not read.")
 
 

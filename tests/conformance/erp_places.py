@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -30,15 +31,16 @@ MASTER_DATA = {
 
 
 class Simulator:
-    """One process with an ERP of each kind."""
+    """One process with an ERP of each kind; its clock stands until ``advance`` moves it."""
 
     def __init__(self, folder, kinds):
         data = folder / "master.json"
         data.write_text(json.dumps(MASTER_DATA))
+        self.drop = folder / "drop"
         erps = [argument for kind in kinds for argument in ("--erp", kind)]
-        self.process = subprocess.Popen(
-            [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--json"], stdout=subprocess.PIPE, text=True
-        )
+        clock = ["--simulated", "--start", "2026-03-02T12:00"]
+        command = [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--drop", self.drop, "--json", *clock]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
         assert ready, "the simulator did not start"
         told = json.loads(ready)
@@ -49,20 +51,31 @@ class Simulator:
         assert self.process.wait(20) == 0
         self.process.stdout.close()
 
-    def ask(self, method, erp, what, body=None):
-        answer = requests.request(method, f"{self.control}/{erp}/{what}", json=body, timeout=20)
+    def ask(self, method, what, body=None):
+        answer = requests.request(method, f"{self.control}/{what}", json=body, timeout=20)
         assert answer.ok, answer.text
         return answer.json()
+
+    def advance(self, seconds):
+        self.ask("POST", "clock", {"advance_s": seconds})
 
 
 class ErpPlace:
     """One ERP of a simulator: its faults and its ledger. ``kind`` decides the protocol."""
 
     settings = MappingProxyType({})
+    http = True  # Whether it is spoken to over HTTP.
+    basic = True  # Whether it takes a password.
+    idempotent = True  # Whether the same posting sent twice makes one document.
     finds = True  # Whether it can be asked for a document.
     later = False  # Whether it accepts first and works afterwards.
+    dated = False  # Whether it says when it made a document.
     sessions = False  # Whether it has sessions that end.
-    tokens = True  # Whether it knows OAuth.
+    rework = True  # Whether it has a quantity for rework.
+    receipts = True  # Whether goods receipts are documents of their own.
+    transfers = True  # Whether it moves stock apart from orders.
+    before = ("server_error", "bad_gateway", "reset_before")
+    after = ("error_after", "reset_after", "timeout_after")
 
     def __init__(self, simulator):
         self.simulator = simulator
@@ -70,39 +83,42 @@ class ErpPlace:
         self.adapters = []
 
     def adapter(self, **others):
-        raw = {"kind": self.kind, "base_url": self.url, **self.access(), **self.settings, **others}
+        raw = {"kind": self.kind, **self.access(), **self.settings, **others}
         adapter = open_adapter(ERP_SETTINGS.validate_python(raw))
         self.adapters.append(adapter)
         return adapter
 
     def access(self):
-        return {"user": "plantsync", "password": SECRET}
+        return {"base_url": self.url, "user": "plantsync", "password": SECRET}
 
-    def oauth(self):
-        return {
-            "user": "",
-            "password": None,
-            "oauth": {
-                "token_url": f"{self.url}{self.token_path}",
-                "client_id": "plantsync",
-                "client_secret": SECRET,
-            },
-        }
+    def oauth(self, secret=SECRET):
+        grant = {"token_url": f"{self.url}{self.token_path}", "client_id": "plantsync", "client_secret": secret}
+        return {"user": "", "password": None, "oauth": grant}
+
+    def nowhere(self):
+        """Settings that lead to nobody."""
+        return {"base_url": "http://127.0.0.1:1/nobody"}
+
+    def patience(self, seconds):
+        """Settings that wait so long for an answer."""
+        return {"read_timeout_s": seconds}
 
     def close(self):
         for adapter in self.adapters:
             adapter.close()
         self.ask("DELETE", "faults")
         self.ask("DELETE", "locks")
-        self.ask("PUT", "rate", {"rate_per_s": 0})
         self.ask("PUT", "profile", {})
 
     def ask(self, method, what, body=None):
-        return self.simulator.ask(method, self.kind, what, body)
+        return self.simulator.ask(method, f"{self.kind}/{what}", body)
 
     def fault(self, fault, **others):
         """Order a fault for the next request that fits, by default the next that changes something."""
         self.ask("POST", "faults", {"fault": fault, **({"path": "POST"} | others)})
+
+    def settle(self):
+        """Let the ERP do what it has put off."""
 
     def order(self, **others):
         """A new order of 1000 pieces with the operations 0010 and 0020."""
@@ -111,6 +127,7 @@ class ErpPlace:
             {"operation": "0010", "work_center": "PRESS-1", "planned_thousandths": 10**6, "unit": "H87"},
             {"operation": "0020", "work_center": "PACK-1", "planned_thousandths": 10**6, "unit": "H87"},
         ]
+        component = {"item": 10, "material": RAW, "required_thousandths": 1000, "unit": "KGM", "operation": "0010"}
         order = {
             "order": name,
             "plant": PLANT,
@@ -118,6 +135,7 @@ class ErpPlace:
             "planned_thousandths": 10**6,
             "unit": "H87",
             "operations": operations,
+            "components": [component],
             **others,
         }
         self.ask("PATCH", "master-data", {"orders": [order]})
@@ -125,17 +143,81 @@ class ErpPlace:
 
     def documents(self, order):
         """The documents of an order in the ledger, oldest first."""
+        self.settle()
         return self.ask("GET", f"documents?order={order}&limit=1000")["rows"]
+
+    def net(self, order):
+        """What the documents of an order come to: quantities confirmed, and moved by movement type."""
+        sums = Counter()
+        for document in self.documents(order):
+            sign = -1 if document["reverses"] else 1
+            for made in ("yield", "scrap", "rework"):
+                sums[made] += sign * document[f"{made}_quantity"]
+            for line in document["lines"]:
+                reverses = line["movement_type"] in {"102", "262"}
+                forward = str(int(line["movement_type"]) - reverses)
+                sums[forward] += -line["entry_quantity"] if reverses else line["entry_quantity"]
+        return {name: quantity for name, quantity in sums.items() if quantity}
 
 
 class SapPlace(ErpPlace):
     kind = "sap"
     settings = MappingProxyType({"failed_movements": "ProdnOrdConfFailedGdsMvt"})
+    dated = True
     sessions = True
     token_path = "/sap/bc/sec/oauth2/token"
 
 
-PLACES = {place.kind: place for place in (SapPlace,)}
+class OraclePlace(ErpPlace):
+    kind = "oracle"
+    idempotent = False
+    finds = False
+    transfers = False
+    token_path = "/oauth2/v1/token"
+
+
+class D365Place(ErpPlace):
+    kind = "d365"
+    settings = MappingProxyType(
+        {"company": "1010", "messages_path": "/api/services/SysMessageServices/SysMessageService/Messages"}
+    )
+    basic = False
+    idempotent = False
+    later = True
+    rework = False
+    receipts = False
+    transfers = False
+    token_path = "/oauth2/v2.0/token"
+
+    def access(self):
+        return {"base_url": self.url, **self.oauth()}
+
+    def settle(self):
+        # Three attempts, with the pauses between them.
+        self.simulator.advance(30)
+
+
+class DropPlace(ErpPlace):
+    kind = "drop"
+    http = False
+    before = ("timeout_before",)
+    after = ("timeout_after",)
+
+    def access(self):
+        folder = self.simulator.drop / self.kind
+        return {"folder": folder / "in", "acknowledgements": folder / "ack"}
+
+    def nowhere(self):
+        return {"folder": self.simulator.drop / "nobody"}
+
+    def patience(self, seconds):
+        return {"acknowledgement_wait_s": seconds}
+
+    def fault(self, fault, **others):
+        self.ask("POST", "faults", {"fault": fault, **others})
+
+
+PLACES = {place.kind: place for place in (SapPlace, OraclePlace, D365Place, DropPlace)}
 
 
 def posting(order, **others):
