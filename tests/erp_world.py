@@ -65,7 +65,11 @@ def master_data(**changes):
         "orders": (
             order("1000020"),
             order("1000021"),
-            *(order(f"200000{n}", status) for n, status in enumerate(OrderStatus) if status is not OrderStatus.RELEASED),
+            *(
+                order(f"200000{n}", status)
+                for n, status in enumerate(OrderStatus)
+                if status is not OrderStatus.RELEASED
+            ),
         ),
         "work_centers": (WorkCenter(work_center="TURN", plant="1010"), WorkCenter(work_center="PACK", plant="1010")),
         "materials": (

@@ -25,7 +25,6 @@ class ResettableProtocol(H11Protocol):
 def reset(scope: dict[str, Any]) -> None:
     """Reset the connection of a request: nothing more is sent, not even an end."""
     transport: asyncio.Transport = scope["state"][TRANSPORT]
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-    transport.abort()
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        transport.abort()

@@ -52,6 +52,7 @@ class Endpoint:
         if outcome.hang_s:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(_gone(receive), outcome.hang_s)
+                return
         reset(dict(scope))
         await _gone(receive)
 

@@ -82,6 +82,7 @@ async def _serve(world: World, bound: socket.socket, ready: Callable[[str], None
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # A header shall not make a stranger look like this machine.
         timeout_graceful_shutdown=_GRACE_S,
         h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
     )

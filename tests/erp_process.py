@@ -1,0 +1,85 @@
+"""The simulator as a process of its own, started by its installed command."""
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import requests
+
+from tests.command import PLANTSYNC
+from tests.erp_world import CONFIRMATIONS
+
+START_S = 30
+
+
+class Simulator:
+    """A running ``plantsync erp-sim`` and where it listens."""
+
+    def __init__(self, arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
+        self.process = subprocess.Popen(
+            [str(PLANTSYNC), "erp-sim", "--port", "0", "--json", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        self.said = json.loads(line)
+        self.control = self.said["control"]
+
+    def url(self, name):
+        """The base URL of an ERP."""
+        return self.said["erps"][name]["url"]
+
+    def truth(self, name, what, **query):
+        """What the control endpoint says of an ERP."""
+        said = requests.get(f"{self.control}/{name}/{what}", params=query, timeout=10)
+        assert said.status_code == 200, said.text
+        return said.json()
+
+    def order(self, method, what, **body):
+        """Tell the control endpoint to change something."""
+        said = requests.request(method, f"{self.control}/{what}", json=body, timeout=10)
+        assert said.status_code == 200, said.text
+        return said.json()
+
+    def sap(self, name="sap"):
+        """A session that is logged on to SAP."""
+        session = requests.Session()
+        session.auth = ("plantsync", "simulated")
+        said = session.get(f"{self.url(name)}{CONFIRMATIONS}/", headers={"X-CSRF-Token": "Fetch"}, timeout=10)
+        assert said.status_code == 200, said.text
+        session.headers["X-CSRF-Token"] = said.headers["x-csrf-token"]
+        return session
+
+    def kill(self):
+        """SIGKILL: nothing is said good-bye to."""
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def stop(self):
+        """SIGTERM; return (exit code, what went to standard error)."""
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=15)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def running(*arguments):
+    """A simulator for the length of a block; it must end cleanly and without a complaint."""
+    simulator = Simulator(arguments)
+    try:
+        yield simulator
+    except BaseException:
+        simulator.process.kill()
+        simulator.process.communicate()
+        raise
+    if simulator.process.poll() is None:
+        code, errors = simulator.stop()
+        assert (code, errors) == (0, ""), errors

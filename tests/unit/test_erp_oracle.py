@@ -1,0 +1,135 @@
+"""Oracle Fusion's protocol: errors inside a 201, no reading back, work orders instead (M32)."""
+
+import pytest
+
+from dataflows.erp_simulator.faults import FaultProfile
+from tests.erp_world import Client, body_of, world
+
+ROOT = "/fscmRestApi/resources/11.13.18.05"
+FINE = {
+    "OrganizationCode": "1010",
+    "WorkOrderNumber": "1000020",
+    "WoOperationSequenceNumber": 10,
+    "TransactionDate": "2026-03-10T08:00:00+00:00",
+    "TransactionNote": "note-1",
+    "TransactionQuantity": 10,
+    "TransactionUnitOfMeasure": "EA",
+    "FromDispatchState": "READY",
+    "ToDispatchState": "COMPLETE",
+}
+
+
+@pytest.fixture
+def oracle():
+    return world("oracle")[1]
+
+
+@pytest.fixture
+def client(oracle):
+    return Client(oracle)
+
+
+def _post(client, *details, resource="operationTransactions", name="OperationTransactionDetail"):
+    body = {"SourceSystemCode": "PLANTSYNC", "SourceSystemType": "EXTERNAL", name: list(details)}
+    said = client.post(f"{ROOT}/{resource}", body)
+    return said.status, body_of(said)
+
+
+def test_a_completion_is_booked(client, oracle):
+    status, said = _post(client, FINE)
+
+    assert (status, said["ErrorsExistFlag"]) == (201, "false")
+    assert said["OperationTransactionDetail"][0]["TransactionId"] == "0000000001/00000001"
+    assert oracle.book.confirmed["1000020", "0010", "yield"] == 10_000
+
+
+def test_errors_are_inside_a_201_and_the_rest_is_booked(client, oracle):
+    status, said = _post(client, FINE, FINE | {"WorkOrderNumber": "2000000"}, FINE | {"ToDispatchState": "SCRAP"})
+    details = said["OperationTransactionDetail"]
+
+    assert (status, said["ErrorsExistFlag"]) == (201, "true")
+    assert [d["ErrorsExistFlag"] for d in details] == ["false", "true", "false"]
+    assert details[1]["ErrorMessageNames"] == "WIE_WORK_ORDER_NOT_RELEASED"
+    assert oracle.book.confirmed["1000020", "0010", "scrap"] == 10_000
+
+
+def test_a_completion_is_taken_back_by_quantity(client, oracle):
+    _post(client, FINE)
+    back = FINE | {"FromDispatchState": "COMPLETE", "ToDispatchState": "READY", "TransactionQuantity": 4}
+
+    _, said = _post(client, back, back | {"TransactionQuantity": 7})
+
+    assert [d["ErrorsExistFlag"] for d in said["OperationTransactionDetail"]] == ["false", "true"]
+    assert oracle.book.confirmed["1000020", "0010", "yield"] == 6_000
+    assert oracle.book.withdrawn["1000020", "STEEL"] == 3_000
+
+
+def test_a_detail_with_a_wrong_material_books_nothing(client, oracle):
+    material = {"InventoryItemNumber": "GOLD", "TransactionTypeCode": "MATERIAL_ISSUE", "TransactionQuantity": 1}
+
+    _, said = _post(client, FINE | {"MaterialTransactionDetail": [material]})
+
+    assert said["OperationTransactionDetail"][0]["ErrorMessageNames"] == "INV_ITEM_INVALID"
+    assert not oracle.book.documents
+
+
+def test_material_is_issued_by_lot(client, oracle):
+    issue = {
+        "WorkOrderNumber": "1000020",
+        "WoOperationSequenceNumber": 10,
+        "InventoryItemNumber": "RESIN",
+        "TransactionTypeCode": "MATERIAL_ISSUE",
+        "TransactionQuantity": 2.5,
+        "TransactionUnitOfMeasure": "KG",
+        "SubinventoryCode": "RM01",
+        "TransactionLot": [{"LotNumber": "R1", "TransactionQuantity": 2.5}],
+    }
+    wrong = issue | {"TransactionLot": [{"LotNumber": "R1", "TransactionQuantity": 2}]}
+
+    _, said = _post(client, issue, wrong, resource="materialTransactions", name="MaterialTransactionDetail")
+
+    assert [d["ErrorsExistFlag"] for d in said["MaterialTransactionDetail"]] == ["false", "true"]
+    assert oracle.book.withdrawn["1000020", "RESIN"] == 2_500
+
+
+def test_resource_hours_are_booked(client, oracle):
+    hours = {
+        "WorkOrderNumber": "1000020",
+        "WoOperationSequenceNumber": 10,
+        "ResourceCode": "OPERATOR",
+        "TransactionQuantity": 0.5,
+        "TransactionUnitOfMeasure": "HR",
+    }
+
+    _post(client, hours, resource="resourceTransactions", name="ResourceTransactionDetail")
+
+    assert oracle.book.documents[0].details["quantity"] == 500
+
+
+def test_transactions_cannot_be_read(client):
+    assert client.get(f"{ROOT}/operationTransactions").status == 405
+    assert client.get(f"{ROOT}/operationTransactions/1").status == 405
+
+
+def test_nothing_stops_a_copy_but_the_work_order_shows_it(client, oracle):
+    _post(client, FINE)
+    _post(client, FINE)
+
+    (row,) = body_of(client.get(f"{ROOT}/workOrders?q=WorkOrderNumber='1000020';OrganizationCode=1010"))["items"]
+
+    assert row["Operation"][0]["CompletedQuantity"] == 20
+    assert len(oracle.book.by_external["note-1"]) == 2
+
+
+def test_a_partial_answer_loses_one_detail(client, oracle):
+    oracle.schedule.profile = FaultProfile(rates={"partial": 1.0})
+
+    _, said = _post(client, FINE, FINE, FINE)
+
+    assert [d["ErrorMessageNames"] for d in said["OperationTransactionDetail"]].count("WIE_UNEXPECTED_ERROR") == 1
+    assert oracle.book.confirmed["1000020", "0010", "yield"] == 20_000
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"OperationTransactionDetail": []}', b"{" * 100])
+def test_what_cannot_be_read_is_a_400(client, body):
+    assert client.post(f"{ROOT}/operationTransactions", body).status == 400
