@@ -101,6 +101,6 @@ def analytics(shards: Mapping[str, ShardInput], store: TableStore, pace: Pace, c
 
     flow = Dataflow(NAME)
     raw = op.input("streams", flow, ShardSource(shards, store.restore, pace, clock, stop))
-    rows = stage("tabulate", raw, Tabulate)
-    op.output("store", rows, CommitSink(write, publish))
+    rows = stage("tabulate", raw, Tabulate, clock)
+    op.output("store", rows, CommitSink(write, publish, clock))
     return flow

@@ -1,4 +1,4 @@
-"""The end of a flow: each ``Commit`` becomes one transaction."""
+"""The end of a flow: each ``Commit`` becomes one transaction, and its shard is told what such a one costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from dataflows.items import Commit, Item, Work
+from dataflows.items import Commit, Item, Restored, Shard, Work
+from dataflows.sources.shard_source import Clock, timeless
+from sinks.streams import LEDGER
 
 Write = Callable[[str, Commit], None]
 Tick = Callable[[int], None]
@@ -19,25 +21,47 @@ def _nothing(now_us: int) -> None:
 class CommitSink(DynamicSink[tuple[str, Item]]):
     """Hands each commit of each shard to ``write``, which stores all of it or raises.
 
-    ``tick`` is told the time (UTC microseconds) of every ``Work`` that gets here, commit or not.
+    ``tick`` is told the time (UTC microseconds) of every ``Work`` that gets here, commit or not;
+    ``clock`` tells how long a commit takes.
     """
 
-    def __init__(self, write: Write, tick: Tick = _nothing) -> None:
-        self._write = write
-        self._tick = tick
+    def __init__(self, write: Write, tick: Tick = _nothing, clock: Clock = timeless) -> None:
+        self._write, self._tick, self._clock = write, tick, clock
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[tuple[str, Item]]:
-        return _Commits(self._write, self._tick)
+        return _Commits(self._write, self._tick, self._clock)
 
 
 class _Commits(StatelessSinkPartition[tuple[str, Item]]):
-    def __init__(self, write: Write, tick: Tick) -> None:
-        self._write, self._tick = write, tick
+    def __init__(self, write: Write, tick: Tick, clock: Clock) -> None:
+        self._write, self._tick, self._clock = write, tick, clock
+        self._shards: dict[str, Shard] = {}
 
     def write_batch(self, items: list[tuple[str, Item]]) -> None:
         for shard, item in items:
-            if isinstance(item, Commit):
-                self._write(shard, item)
-                self._tick(item.now_us)
-            elif isinstance(item, Work):
-                self._tick(item.now_us)
+            match item:
+                case Restored():
+                    self._shards[shard] = item.shard
+                case Work():
+                    self._tick(item.now_us)
+                case Commit():
+                    began_us = self._clock()
+                    self._write(shard, item)
+                    writing_us = self._clock() - began_us
+                    self._shards[shard].commit_cost_us = item.encoding_us + round(writing_us * _kept(item))
+                    self._tick(item.now_us)
+
+
+def _kept(commit: Commit) -> float:
+    """Return how much of what a commit writes is there to be written however short its interval.
+
+    That are the state and the lines of the ledger, one for each session; results only come as they come.
+    """
+    kept = sum(map(len, commit.state.values()))
+    results: int = sum(table.nbytes for table in commit.tables.values())
+    for record in commit.records:
+        if record.stream == LEDGER:
+            kept += len(record.value)
+        else:
+            results += len(record.value)
+    return kept / max(kept + results, 1)

@@ -61,6 +61,6 @@ def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, 
     flow = Dataflow(NAME)
     items = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
     for step_id, build in STAGES.items():
-        items = stage(step_id, items, build)
-    op.output("commit", items, CommitSink(writing(log)))
+        items = stage(step_id, items, build, clock)
+    op.output("commit", items, CommitSink(writing(log), clock=clock))
     return flow

@@ -28,10 +28,11 @@ class Shard:
     """One input partition while it is processed here: its name, its plant or stream, its codes.
 
     ``pending`` says that there are results which no commit has taken yet, ``urgent`` that a commit
-    should not be long in coming.
+    should not be long in coming, ``commit_cost_us`` what the next one will cost however soon it comes:
+    what the last one did.
     """
 
-    __slots__ = ("_mapping", "name", "pending", "sessions", "stream", "urgent", "vocabulary")
+    __slots__ = ("_mapping", "commit_cost_us", "name", "pending", "sessions", "stream", "urgent", "vocabulary")
 
     def __init__(self, name: str, mapping: PlantMapping | None = None, stream: str = "") -> None:
         self.name = name
@@ -41,6 +42,7 @@ class Shard:
         self.sessions = Sessions(self.vocabulary)
         self.pending = False
         self.urgent = False
+        self.commit_cost_us = 0
 
     @property
     def mapping(self) -> PlantMapping:
@@ -50,7 +52,9 @@ class Shard:
 
     def renewed(self) -> Shard:
         """Return the same shard with no codes yet."""
-        return Shard(self.name, self._mapping, self.stream)
+        out = Shard(self.name, self._mapping, self.stream)
+        out.commit_cost_us = self.commit_cost_us
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Commit:
     ``totals`` are the running totals of all sessions, by sid, under the names of ``LedgerEntry``;
     ``changed`` are the sids of those that have changed; ``unread`` are the totals of records without
     a session. ``ranges`` are lines of the ledger (``dataflows.ranges``). ``tables`` take the place of
-    ``records`` in flows that end in the store.
+    ``records`` in flows that end in the store. ``encoding_us`` is how long the stages took so far.
     """
 
     now_us: int
@@ -100,6 +104,7 @@ class Commit:
     unread: dict[str, int] = field(default_factory=dict)
     ranges: list[Ranges] = field(default_factory=list)
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    encoding_us: int = 0
 
 
 Item = Restored | Work | Commit

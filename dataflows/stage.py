@@ -17,6 +17,7 @@ import bytewax.operators as op
 from bytewax.operators import KeyedStream
 
 from dataflows.items import Commit, Item, Restored, Shard, Work
+from dataflows.sources.shard_source import Clock, timeless
 
 
 class Processor(Protocol):
@@ -39,11 +40,13 @@ Keyed = tuple[str, Item]
 class Stage:
     """Applies a processor to the items of each shard, one worker's shards together.
 
-    Args: build: makes a shard's processor from its state, empty at first.
+    Args:
+        build: makes a shard's processor from its state, empty at first.
+        clock: tells how long a commit takes.
     """
 
-    def __init__(self, build: Build) -> None:
-        self._build = build
+    def __init__(self, build: Build, clock: Clock = timeless) -> None:
+        self._build, self._clock = build, clock
         self._processors: dict[str, Processor] = {}
         self._committed: dict[str, Mapping[str, bytes]] = {}
 
@@ -59,12 +62,14 @@ class Stage:
                 for work in self._processors[shard].work(item):
                     yield shard, work
             case Commit():
+                began_us = self._clock()
                 state = self._processors[shard].commit(item)
                 self._committed[shard] = state
                 item.state.update(state)
+                item.encoding_us += self._clock() - began_us
                 yield keyed
 
 
-def stage(step_id: str, up: KeyedStream[Item], build: Build) -> KeyedStream[Item]:
+def stage(step_id: str, up: KeyedStream[Item], build: Build, clock: Clock = timeless) -> KeyedStream[Item]:
     """Add a stage to the flow."""
-    return op.flat_map(step_id, up, Stage(build))
+    return op.flat_map(step_id, up, Stage(build, clock))

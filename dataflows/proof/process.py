@@ -101,8 +101,8 @@ class Process:
             name: replace(source, open=partial(self._reader, name, source)) for name, source in self.shards.items()
         }
         source = ShardSource(shards, log.restore, self._pace, self._clock, self._stop)
-        self._run = [Stage(build) for build in self._stages]
-        self._sink = CommitSink(writing(log)).build("commit", 0, 1)
+        self._run = [Stage(build, self._clock) for build in self._stages]
+        self._sink = CommitSink(writing(log), clock=self._clock).build("commit", 0, 1)
         self._parts = {name: source.build_part("raw", name, None) for name in source.list_parts()}
 
     def _reader(self, name: str, source: ShardInput) -> Reader:

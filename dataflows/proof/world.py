@@ -165,8 +165,13 @@ class World:
     # -- what goes wrong ---------------------------------------------------------------------------
 
     def pass_by(self, place: Place) -> None:
-        """Let happen what is planned. Raises: Crash, SourceUnavailable, CommitLogUnavailable, CommitInDoubt."""
+        """Let happen what is planned. Raises: Crash, SourceUnavailable, CommitLogUnavailable, CommitInDoubt.
+
+        Some commits take a part of an interval, so that while there is more to read the next is put off.
+        """
         self.met[place] += 1
+        if place is Place.COMMIT:
+            self.now_us += self.met[place] % 3 * 3 * self._workload.unit_us // 4
         fault = self._plan.get((place, self.met[place]))
         if fault is not None:
             self.happened[f"{fault.kind} at {place}"] += 1

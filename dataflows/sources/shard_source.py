@@ -19,16 +19,26 @@ Clock = Callable[[], int]
 """Returns now as int64 UTC microseconds."""
 
 
+def timeless() -> int:
+    """Be the clock of those who do not ask how long things take."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """When a shard commits, and how it waits.
 
     An interval ends after ``commit_interval_us``; after ``urgent_interval_us`` where something urgent
-    waits to be committed (``Shard.urgent``). Where it is ``ticking``, stages are also told the time whenever
-    there was nothing to read; else at the end of an interval.
+    waits to be committed (``Shard.urgent``). While every poll brings records it lasts so long that the
+    commits of all shards of the source take no more than ``commit_share_max`` of the time, but no longer
+    than ``commit_interval_max_us``: whoever is behind has other things to do than to commit.
+    Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
+    end of an interval.
     """
 
     commit_interval_us: int = 500_000
+    commit_interval_max_us: int = 10_000_000
+    commit_share_max: float = 0.1
     urgent_interval_us: int = 100_000
     commit_rows_max: int = 1_000_000
     idle_wait_us: int = 50_000
@@ -62,6 +72,7 @@ class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
         self._pace = pace
         self._clock = clock
         self._stop = stop
+        self._costs_us: dict[str, int] = {}
 
     def list_parts(self) -> list[str]:
         """Return the names of the shards."""
@@ -74,20 +85,28 @@ class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
         reader = shard.open()
         state = snapshot.state if snapshot else {}
         reader.seek(snapshot.position if snapshot else None, state)
-        return _Part(
-            Restored(Shard(for_part, shard.mapping, shard.stream), state), reader, self._pace, self._clock, self._stop
-        )
+        restored = Restored(Shard(for_part, shard.mapping, shard.stream), state)
+        return _Part(restored, reader, self._pace, self._clock, self._stop, self._costs_us)
 
 
 class _Part(StatefulSourcePartition[tuple[str, Item], None]):
-    def __init__(self, restored: Restored, reader: Reader, pace: Pace, clock: Clock, stop: Event) -> None:
+    def __init__(
+        self,
+        restored: Restored,
+        reader: Reader,
+        pace: Pace,
+        clock: Clock,
+        stop: Event,
+        costs_us: dict[str, int],  # of a commit of each shard of the source
+    ) -> None:
         self._shard = restored.shard
         self._items: list[Item] = [restored]
-        self._reader, self._pace, self._clock, self._stop = reader, pace, clock, stop
+        self._reader, self._pace, self._clock, self._stop, self._costs_us = reader, pace, clock, stop, costs_us
         self._interval_began_us = clock()
         self._vocabulary_limit: int | None = pace.vocabulary_max
         self._rows = 0
         self._idle = False
+        self._behind = True
         self._ended = False
 
     def next_batch(self) -> list[tuple[str, Item]]:
@@ -97,6 +116,7 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         raw = NO_RECORDS if self._ended else self._reader.poll()
         now_us = self._clock()
         self._idle = not len(raw)
+        self._behind &= not self._idle
         if len(raw):
             self._items.append(Work(now_us, raw))
             self._rows += len(raw)
@@ -106,16 +126,25 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
             if self._pace.until_end:
                 self._ended |= self._reader.at_end()
         pace, passed_us = self._pace, now_us - self._interval_began_us
-        over = passed_us >= pace.commit_interval_us
+        over = passed_us >= self._interval_us()
         over |= self._shard.urgent and passed_us >= pace.urgent_interval_us
         if self._ended or over or self._rows >= pace.commit_rows_max:
             self._end_interval(now_us)
         items, self._items = self._items, []
         return [(self._shard.name, item) for item in items]
 
+    def _interval_us(self) -> int:
+        """Return how long an interval lasts in which nothing is urgent."""
+        pace = self._pace
+        self._costs_us[self._shard.name] = self._shard.commit_cost_us
+        if not self._behind:
+            return pace.commit_interval_us
+        long_us = round(sum(self._costs_us.values()) / pace.commit_share_max)
+        return max(pace.commit_interval_us, min(long_us, pace.commit_interval_max_us))
+
     def _end_interval(self, now_us: int) -> None:
         """Let time pass for all, and commit if anything has happened."""
-        self._interval_began_us = now_us
+        self._interval_began_us, self._behind = now_us, True
         self._items.append(Work(now_us))
         if not (self._rows or self._shard.pending or self._ended):
             return

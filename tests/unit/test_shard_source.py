@@ -1,17 +1,23 @@
-"""When a shard commits: after its interval, and sooner while a hold or a release waits (M16)."""
+"""When a shard commits: after its interval, sooner while a hold or a release waits (M16), later while it is behind."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Event
 
 import numpy as np
 import pytest
+from bytewax.testing import run_main
 
 from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords
-from dataflows.sources.shard_source import Pace
+from dataflows.confirmations import confirmations
+from dataflows.items import Commit, Restored
+from dataflows.sources.shard_source import Pace, ShardInput, ShardSource
 from sinks.memory import MemoryStore
-from tests.scripted_flow import run
+from tests.scripted_flow import Script, TellingLog, run
 
 NOW_US = 1_760_000_000_000_000
 FIELDS = ("source", "seq", "type", "occurred", "lot")
@@ -89,3 +95,103 @@ def test_the_urgent_interval_makes_no_other_longer():
     commits = committed((0.02, [(0, "hold")]), (0.06, [(1, "hold")]), commit_interval_us=50_000)
 
     assert commits == [(0.06, 2), (LAST, 2)]
+
+
+COST_S = 0.05
+BACKLOG = [(0.01 * i, 1) for i in range(1, 300)]
+"""A record every 0.01 s, so that none ever waits in vain for the next."""
+
+
+def costing(*batches: tuple[float, int], cost_s: float = COST_S, shards: int = 1, **pace: float):
+    """Poll shards at these seconds, so many records each; return when the first commits, which costs what is given."""
+    fed = [(NOW_US + round(at_s * 1e6), RawRecords.from_values([b"{}"] * n, np.arange(n))) for at_s, n in batches]
+    scripts = {f"shard-{number}": Script(fed, 0, now_us=NOW_US) for number in range(shards)}
+    inputs = {name: ShardInput(lambda script=script: script) for name, script in scripts.items()}
+    settings = Pace(**{"commit_interval_us": 200_000} | pace)
+    source = ShardSource(inputs, lambda _shard: None, settings, scripts["shard-0"].clock, Event())
+    parts = [source.build_part("raw", name, None) for name in source.list_parts()]
+    commits, known = [], {}
+    for _ in batches:
+        for name, item in (keyed for part in parts for keyed in part.next_batch()):
+            if isinstance(item, Restored):
+                known[name] = item.shard
+            elif isinstance(item, Commit):
+                known[name].commit_cost_us = round(cost_s * 1e6)
+                commits += [round((item.now_us - NOW_US) / 1e6, 2)] if name == "shard-0" else []
+    return commits
+
+
+def test_while_there_is_more_to_read_commits_take_a_tenth_of_the_time():
+    assert costing(*BACKLOG) == [0.2, 0.7, 1.2, 1.7, 2.2, 2.7]
+    assert costing(*BACKLOG, commit_share_max=0.05) == [0.2, 1.2, 2.2]
+
+
+def test_commits_of_all_shards_together_take_a_tenth_of_the_time():
+    assert costing(*BACKLOG, shards=2) == [0.2, 1.2, 2.2]
+
+
+def test_a_commit_that_costs_little_makes_no_interval_longer():
+    assert costing(*BACKLOG, cost_s=0.02) == [round(0.2 * i, 2) for i in range(1, 15)]
+
+
+def test_no_commit_makes_an_interval_longer_than_its_limit():
+    assert costing(*BACKLOG, cost_s=60, commit_interval_max_us=1_000_000) == [0.2, 1.2, 2.2]
+
+
+def test_the_limit_makes_no_interval_shorter():
+    assert costing(*BACKLOG, commit_interval_us=2_000_000, commit_interval_max_us=1_000_000) == [2.0]
+
+
+def test_a_poll_that_brings_nothing_ends_the_long_interval():
+    assert costing(*BACKLOG[:44], (0.45, 0), *BACKLOG[45:100]) == [0.2, 0.45, 0.95]
+
+
+def test_so_many_records_are_committed_however_long_the_interval():
+    assert costing(*BACKLOG, commit_rows_max=30)[:4] == [0.2, 0.5, 0.8, 1.1]
+
+
+@dataclass
+class Backlog(Script):
+    """A reader that always has a record, and takes 0.01 s to tell it; a commit takes so long."""
+
+    commit_s: float = 0.0
+    commits: list[float] = field(default_factory=list)
+
+    def poll(self) -> RawRecords:
+        self.now_us += 10_000
+        if self.at == len(self.batches):
+            return NO_RECORDS
+        self.at += 1
+        return self.batches[self.at - 1][1]
+
+    def committed(self) -> None:
+        self.commits.append((self.now_us - NOW_US) / 1e6)
+        self.now_us += round(self.commit_s * 1e6)
+
+
+def behind(kinds: Sequence[str], commit_s: float) -> list[float]:
+    """Run the flow over a backlog of events of these types, all of one source; return when it committed."""
+    body = {"source": "m", "occurred": NOW_US, "lot": "l"}
+    lines = [json.dumps(body | {"seq": seq, "type": kind}).encode() for seq, kind in enumerate(kinds)]
+    fed = [(0, RawRecords.from_values([line], np.arange(1))) for line in lines]
+    script = Backlog(fed, 0, now_us=NOW_US, commit_s=commit_s)
+    pace = Pace(until_end=True, idle_wait_us=0, commit_interval_us=200_000)
+    log = TellingLog(MemoryStore(), script.committed)
+    run_main(confirmations({"shard": ShardInput(lambda: script, plant())}, log, pace, script.clock, Event()))
+    return script.commits
+
+
+def test_what_a_commit_costs_is_measured():
+    apart = np.diff(behind(["partial"] * 200, COST_S))
+
+    # Nearly all that is written is the state, which is written with each commit.
+    assert 0.5 * 0.9 < apart[1] <= 0.5, apart
+
+
+def test_a_hold_does_not_wait_for_the_long_interval():
+    kinds = ["partial"] * 200
+    kinds[40] = "hold"
+    slow, quick = behind(kinds, COST_S), behind(["partial"] * 200, COST_S)
+
+    assert slow[0] == quick[0] == 0.2
+    assert slow[1] < 0.2 + COST_S + 0.25 < quick[1]
