@@ -211,9 +211,8 @@ def _enveloped(
         if order:
             headers += (("ce_subject", order.encode()),)
         for attribute, us in (("ce_time", time_us), ("ce_recordedtime", stored_us)):
-            whole, micros = divmod(us, 1_000_000)
-            if text := _second(whole):
-                headers += ((attribute, b"%b.%06dZ" % (text, micros)),)
+            if text := instant(us):
+                headers += ((attribute, text),)
         messages.append((key, value, common + headers))
     return messages
 
@@ -229,6 +228,13 @@ def _origin(plant: str, source: str) -> tuple[bytes, Headers]:
 def _quoted(text: str) -> str:
     """Return what ``quote`` does, which looks at each character of most names in vain."""
     return text if _PLAIN(text) else quote(text, safe="")
+
+
+def instant(us: int) -> bytes | None:
+    """Return UTC microseconds as RFC 3339 has them; None outside the years 1 to 9999, which it cannot say."""
+    whole, micros = divmod(us, 1_000_000)
+    text = _second(whole)
+    return b"%b.%06dZ" % (text, micros) if text else None
 
 
 @lru_cache(_REMEMBERED)

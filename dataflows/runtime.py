@@ -23,9 +23,10 @@ from dataflows.confirmations import confirmations
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import keep_heap
 from dataflows.outage import Chance, PatientReader, wait_after
+from dataflows.postings import postings
 from dataflows.progress import Progress
 from dataflows.settings import Settings
-from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards
+from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
@@ -36,7 +37,7 @@ from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
 
-FlowName = Literal["confirmations", "analytics"]
+FlowName = Literal["confirmations", "postings", "analytics"]
 
 
 class ClusterStopped(PlantsyncError):
@@ -120,8 +121,6 @@ def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     pace = settings.pace
     return Pace(
         commit_interval_us=round(pace.commit_interval_s * 1e6),
-        commit_interval_max_us=round(pace.commit_interval_max_s * 1e6),
-        commit_share_max=pace.commit_share_max,
         urgent_interval_us=round(pace.urgent_interval_s * 1e6),
         commit_rows_max=pace.commit_rows_max,
         idle_wait_us=round(pace.idle_wait_s * 1e6),
@@ -157,13 +156,17 @@ class _Run:
     def _graph(self, failure: Failure, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock
         pace = pace_of(settings, until_end=self.until_end)
-        if self.flow == "confirmations":
-            shards = self._guarded(confirmations_shards(settings, clock), failure)
+        if self.flow != "analytics":
+            found = confirmations_shards if self.flow == "confirmations" else postings_shards
+            shards = self._guarded(found(settings, clock), failure)
             log = open_log(settings, self.flow, self.own)
             opened.callback(log.close)
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
                 failure.guarded(log.take_over, None)(list(shards))
-            return confirmations(shards, GuardedLog(log, failure, self.progress, clock), pace, clock, ended)
+            guarded = GuardedLog(log, failure, self.progress, clock)
+            if self.flow == "postings":
+                return postings(shards, settings.postings.policy(), guarded, pace, clock, ended)
+            return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))
         opened.callback(store.close)

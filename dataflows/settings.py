@@ -19,10 +19,7 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 
 import pydantic_settings
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -36,6 +33,8 @@ from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
+from dataflows.posting_settings import PostingsSection, ReferenceSection
+from dataflows.section import Interval, Place, Section, beside
 from sinks.commit_log import PlantsyncError
 from sinks.kafka_settings import KafkaSettings
 
@@ -55,16 +54,6 @@ class SettingsInvalid(PlantsyncError):
         self.problems = problems
 
 
-def _beside(value: Path, info: ValidationInfo) -> Path:
-    return Path(os.path.normpath(_folder(info) / value.expanduser()))
-
-
-def _folder(info: ValidationInfo) -> Path:
-    assert info.context is not None
-    folder: Path = info.context["folder"]
-    return folder
-
-
 def _plant_file(value: object, info: ValidationInfo) -> object:
     """Return the path of a mapping file, or of one that is shipped."""
     if not isinstance(value, str):
@@ -75,7 +64,7 @@ def _plant_file(value: object, info: ValidationInfo) -> object:
         if name not in known:
             raise refused(f"plant {name!r} is not shipped", f"one of {', '.join(known)}")
         return known[name]
-    path = _beside(Path(value), info)
+    path = beside(Path(value), info)
     if not path.is_file():
         raise refused(f"there is no file {path}", "the path is relative to the settings file")
     return path
@@ -103,17 +92,8 @@ def _property(value: object) -> object:
     return value
 
 
-Place = Annotated[Path, AfterValidator(_beside)]
 PlantFile = Annotated[Path, BeforeValidator(_plant_file)]
 Property = Annotated[str | SecretStr, BeforeValidator(_property)]
-Interval = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class Section(BaseModel):
-    """A part of the settings: no unknown keys, no changes after loading."""
-
-    # Defaults are validated too, since paths among them are relative to the settings file.
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, revalidate_instances="always")
 
 
 class LogSection(Section):
@@ -181,10 +161,6 @@ class PaceSection(Section):
     """When shards commit, and how they read."""
 
     commit_interval_s: Interval = Field(default=0.5, description="Time between two commits of a shard.")
-    commit_share_max: float = Field(
-        default=0.1, gt=0, le=1, description="Part of the time for commits while there is always more to read."
-    )
-    commit_interval_max_s: Interval = Field(default=10.0, description="Longest interval that this makes.")
     urgent_interval_s: Interval = Field(default=0.1, description="The same while a hold or a release waits.")
     commit_rows_max: int = Field(default=1_000_000, ge=1, description="Records after which a shard commits at once.")
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
@@ -209,6 +185,8 @@ class Settings(Section):
     kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
     store: StoreSection = StoreSection.model_construct()
     pace: PaceSection = PaceSection.model_construct()
+    postings: PostingsSection = PostingsSection.model_construct()
+    reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")
 
     def mappings(self) -> list[PlantMapping]:
         """Return the mapping of each plant, in the order of ``plants``.

@@ -7,24 +7,30 @@ place stays the same; it does not depend on the order of the settings or on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
 
 from canonical.mapping import PlantMapping
 from dataflows.analytics import TABLES
+from dataflows.postings import REFERENCE_INPUT
+from dataflows.postings import SHARD as POSTINGS_SHARD
 from dataflows.settings import Settings
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
+from dataflows.sources.merged import Merged
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS
 
+POSTINGS_INPUTS: Final = (CONFIRMATIONS, EVENTS, ACTIONS)
+"""Streams that the postings flow reads, beside reference data."""
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -104,6 +110,48 @@ def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
         for name, opened in _readers(kafka, topic, counts[topic], total):
             shards[name] = ShardInput(opened, stream=stream)
     return shards
+
+
+def postings_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
+    """Return the one shard of the postings flow: the streams it reads and all reference data, merged.
+
+    Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable where a topic is missing.
+    """
+    inputs: dict[str, Callable[[], Reader]] = {}
+    reference = settings.reference
+    if reference is not None and reference.folder is not None:
+        for system in reference.systems:
+            config = FolderConfig(
+                folder=reference.folder / system,
+                by_content=True,
+                batch_bytes=settings.pace.batch_bytes,
+                batch_rows_max=settings.pace.batch_rows_max,
+                settle_us=round(settings.pace.settle_s * 1e6),
+                files_remembered_max=settings.pace.files_remembered_max,
+            )
+            inputs[f"{REFERENCE_INPUT}/{system}"] = partial(LandedFiles, config, clock)
+    if settings.log.kind == "sqlite":
+        inputs |= {stream: partial(_log_stream, settings, stream) for stream in POSTINGS_INPUTS}
+    else:
+        assert settings.kafka is not None
+        kafka = settings.kafka.connection()
+        counts = _partitions(kafka)
+        topics = {stream: kafka.topic(stream) for stream in POSTINGS_INPUTS}
+        for stream, topic in topics.items():
+            if topic not in counts:  # Nothing has been written to it; reading begins before that.
+                KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic(stream))
+                counts = _partitions(kafka)
+        for system, named in (reference.topics if reference is not None else {}).items():
+            for topic in named:
+                if topic not in counts:
+                    raise SourceUnavailable(
+                        f"reference topic {topic} of {system} is not there, or this user may not see it; create it"
+                    )
+                topics[f"{REFERENCE_INPUT}/{system}/{topic}"] = topic
+        total = sum(counts[topic] for topic in topics.values())
+        for name, topic in topics.items():
+            inputs |= {f"{name}/{shard}": opened for shard, opened in _readers(kafka, topic, counts[topic], total)}
+    return {POSTINGS_SHARD: ShardInput(lambda: Merged({name: opened() for name, opened in inputs.items()}))}
 
 
 def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:

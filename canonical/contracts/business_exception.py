@@ -48,6 +48,7 @@ class ExceptionCode(StrEnum):
     ERP_ORDER_LOCKED = "ERP_ORDER_LOCKED"
     ERP_ANSWER_UNKNOWN = "ERP_ANSWER_UNKNOWN"
     MOVEMENT_FAILED = "MOVEMENT_FAILED"
+    POSTING_UNKNOWN = "POSTING_UNKNOWN"  # what is to be taken back is not known, or not any more
     BOUND_REACHED = "BOUND_REACHED"
 
 
@@ -119,23 +120,24 @@ class BusinessException(BaseModel):
 
     exception_id: UUID = Field(description="UUIDv5 of the code and of what it concerns.")
     code: ExceptionCode = Field(description="Why; stable.")
-    resolution: Resolution = Field(Resolution.OPEN, description="How it ended; open while it has not.")
+    resolution: Resolution = Field(default=Resolution.OPEN, description="How it ended; open while it has not.")
     owner: Owner = Field(description="Who can settle it.")
     severity: Severity = Field(description="What it does to the business.")
-    erp: Text = Field("", description="Name of the ERP instance.")
-    plant: Text = Field("", description="Canonical key of the plant.")
-    order: Text = Field("", description="Production order.")
-    operation: Text = Field("", description="Operation.")
-    work_center: Text = Field("", description="Work centre.")
-    material: Text = Field("", description="Material.")
-    lot: Text = Field("", description="Lot.")
-    posting_id: Text = Field("", description="The first posting or confirmation it concerns.")
-    document: Text = Field("", description="ERP document, where there is one.")
+    erp: Text = Field(default="", description="Name of the ERP instance.")
+    plant: Text = Field(default="", description="Canonical key of the plant.")
+    order: Text = Field(default="", description="Production order.")
+    operation: Text = Field(default="", description="Operation.")
+    work_center: Text = Field(default="", description="Work centre.")
+    material: Text = Field(default="", description="Material.")
+    lot: Text = Field(default="", description="Lot.")
+    item: Text = Field(default="", description="What else it concerns: a reason, a month, a bin, a bound.")
+    posting_id: Text = Field(default="", description="The first posting or confirmation it concerns.")
+    document: Text = Field(default="", description="ERP document, where there is one.")
     message: str = Field(max_length=1024, description="What happened, to what.")
-    remedy: str = Field("", max_length=1024, description="What to do.")
+    remedy: str = Field(default="", max_length=1024, description="What to do.")
     waiting: Count = Field(description="Confirmations, events or postings that wait because of it.")
     opened_us: Micros = Field(description="Instant of the first, UTC, in microseconds since 1970-01-01.")
     changed_us: Micros = Field(description="Instant of this record.")
-    resolved_us: Micros | None = Field(None, description="Instant at which it ended.")
-    actor: Text = Field("", description="Who ended it, where a person did.")
-    reason: str = Field("", max_length=1024, description="Why, in that person's words.")
+    resolved_us: Micros | None = Field(default=None, description="Instant at which it ended.")
+    actor: Text = Field(default="", description="Who ended it, where a person did.")
+    reason: str = Field(default="", max_length=1024, description="Why, in that person's words.")

@@ -29,14 +29,14 @@ class Command(BaseModel):
     command_id: UUID = Field(description="UUIDv5 of what is asked and why.")
     kind: CommandKind = Field(description="What is asked.")
     plant: Text = Field(description="Canonical key of the plant.")
-    order: Text = Field("", description="Production order.")
-    operation: Text = Field("", description="Operation.")
-    material: Text = Field("", description="Material.")
-    lot: Text = Field("", description="Lot.")
-    stock_type: StockType = Field(StockType.QUALITY, description="Of a stock status: what the stock is to be.")
-    reason: str = Field("", max_length=1024, description="Why: which limit was passed, by how much.")
+    order: Text = Field(default="", description="Production order.")
+    operation: Text = Field(default="", description="Operation.")
+    material: Text = Field(default="", description="Material.")
+    lot: Text = Field(default="", description="Lot.")
+    stock_type: StockType = Field(default=StockType.QUALITY, description="Of a stock status: what the stock is to be.")
+    reason: str = Field(default="", max_length=1024, description="Why: which limit was passed, by how much.")
     occurred_us: Micros = Field(description="Instant of the event that caused it, UTC, in microseconds since 1970.")
-    correlation_id: Text = Field("", description="Names the business transaction (M34).")
+    correlation_id: Text = Field(default="", description="Names the business transaction (M34).")
 
 
 class ActionKind(StrEnum):
@@ -55,8 +55,8 @@ class Action(BaseModel):
 
     action_id: UUID = Field(description="UUIDv4 or v5; an action that comes twice is one.")
     kind: ActionKind = Field(description="What is to be done.")
-    exception_id: Text = Field("", description="The exception it is about.")
-    posting_id: Text = Field("", description="The posting it is about, of a reversal.")
+    exception_id: Text = Field(default="", description="The exception it is about.")
+    posting_id: Text = Field(default="", description="The posting it is about, of a reversal.")
     actor: Text = Field(description="Who decided.")
     reason: str = Field(min_length=1, max_length=1024, description="Why.")
     at_us: Micros = Field(description="When, UTC, in microseconds since 1970-01-01.")

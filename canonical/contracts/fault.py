@@ -32,6 +32,8 @@ class FaultCode(StrEnum):
     CONFLICTING_DUPLICATE = "CONFLICTING_DUPLICATE"  # same sequence number, other body (M08)
     TOO_LATE = "TOO_LATE"  # fills a gap that is no longer remembered
     SESSIONS_EXHAUSTED = "SESSIONS_EXHAUSTED"
+    BOUND_REACHED = "BOUND_REACHED"  # of the postings flow: nothing more may wait, be known or be open
+    NOT_OWNER = "NOT_OWNER"  # the system that tells of it does not own it (M43)
 
 
 class Fault(BaseModel):

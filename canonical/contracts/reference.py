@@ -54,9 +54,13 @@ class Reference(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     changed_us: Micros = Field(description="Instant of the change in the system that owns it; the newest counts.")
-    valid_from_us: Micros = Field(0, description="In force from this instant, UTC, in microseconds since 1970-01-01.")
-    valid_to_us: Micros | None = Field(None, description="In force until before this instant; none: until further.")
-    deleted: bool = Field(False, description="The record is withdrawn: as if it had never been.")
+    valid_from_us: Micros = Field(
+        default=0, description="In force from this instant, UTC, in microseconds since 1970-01-01."
+    )
+    valid_to_us: Micros | None = Field(
+        default=None, description="In force until before this instant; none: until further."
+    )
+    deleted: bool = Field(default=False, description="The record is withdrawn: as if it had never been.")
 
 
 class OrderOperation(BaseModel):
@@ -65,9 +69,11 @@ class OrderOperation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     operation: Key = Field(description="Operation of the order, such as 0010.")
-    work_center: Text = Field("", description="Work centre that the routing plans.")
-    quantity: Thousandths = Field(0, description="Planned quantity, in thousandths of the order's unit.")
-    confirmed_by: Text = Field("", description="A later milestone that confirms this one: it is not posted itself.")
+    work_center: Text = Field(default="", description="Work centre that the routing plans.")
+    quantity: Thousandths = Field(default=0, description="Planned quantity, in thousandths of the order's unit.")
+    confirmed_by: Text = Field(
+        default="", description="A later milestone that confirms this one: it is not posted itself."
+    )
 
 
 class OrderComponent(BaseModel):
@@ -76,36 +82,38 @@ class OrderComponent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     item: Key = Field(description="Item of the reservation.")
-    reservation: Text = Field("", description="Reservation.")
+    reservation: Text = Field(default="", description="Reservation.")
     material: Key = Field(description="Material to be issued.")
-    operation: Text = Field("", description="Operation that uses it; empty: any.")
-    quantity: Thousandths = Field(0, description="Required, in thousandths of the unit.")
-    unit: Text = Field("H87", description="UN/ECE Recommendation 20 code.")
-    backflush: bool = Field(False, description="The ERP issues it itself when the operation is confirmed.")
-    storage_location: Text = Field("", description="Where it is issued from.")
+    operation: Text = Field(default="", description="Operation that uses it; empty: any.")
+    quantity: Thousandths = Field(default=0, description="Required, in thousandths of the unit.")
+    unit: Text = Field(default="H87", description="UN/ECE Recommendation 20 code.")
+    backflush: bool = Field(default=False, description="The ERP issues it itself when the operation is confirmed.")
+    storage_location: Text = Field(default="", description="Where it is issued from.")
 
 
 class OrderReference(Reference):
     """A production order of an ERP."""
 
-    kind: Literal["order"] = Field("order", description="What the record is.")
+    kind: Literal["order"] = Field(default="order", description="What the record is.")
     erp: Key = Field(description="Name of the ERP instance that owns the order.")
     plant: Key = Field(description="Canonical key of the plant.")
     order: Key = Field(description="Production order.")
     status: OrderStatus = Field(description="Unified status.")
-    material: Text = Field("", description="Material made.")
-    quantity: Thousandths = Field(0, description="To be made, in thousandths of the unit.")
-    unit: Text = Field("H87", description="UN/ECE Recommendation 20 code.")
-    over_delivery: Share | None = Field(0, description="Tolerated above the quantity, in thousandths of it; none: any.")
-    operations: tuple[OrderOperation, ...] = Field((), description="Steps, in the order of the routing.")
-    components: tuple[OrderComponent, ...] = Field((), description="Bill of material.")
-    storage_location: Text = Field("", description="Where the product is received.")
+    material: Text = Field(default="", description="Material made.")
+    quantity: Thousandths = Field(default=0, description="To be made, in thousandths of the unit.")
+    unit: Text = Field(default="H87", description="UN/ECE Recommendation 20 code.")
+    over_delivery: Share | None = Field(
+        default=0, description="Tolerated above the quantity, in thousandths of it; none: any."
+    )
+    operations: tuple[OrderOperation, ...] = Field(default=(), description="Steps, in the order of the routing.")
+    components: tuple[OrderComponent, ...] = Field(default=(), description="Bill of material.")
+    storage_location: Text = Field(default="", description="Where the product is received.")
 
 
 class WorkCenterReference(Reference):
     """A work centre."""
 
-    kind: Literal["work_center"] = Field("work_center", description="What the record is.")
+    kind: Literal["work_center"] = Field(default="work_center", description="What the record is.")
     plant: Key = Field(description="Canonical key of the plant.")
     work_center: Key = Field(description="Work centre.")
 
@@ -123,28 +131,30 @@ class UnitRatio(BaseModel):
 class MaterialReference(Reference):
     """A material."""
 
-    kind: Literal["material"] = Field("material", description="What the record is.")
+    kind: Literal["material"] = Field(default="material", description="What the record is.")
     material: Key = Field(description="Material.")
-    base_unit: Text = Field("H87", description="UN/ECE Recommendation 20 code in which the ERP keeps stock.")
-    units: tuple[UnitRatio, ...] = Field((), description="Other units of it, beyond those of the same dimension.")
-    lot_managed: bool = Field(False, description="Every movement names a lot.")
-    inspected: bool = Field(False, description="A receipt waits for the quality release of its lot (M19).")
-    family: Text = Field("", description="Product family.")
+    base_unit: Text = Field(default="H87", description="UN/ECE Recommendation 20 code in which the ERP keeps stock.")
+    units: tuple[UnitRatio, ...] = Field(
+        default=(), description="Other units of it, beyond those of the same dimension."
+    )
+    lot_managed: bool = Field(default=False, description="Every movement names a lot.")
+    inspected: bool = Field(default=False, description="A receipt waits for the quality release of its lot (M19).")
+    family: Text = Field(default="", description="Product family.")
 
 
 class LotReference(Reference):
     """A lot of a material."""
 
-    kind: Literal["lot"] = Field("lot", description="What the record is.")
+    kind: Literal["lot"] = Field(default="lot", description="What the record is.")
     material: Key = Field(description="Material.")
     lot: Key = Field(description="Lot.")
-    status: LotStatus = Field(LotStatus.VALID, description="Whether it may be used.")
+    status: LotStatus = Field(default=LotStatus.VALID, description="Whether it may be used.")
 
 
 class ReasonReference(Reference):
     """A reason as the plant says it, and as the ERP does."""
 
-    kind: Literal["reason"] = Field("reason", description="What the record is.")
+    kind: Literal["reason"] = Field(default="reason", description="What the record is.")
     plant: Key = Field(description="Canonical key of the plant.")
     reason: Key = Field(description="Canonical reason code.")
     erp_reason: Key = Field(description="The ERP's variance reason.")
@@ -153,28 +163,30 @@ class ReasonReference(Reference):
 class StepReference(Reference):
     """Which routing steps a work centre's completion confirms (M13); several work centres may confirm one step."""
 
-    kind: Literal["step"] = Field("step", description="What the record is.")
+    kind: Literal["step"] = Field(default="step", description="What the record is.")
     plant: Key = Field(description="Canonical key of the plant.")
     work_center: Key = Field(description="Work centre as the MES names it.")
-    material: Text = Field("", description="Only for this material; empty: for those without a line of their own.")
+    material: Text = Field(
+        default="", description="Only for this material; empty: for those without a line of their own."
+    )
     operations: tuple[Key, ...] = Field(description="Operations confirmed; none: its completions are not posted.")
-    erp_work_center: Text = Field("", description="The ERP's work centre; empty: that of the routing.")
+    erp_work_center: Text = Field(default="", description="The ERP's work centre; empty: that of the routing.")
 
 
 class BinReference(Reference):
     """A warehouse bin, and the ERP's place and stock type it stands for (M13)."""
 
-    kind: Literal["bin"] = Field("bin", description="What the record is.")
+    kind: Literal["bin"] = Field(default="bin", description="What the record is.")
     plant: Key = Field(description="Canonical key of the plant.")
     bin: Key = Field(description="Bin of the warehouse system.")
     storage_location: Key = Field(description="Storage location of the ERP.")
-    stock_type: StockType = Field(StockType.UNRESTRICTED, description="What stock in it may be used for.")
+    stock_type: StockType = Field(default=StockType.UNRESTRICTED, description="What stock in it may be used for.")
 
 
 class RouteReference(Reference):
     """Which ERP instance a plant posts to while the record is in force (M33): a wave of a migration is two of them."""
 
-    kind: Literal["route"] = Field("route", description="What the record is.")
+    kind: Literal["route"] = Field(default="route", description="What the record is.")
     plant: Key = Field(description="Canonical key of the plant.")
     erp: Key = Field(description="Name of the ERP instance.")
     erp_plant: Key = Field(description="The plant's key there.")
@@ -183,7 +195,7 @@ class RouteReference(Reference):
 class PeriodReference(Reference):
     """A posting period of an ERP."""
 
-    kind: Literal["period"] = Field("period", description="What the record is.")
+    kind: Literal["period"] = Field(default="period", description="What the record is.")
     erp: Key = Field(description="Name of the ERP instance.")
     first: date = Field(description="First day.")
     last: date = Field(description="Last day.")

@@ -19,7 +19,11 @@ class Flow(StrEnum):
     """The flows there are."""
 
     CONFIRMATIONS = "confirmations"
+    POSTINGS = "postings"
     ANALYTICS = "analytics"
+
+
+_SINGLE = {Flow.ANALYTICS: "one store", Flow.POSTINGS: "one shard"}
 
 
 def run(
@@ -38,7 +42,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a flow: confirmations turns plant records into confirmations, analytics stores them for queries.
+    """Run a flow: confirmations from plant records, postings for the ERPs, analytics for queries.
 
     SIGTERM and Ctrl-C end it after a last commit; a restart goes on from there.
 
@@ -65,9 +69,9 @@ def run(
         cluster = Cluster(process, tuple(addresses.split(",")))
         if process >= len(cluster.addresses):
             raise typer.BadParameter(f"there are {len(cluster.addresses)} addresses, from 0", param_hint="--process")
-    if flow is Flow.ANALYTICS and (part.count > 1 or cluster):
+    if flow in _SINGLE and (part.count > 1 or cluster):
         raise typer.BadParameter(
-            "analytics has one store and so one process", param_hint="--share, --process" if cluster else "--share"
+            f"{flow} has {_SINGLE[flow]} and so one process", param_hint="--share, --process" if cluster else "--share"
         )
     settings = load(config)
     console = errors()

@@ -1,0 +1,62 @@
+"""Postings, commands and exceptions as messages: JSON, and a CloudEvents 1.0 envelope in Kafka's binary mode.
+
+Law: the value is a function of what it says; the instant at which it was recorded shows in a header only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from canonical.contracts import BusinessException, Command, Posting
+from canonical.records import Headers
+from canonical.wire import Message, instant
+
+_COMMON: Final[Headers] = (("content-type", b"application/json"), ("ce_specversion", b"1.0"))
+
+
+def order_key(plant: str, order: str) -> bytes:
+    """Return the key of everything about an order: what has one key keeps its order."""
+    return f"{plant}/{order}".encode()
+
+
+def encode_posting(posting: Posting, value: bytes, recorded_us: int) -> Message:
+    """Return the message of a posting, whose JSON is ``value``."""
+    return (
+        key := order_key(posting.plant, posting.order),
+        value,
+        (
+            *_envelope(b"plantsync.posting.v1", str(posting.posting_id), posting.end_us, recorded_us, key),
+            ("ce_subject", posting.order.encode()),
+            ("ce_sequence", b"%020d" % posting.number),
+            ("ce_correlationid", posting.correlation_id.encode()),
+        ),
+    )
+
+
+def encode_command(command: Command, recorded_us: int) -> Message:
+    """Return the message of a command, keyed by its lot, or its order where it names none."""
+    key = (command.lot or command.order).encode()
+    headers = _envelope(b"plantsync.command.v1", str(command.command_id), command.occurred_us, recorded_us, key)
+    return key, command.model_dump_json().encode(), (*headers, ("ce_correlationid", command.correlation_id.encode()))
+
+
+def encode_exception(exception: BusinessException, recorded_us: int) -> Message:
+    """Return the message of an exception, keyed by its id: the newest counts."""
+    name = str(exception.exception_id)
+    key = name.encode()
+    at_us = exception.changed_us
+    # The same exception is told again whenever it changes: each telling is an event of its own.
+    headers = _envelope(b"plantsync.exception.v1", f"{name}/{at_us}", at_us, recorded_us, key)
+    return key, exception.model_dump_json().encode(), headers
+
+
+def _envelope(kind: bytes, name: str, at_us: int, recorded_us: int, key: bytes) -> Headers:
+    times = (("ce_time", instant(at_us)), ("ce_recordedtime", instant(recorded_us)))
+    return (
+        *_COMMON,
+        ("ce_type", kind),
+        ("ce_source", b"/plantsync/postings"),
+        ("ce_id", name.encode()),
+        ("ce_partitionkey", key),
+        *((attribute, text) for attribute, text in times if text is not None),
+    )

@@ -1,0 +1,133 @@
+"""The ``postings`` flow: confirmations, events, decisions and reference data to what the ERPs are to do, once.
+
+The mechanism: what was decided, the changed parts of the state and the places in all inputs are stored by the commit
+log in one transaction, and a restart goes on from the last one (docs/decisions/0015). It is one shard, so that what
+meets by order or lot meets here; it runs apart from the others, and stopping it stops none of them (M23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from threading import Event as Flag
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from pydantic import ValidationError
+
+from canonical.contracts import REFERENCE, Action, Confirmation, Event, ExceptionCode, FaultCode
+from canonical.identity import event_id
+from canonical.posting_wire import encode_command, encode_exception, encode_posting
+from canonical.records import RawRecords, RowFault
+from dataflows.commit_sink import CommitSink
+from dataflows.confirmations import writing
+from dataflows.items import Commit, Shard, Work
+from dataflows.processors.posting.desk import Desk, Refused
+from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.sources.merged import input_of
+from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
+from dataflows.stage import stage
+from sinks.commit_log import CommitLog, Record
+from sinks.dead_letters import dead_letter_records
+from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS
+from sinks.streams import postings as queue_of
+
+NAME: Final = "postings"
+SHARD: Final = "postings"
+REFERENCE_INPUT: Final = "reference"
+"""Inputs are named after their stream, and ``reference/<system>``; what follows another slash is the partition."""
+
+
+class Decide:
+    """The desk as a stage: records of all inputs in, postings, commands, exceptions and dead letters out."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy) -> None:
+        self.shard, self.policy, self.state = shard, policy, state
+        self.desk: Desk | None = None
+        self.records: list[Record] = []
+
+    def work(self, work: Work) -> Iterable[Work]:
+        """Take a batch of one input; what cannot be used becomes dead letters, and stops nothing."""
+        desk = self.desk = self.desk or Desk.decode(self.policy, self.state, work.now_us)
+        due_us = desk.due_us()
+        if due_us is not None and due_us <= work.now_us:
+            desk.wake(work.now_us)
+        if len(work.raw):
+            name, raw = input_of(work.raw)
+            faults = list(self._taken(desk, name, raw, work.now_us))
+            self.records += dead_letter_records(raw, faults, work.now_us, flow=NAME, shard=self.shard.name)
+        self.shard.pending = bool(self.records) or desk.pending
+        self.shard.urgent |= desk.urgent
+        return ()
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        """Hand over what was decided since the last commit."""
+        desk = self.desk = self.desk or Desk.decode(self.policy, self.state, commit.now_us)
+        outcome = desk.take(commit.now_us)
+        now_us = commit.now_us
+        self.records += [
+            Record(queue_of(posting.erp), *encode_posting(posting, value, now_us))
+            for posting, value in outcome.postings
+        ]
+        self.records += [Record(COMMANDS, *encode_command(command, now_us)) for command in outcome.commands]
+        self.records += [Record(EXCEPTIONS, *encode_exception(each, now_us)) for each in outcome.exceptions]
+        commit.records, self.records = self.records, []
+        self.shard.pending = self.shard.urgent = False
+        return desk.encode()
+
+    def _taken(self, desk: Desk, name: str, raw: RawRecords, now_us: int) -> Iterable[tuple[str, RowFault]]:
+        """Give each record of an input to the desk; yield those that cannot be used."""
+        kind, _, rest = name.partition("/")
+        take = partial(_reference, system=rest.partition("/")[0]) if kind == REFERENCE_INPUT else _TAKING[kind]
+        for row in range(len(raw)):
+            try:
+                take(desk, raw.value(row), now_us)
+            except ValidationError as error:
+                yield "decode", RowFault(row, _fault_code(error), str(error)[:1024])
+            except Refused as refused:
+                yield "desk", RowFault(row, _REFUSALS[refused.code], refused.detail)
+
+
+def postings(
+    shards: Mapping[str, ShardInput], policy: PostingPolicy, log: CommitLog, pace: Pace, clock: Clock, stop: Flag
+) -> Dataflow:
+    """Return the flow; its one shard reads all inputs merged. Other arguments as for ``confirmations``."""
+    flow = Dataflow(NAME)
+    items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
+    decided = stage("desk", items, partial(Decide, policy=policy))
+    op.output("commit", decided, CommitSink(writing(log)))
+    return flow
+
+
+def _confirmation(desk: Desk, value: bytes, now_us: int) -> None:
+    desk.confirmation(Confirmation.model_validate_json(value), now_us)
+
+
+def _event(desk: Desk, value: bytes, now_us: int) -> None:
+    event = Event.model_validate_json(value)
+    name = event_id(event.source, event.session, value.decode() if event.seq is None else event.seq)
+    desk.event(event, str(name), now_us)
+
+
+def _action(desk: Desk, value: bytes, now_us: int) -> None:
+    desk.action(Action.model_validate_json(value), now_us)
+
+
+def _reference(desk: Desk, value: bytes, now_us: int, system: str) -> None:
+    desk.reference(REFERENCE.validate_json(value), system, now_us)
+
+
+def _fault_code(error: ValidationError) -> FaultCode:
+    """Return what is wrong with a record that is not of its contract."""
+    kinds = {each["type"] for each in error.errors(include_url=False, include_input=False)}
+    if "json_invalid" in kinds:
+        return FaultCode.MALFORMED
+    return FaultCode.MISSING_FIELD if "missing" in kinds else FaultCode.WRONG_TYPE
+
+
+_TAKING: Final = {CONFIRMATIONS: _confirmation, EVENTS: _event, ACTIONS: _action}
+_REFUSALS: Final = {
+    ExceptionCode.BOUND_REACHED: FaultCode.BOUND_REACHED,
+    ExceptionCode.NOT_OWNER: FaultCode.NOT_OWNER,
+}

@@ -1,0 +1,609 @@
+"""The desk: decides what is posted, where, when and as what; the heart of the flow ``postings``.
+
+Laws:
+
+- indifference: what is posted depends on what arrived and not on the order across inputs, as long as nothing timed
+  out and no record replaced another in force;
+- once: each case is posted, waiting, discarded by a person, superseded, or not to be posted by rule;
+- order: a line's cases are posted in the order of arrival; numbers of an order in an ERP have no holes;
+- isolation: what fails waits with what follows it in its line, all else goes on.
+
+State: parts by key, of which ``encode`` returns those that changed. Limits: ``PostingPolicy``; what is beyond one is
+refused, and an exception ``BOUND_REACHED`` counts it.
+
+Source: M10-M13, M16, M19, M30, M33, M43, A15; docs/decisions/0015.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, Self
+
+import orjson
+
+from canonical.contracts import (
+    Action,
+    ActionKind,
+    AnyReference,
+    BusinessException,
+    Command,
+    CommandKind,
+    Confirmation,
+    ConfirmationKind,
+    Event,
+    EventType,
+    ExceptionCode,
+    Lane,
+    Posting,
+    PostingKind,
+    Resolution,
+    StockType,
+)
+from canonical.identity import document_id, posting_id
+from dataflows.processors.posting import checks, documents
+from dataflows.processors.posting.case import CASE, Case, Line
+from dataflows.processors.posting.causes import Causes
+from dataflows.processors.posting.checks import View
+from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.examination import BINDING, Ready, RuledOut, Verdict, examined
+from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.history import History
+from dataflows.processors.posting.lots import LotShelf
+from dataflows.processors.posting.policy import LANES, NOT_POSTED, PostingPolicy, Sort
+from dataflows.processors.posting.progress import OrderShelf
+from dataflows.processors.posting.queues import Queues, waived
+from dataflows.processors.posting.reference_book import BookFull, ReferenceBook
+from dataflows.processors.state import StateVersionUnknown
+
+_C: Final = ExceptionCode
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was decided since the last look: postings with their JSON, commands, exceptions."""
+
+    postings: list[tuple[Posting, bytes]] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    exceptions: list[BusinessException] = field(default_factory=list)
+
+
+class Refused(Exception):
+    """A record that cannot be taken: a bound is reached, or it is not its sender's to tell."""
+
+    def __init__(self, code: ExceptionCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Desk:
+    """Takes what arrives, hands out what is decided. ``counts`` tells what became of the cases that came in."""
+
+    def __init__(self, policy: PostingPolicy) -> None:
+        self.policy = policy
+        self.book = ReferenceBook(policy.references_max)
+        self.lots = LotShelf()
+        self.orders = OrderShelf()
+        self.history = History(policy.remembered_max)
+        self.queues = Queues()
+        self.causes = Causes(policy.exceptions_max, self.queues.length)
+        self.counts: Counter[str] = Counter()
+        self._next = 0
+        self._derived: deque[Case] = deque()
+        self._ended: list[Line] = []
+        self._ending: tuple[Resolution, Action | None] = (Resolution.REVALIDATED, None)
+        self._actions: dict[str, None] = {}
+        self._commands: dict[str, None] = {}
+        self._outcome = Outcome()
+        self._urgent = False
+        self._known = b""
+        self._restored = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether something has been decided that was not taken yet."""
+        return bool(self._outcome.postings or self._outcome.commands) or self.causes.pending
+
+    @property
+    def urgent(self) -> bool:
+        """Whether some of it should not be long in being taken (M16)."""
+        return self._urgent
+
+    # -- what arrives --------------------------------------------------------------------------
+
+    def reference(self, record: AnyReference, system: str, now_us: int) -> None:
+        """Take a record of reference data from a system; what waits for it is asked again (A15).
+
+        Raises: Refused.
+        """
+        self._own(record.kind, system, now_us)
+        try:
+            subject = self.book.tell(record, now_us)
+        except BookFull:
+            raise self._bound("references_max", now_us) from None
+        if subject is not None:
+            self.queues.stirred(subject)
+            self._run(now_us)
+
+    def confirmation(self, confirmation: Confirmation, now_us: int) -> None:
+        """Take a confirmation. Raises: Refused."""
+        sort = _sort(confirmation)
+        draft = documents.confirmed(confirmation, Lane.STANDARD)
+        c = confirmation
+        base = draft.cause
+        if c.revision:
+            base = str(posting_id(c.plant, c.source, c.session, c.first_seq, c.kind, 0))
+        self._take(draft, sort, base, c.revision, now_us)
+
+    def offer(self, draft: Draft, now_us: int) -> None:
+        """Take what another processor has gathered. Raises: Refused."""
+        base = str(document_id(draft.plant, draft.cause, draft.kind, draft.operation))
+        self._take(draft, Sort(draft.kind), base, 0, now_us)
+
+    def event(self, event: Event, event_id: str, now_us: int) -> None:  # noqa: ARG002
+        """Take an operational event: a word of the quality system counts here. Raises: Refused."""
+        self._own(event.type, event.source, now_us)
+        if event.correlation_id in self._commands:
+            self.counts["echoes"] += 1  # What we asked for ourselves is no news (M43).
+            return
+        self.counts["events"] += 1
+        if event.type in {EventType.HOLD, EventType.RELEASE} and event.lot:
+            released = event.type is EventType.RELEASE and event.quality not in _NOT_RELEASED
+            self._said(event.material, event.lot, event.occurred_us, now_us, released=released)
+
+    def command(self, command: Command) -> None:
+        """Send a command, once; what it asks for holds from now on, so its echo is no news."""
+        name = str(command.command_id)
+        if name in self._commands:
+            return
+        self._commands[name] = None
+        while len(self._commands) > self.policy.commands_max:
+            del self._commands[next(iter(self._commands))]
+        if command.kind is CommandKind.QUALITY_HOLD and command.lot:
+            self.lots.said(command.material, command.lot, command.occurred_us, released=False)
+        self._outcome.commands.append(command)
+        self._urgent = True
+
+    def action(self, action: Action, now_us: int) -> None:
+        """Do what a person decided, once; an exception that is not of the desk is left to others."""
+        name = str(action.action_id)
+        if name in self._actions:
+            return
+        self._actions[name] = None
+        while len(self._actions) > self.policy.actions_max:
+            del self._actions[next(iter(self._actions))]
+        if action.kind is ActionKind.REVERSE:
+            self._reverse(action.posting_id, now_us)
+        elif action.exception_id in self.causes:
+            self._ending = (_ENDS[action.kind], action)
+            self._decided(action, now_us)
+        self._run(now_us)
+        self._ending = (Resolution.REVALIDATED, None)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def wake(self, now_us: int) -> None:
+        """Let time pass: what came into force, ended or waited too long is asked again; first after ``decode``."""
+        for subject in self.book.wake(now_us):
+            self.queues.stirred(subject)
+        self.queues.wake(now_us)
+        self._run(now_us)
+        if self._restored:
+            self._restored = False
+            self.causes.sweep(now_us)
+
+    def due_us(self) -> int | None:
+        """Return when ``wake`` has something to do; None where only what arrives changes anything."""
+        if self._restored:
+            return 0
+        dues = [due_us for due_us in (self.book.due_us(), self.queues.due_us()) if due_us is not None]
+        return min(dues, default=None)
+
+    def take(self, now_us: int) -> Outcome:
+        """Return what was decided since the last call."""
+        outcome, self._outcome = self._outcome, Outcome()
+        self._urgent = False
+        outcome.exceptions = self.causes.take(now_us)
+        return outcome
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def encode(self) -> Mapping[str, bytes]:
+        """Return the parts of the state that changed, empty those that went. Call it after ``take``."""
+        parts: dict[str, bytes] = {}
+        for owner in (self.book, self.lots, self.orders, self.history, self.queues, self.causes):
+            parts.update(owner.encode())
+        known = {"next": self._next, "counts": self.counts, "actions": [*self._actions], "commands": [*self._commands]}
+        value = orjson.dumps({"version": VERSION, **known})
+        if value != self._known:
+            parts[PART] = self._known = value
+        return parts
+
+    @classmethod
+    def decode(cls, policy: PostingPolicy, parts: Mapping[str, bytes], now_us: int) -> Self:
+        """Return the desk whose ``encode`` returned these parts over time. Raises: StateVersionUnknown."""
+        desk = cls(policy)
+        if PART not in parts:
+            return desk
+        known = orjson.loads(parts[PART])
+        if known["version"] != VERSION:
+            raise StateVersionUnknown(
+                f"expected state {PART} of version {VERSION}, found {known['version']}. Run the release that wrote it, "
+                "or a newer one."
+            )
+        desk._next, desk.counts = known["next"], Counter(known["counts"])
+        desk._actions, desk._commands = dict.fromkeys(known["actions"]), dict.fromkeys(known["commands"])
+        desk.book.decode(parts, now_us)
+        for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes):
+            owner.decode(parts)
+        desk._restored = True
+        return desk
+
+    # -- cases ---------------------------------------------------------------------------------
+
+    def _take(self, draft: Draft, sort: Sort, base: str, revision: int, now_us: int) -> None:
+        self.counts["offered"] += 1
+        if self._lane(sort) is None:
+            self.counts["ruled out"] += 1
+            return
+        if not self._newest(base, revision, now_us):
+            return
+        case = Case(self._number(), now_us, base, draft, sort, revision)
+        self._room_for_order(draft.plant, draft.order, now_us)
+        self._arrive(case, now_us)
+        self._run(now_us)
+
+    def _newest(self, base: str, revision: int, now_us: int) -> bool:
+        """Return whether nothing is known that is as new; what is older makes way, and what it posted is taken back."""
+        posted = self.history.revision(base)
+        held = self.queues.of(base)
+        if posted is None and not held:
+            return True
+        known = max([case.revision for case in held] + ([] if posted is None else [posted]))
+        if revision <= known:
+            self.counts["copies" if revision == known else "superseded"] += 1
+            return False
+        for case in held:
+            self._withdraw(case)
+        for before in reversed(self.history.of(base)):
+            self._take_back(before, base, now_us)
+        return True
+
+    def _withdraw(self, case: Case) -> None:
+        """Take a case out of its line, since a newer one is there, or what it follows from was taken back."""
+        line = case.line
+        self.queues.remove(case)
+        if line in self.queues:
+            self.queues.ask(line)
+        else:
+            self._ended.append(line)
+        if not case.derived:
+            self.counts["superseded"] += 1
+
+    def _arrive(self, case: Case, now_us: int) -> None:
+        """Settle a case, or let it wait."""
+        line = case.line
+        behind = line in self.queues
+        verdict = None if behind else self._examined(case, now_us)
+        if verdict is not None and not isinstance(verdict, Failure):
+            self._settle(case, verdict, now_us)
+            return
+        if self.queues.size >= self.policy.waiting_max and not case.derived:
+            raise self._bound("waiting_max", now_us)
+        self.queues.append(case)
+        if behind:
+            self.causes.grown(line)
+        else:
+            assert isinstance(verdict, Failure)
+            self._fail(line, verdict, now_us)
+
+    def _run(self, now_us: int) -> None:
+        """Go on with what follows from what was posted, and with the lines that are to be asked again."""
+        while True:
+            while self._ended:
+                self.causes.let_go(self._ended.pop(), now_us, *self._ending)
+            if self._derived:
+                self._arrive(self._derived.popleft(), now_us)
+            elif (line := self.queues.next()) is not None:
+                self._ask(line, now_us)
+            else:
+                return
+
+    def _ask(self, line: Line, now_us: int) -> None:
+        """Examine the head of a line again."""
+        case = self.queues.head(line)
+        verdict = self._examined(case, now_us)
+        if isinstance(verdict, Failure):
+            self._fail(line, verdict, now_us)
+            return
+        self._leave(line)
+        self._settle(case, verdict, now_us)
+
+    def _leave(self, line: Line) -> None:
+        """Take the head out of a line; what follows is asked."""
+        self.queues.pop(line)
+        if line in self.queues:
+            self.causes.grown(line)
+            self.queues.ask(line)
+        else:
+            self._ended.append(line)
+
+    def _examined(self, case: Case, now_us: int) -> Verdict:
+        view = View(self.book, self.lots, self.policy, now_us)
+        return examined(case, view, self.orders.look(case.draft.plant, case.draft.order))
+
+    def _fail(self, line: Line, failure: Failure, now_us: int) -> None:
+        """Let a line wait; it becomes an exception once it has waited too long."""
+        head = self.queues.head(line)
+        self.causes.hold(line, failure, (head.draft.causes or (head.draft.cause,))[0], now_us, *self._ending)
+        due_us: int | None = head.arrived_us + self._patience_us(failure.code)
+        if due_us is not None and due_us <= now_us:
+            due_us = None if self.causes.tell(line, now_us) else now_us + self.policy.patience_us
+        self.queues.rest(line, failure.awaits, due_us)
+
+    def _patience_us(self, code: ExceptionCode) -> int:
+        match code:
+            case _C.ORDER_NOT_RELEASED:
+                return self.policy.release_timeout_us
+            case _C.QUALITY_RELEASE_MISSING:
+                return self.policy.quality_timeout_us
+            case _:
+                return self.policy.patience_us
+
+    # -- postings ------------------------------------------------------------------------------
+
+    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut, now_us: int) -> None:
+        if not case.derived:
+            self.counts["ruled out" if isinstance(verdict, RuledOut) else "posted"] += 1
+        if not isinstance(verdict, RuledOut):
+            for ready in verdict:
+                self._post(case, ready, now_us)
+
+    def _post(self, case: Case, ready: Ready, now_us: int) -> None:
+        """Make a posting, and what follows from it."""
+        draft = ready.draft
+        progress = self.orders.change(draft.plant, draft.order)
+        lane = self._lane(case.sort)
+        posting = documents.posting(ready, progress.number(ready.erp), lane or Lane.STANDARD)
+        value = posting.model_dump_json().encode()
+        name = str(posting.posting_id)
+        self.history.add(name, case.base, case.revision, value)
+        self._outcome.postings.append((posting, value))
+        self._urgent |= posting.lane is Lane.CRITICAL
+        match draft.kind:
+            case PostingKind.CONFIRMATION:
+                progress.add(draft.operation, draft.good, draft.scrap, draft.rework)
+                self.queues.stirred(("progress", draft.plant, draft.order))
+                if ready.received is not None and (of := self._lane(Sort.GOODS_RECEIPT)) is not None:
+                    self._follow(case, documents.receipt(ready, of), Sort.GOODS_RECEIPT, now_us)
+            case PostingKind.GOODS_RECEIPT if draft.movements[0].stock_type is StockType.QUALITY:
+                self._in_quality(case, ready, name, now_us)
+            case PostingKind.REVERSAL:
+                self._taken_back(draft, now_us)
+            case _:
+                pass
+
+    def _follow(self, case: Case, draft: Draft, sort: Sort, now_us: int) -> None:
+        """Let a draft that follows from a case go the same way."""
+        self._derived.append(Case(self._number(), now_us, case.base, draft, sort, case.revision, derived=True))
+
+    # -- quality -------------------------------------------------------------------------------
+
+    def _said(self, material: str, lot: str, at_us: int, now_us: int, *, released: bool) -> None:
+        """Take a word on a lot: receipts wait for it, or lie in quality stock."""
+        if self.lots.look(material, lot) is None and len(self.lots) >= self.policy.lots_max:
+            settled = self.lots.settled()
+            if settled is None:
+                raise self._bound("lots_max", now_us)
+            self.lots.forget(settled)
+        self.lots.said(material, lot, at_us, released=released)
+        self.queues.stirred(("quality", lot))
+        for key in self.lots.in_quality(lot):
+            if self.lots.released(*key):
+                known = self.lots.change(*key)
+                for text in known.in_quality.values():
+                    case = CASE.validate_json(text)
+                    self._derived.append(replace(case, number=self._number(), arrived_us=now_us))
+                    self._count_quality(case.draft, 0, now_us)
+                known.in_quality.clear()
+        self._run(now_us)
+
+    def _in_quality(self, case: Case, ready: Ready, name: str, now_us: int) -> None:
+        """Remember what is to be done once the lot is released, and tell that it was not in time."""
+        draft = documents.to_unrestricted(ready.draft, Lane.STANDARD)
+        moved = Case(
+            0,
+            0,
+            case.base,
+            draft,
+            Sort.STOCK_TRANSFER,
+            case.revision,
+            derived=True,
+            erp=ready.erp,
+            erp_plant=ready.erp_plant,
+        )
+        known = self.lots.change(draft.material, draft.lot)
+        known.in_quality[name] = CASE.dump_json(moved).decode()
+        self._count_quality(draft, len(known.in_quality), now_us)
+
+    def _count_quality(self, draft: Draft, waiting: int, now_us: int) -> None:
+        self.causes.count(checks.not_released(draft), "in quality stock", waiting, draft.cause, now_us)
+
+    # -- taking back ---------------------------------------------------------------------------
+
+    def _reverse(self, name: str, now_us: int) -> None:
+        """Take back a posting, and what followed from it (M30)."""
+        found = self.history.find(name)
+        if found is None:
+            self.causes.count(_unknown(name), name, 1, name, now_us)
+            return
+        base, first = found
+        followed = [
+            posting
+            for posting in self.history.of(base)
+            if posting.operation == first.operation and _RANK[posting.kind] > _RANK[first.kind]
+        ]
+        for posting in [*reversed(followed), first]:
+            self._take_back(posting, base, now_us)
+        if first.kind is PostingKind.CONFIRMATION:
+            for case in self.queues.of(base):
+                if (
+                    case.derived
+                    and case.draft.kind is not PostingKind.REVERSAL
+                    and case.draft.operation == first.operation
+                ):
+                    self._withdraw(case)
+
+    def _take_back(self, before: Posting, base: str, now_us: int) -> None:
+        """Let a reversal go its way, unless there is one."""
+        name = str(before.posting_id)
+        if before.kind is PostingKind.REVERSAL:
+            return
+        if str(document_id(before.plant, name, PostingKind.REVERSAL, before.operation)) in self.history:
+            return
+        waiting = [*self.queues.of(base), *self._derived]
+        if any(case.draft.reverses == name for case in waiting):
+            return
+        draft = documents.reversal(before, Lane.STANDARD)
+        reversing = Case(
+            self._number(),
+            now_us,
+            base,
+            draft,
+            Sort.REVERSAL,
+            self.history.revision(base) or 0,
+            derived=True,
+            erp=before.erp,
+            erp_plant=before.erp_plant,
+        )
+        self._derived.append(reversing)
+
+    def _taken_back(self, draft: Draft, now_us: int) -> None:
+        """Count what was taken back against what was made."""
+        found = self.history.find(draft.reverses)
+        if found is None:
+            return
+        before = found[1]
+        if before.kind is PostingKind.CONFIRMATION:
+            progress = self.orders.change(draft.plant, draft.order)
+            progress.add(draft.operation, -draft.good, -draft.scrap, -draft.rework)
+            self.queues.stirred(("progress", draft.plant, draft.order))
+        elif self.lots.look(draft.material, draft.lot) is not None:
+            held = self.lots.change(draft.material, draft.lot).in_quality
+            if held.pop(draft.reverses, None) is not None:
+                self._count_quality(draft, len(held), now_us)
+
+    # -- people --------------------------------------------------------------------------------
+
+    def _decided(self, action: Action, now_us: int) -> None:
+        """Do what a person decided about an exception, to what waits for it now."""
+        cause_id, code = action.exception_id, self.causes.code(action.exception_id)
+        for line in self.causes.lines(cause_id):
+            match action.kind:
+                case ActionKind.RELEASE if code not in BINDING:
+                    for case in self.queues.cases(line):
+                        self.queues.waive(case, waived(case, code))
+                case ActionKind.DISCARD:
+                    self._discard(line, cause_id, now_us)
+                case _:
+                    pass
+            self.queues.ask(line)
+        if action.kind is ActionKind.DISCARD:
+            self.causes.drop_others(cause_id, action, now_us)
+
+    def _discard(self, line: Line, cause_id: str, now_us: int) -> None:
+        """Take the cases out of a line that fail for this cause, up to the first that does not."""
+        while line in self.queues:
+            case = self.queues.head(line)
+            verdict = self._examined(case, now_us)
+            if not (isinstance(verdict, Failure) and str(verdict.cause) == cause_id):
+                return
+            self._leave(line)
+            if not case.derived:
+                self.counts["discarded"] += 1
+
+    # -- limits and rules ----------------------------------------------------------------------
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _lane(self, sort: Sort) -> Lane | None:
+        """Return the lane of a sort, None where it is not posted (M14, M16)."""
+        lane = self.policy.lanes.get(sort, LANES[sort])
+        return None if lane == NOT_POSTED else Lane(lane)
+
+    def _own(self, kind: str, system: str, now_us: int) -> None:
+        """See that a system may tell of this kind of thing. Raises: Refused (M43)."""
+        owners = self.policy.owners.get(kind)
+        if owners is not None and system not in owners:
+            self.counts["not owned"] += 1
+            failure = Failure(
+                _C.NOT_OWNER,
+                (("item", f"{kind} from {system}"),),
+                (),
+                f"{system} told of a {kind}, which only {', '.join(owners)} may",
+                "name it in postings.owners, or have it stop",
+            )
+            self.causes.count(failure, system, self.causes.counted(failure, system) + 1, "", now_us)
+            raise Refused(_C.NOT_OWNER, failure.message)
+
+    def _bound(self, name: str, now_us: int) -> Refused:
+        """Count what is refused because a bound is reached."""
+        failure = Failure(
+            _C.BOUND_REACHED,
+            (("item", name),),
+            (),
+            f"{name} is reached: what comes beyond it is kept as dead letters",
+            f"settle the exceptions that are open, or raise postings.{name}",
+        )
+        self.counts["refused"] += name != "references_max"
+        self.causes.count(failure, name, self.causes.counted(failure, name) + 1, "", now_us)
+        return Refused(_C.BOUND_REACHED, failure.message)
+
+    def _room_for_order(self, plant: str, order: str, now_us: int) -> None:
+        """Make room for an order, at the cost of one that is closed. Raises: Refused."""
+        if (plant, order) in self.orders or len(self.orders) < self.policy.orders_max:
+            return
+        for key in islice(self.orders, _LOOKED_AT):
+            if self.book.closed(*key, now_us):
+                self.orders.forget(key)
+                return
+        raise self._bound("orders_max", now_us)
+
+
+def _sort(confirmation: Confirmation) -> Sort:
+    if confirmation.kind is ConfirmationKind.SUPPLEMENTARY:
+        return Sort.SUPPLEMENTARY
+    return Sort.COMPLETION if confirmation.final else Sort.CONFIRMATION
+
+
+def _unknown(name: str) -> Failure:
+    return Failure(
+        _C.POSTING_UNKNOWN,
+        (("item", name),),
+        (),
+        f"posting {name or '(none)'} is to be taken back and is not known, or not any more",
+        "take its document back in the ERP, and discard this",
+    )
+
+
+PART: Final = "desk"
+VERSION: Final = 1
+_LOOKED_AT: Final = 1_000
+_NOT_RELEASED: Final = ("hold", "reject")
+_ENDS: Final = {
+    ActionKind.RELEASE: Resolution.RELEASED,
+    ActionKind.REPROCESS: Resolution.REPROCESSED,
+    ActionKind.DISCARD: Resolution.DISCARDED,
+}
+_RANK: Final = {
+    PostingKind.REVERSAL: -1,
+    PostingKind.CONFIRMATION: 0,
+    PostingKind.GOODS_ISSUE: 0,
+    PostingKind.GOODS_RECEIPT: 1,
+    PostingKind.STOCK_TRANSFER: 2,
+}
+"""What followed from what has a greater one."""

@@ -1,0 +1,237 @@
+"""An examination: a case taken through all checks, to what is to be posted or to what fails first.
+
+Laws: it changes nothing, so it may be repeated whenever something it depends on has changed. Of a completion that
+confirms several operations, the last takes scrap, rework and times; those before it have let all of it pass as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final, TypeVar
+
+from canonical.contracts import (
+    ExceptionCode,
+    MaterialReference,
+    OrderOperation,
+    OrderReference,
+    PostingKind,
+    RouteReference,
+    StockType,
+)
+from dataflows.processors.posting import checks
+from dataflows.processors.posting.case import Case
+from dataflows.processors.posting.checks import View
+from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.progress import OrderProgress
+
+_C: Final = ExceptionCode
+BINDING: Final = frozenset(
+    {_C.ROUTE_MISSING, _C.ORDER_UNKNOWN, _C.OPERATION_UNMAPPED, _C.UNIT_NOT_CONVERTIBLE, _C.PERIOD_CLOSED}
+    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED}
+)
+"""Nobody can let these through: without what they ask for there is nothing that could be posted."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What passed all checks: a draft as the ERP says it. ``received`` is the order, where its product is received."""
+
+    draft: Draft
+    erp: str
+    erp_plant: str
+    posting_date: date
+    received: OrderReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuledOut:
+    """Not to be posted by rule, for this reason."""
+
+    why: str
+
+
+Verdict = tuple[Ready, ...] | Failure | RuledOut
+
+
+class Failed(Exception):
+    """A check failed, and nobody has let it pass."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def examined(case: Case, view: View, progress: OrderProgress) -> Verdict:
+    """Return what a case comes to as things are now."""
+    try:
+        return _Examination(case, view, progress).verdict()
+    except Failed as failed:
+        return failed.failure
+
+
+class _Examination:
+    """The checks of one case."""
+
+    def __init__(self, case: Case, view: View, progress: OrderProgress) -> None:
+        self.case, self.draft, self.view, self.progress = case, case.draft, view, progress
+        self.passing = case.waived | view.policy.unchecked
+
+    def verdict(self) -> Verdict:
+        route = self._route()
+        match self.draft.kind:
+            case PostingKind.CONFIRMATION:
+                return self._confirmation(route)
+            case PostingKind.GOODS_RECEIPT:
+                return (self._receipt(route),)
+            case _:
+                return (self._movements(route),)
+
+    def _confirmation(self, route: RouteReference) -> Verdict:
+        draft, view = self.draft, self.view
+        if not (draft.good or draft.scrap or draft.rework or draft.final or _times(draft)):
+            return RuledOut("nothing was made")
+        order = self._order(route)
+        steps = self._found(checks.steps_of(draft, view))
+        if not steps:
+            return RuledOut("completions at the work centre are not posted")
+        draft = self._in_order_unit(order)
+        posted = []
+        for name, work_center in steps:
+            operation = self._operation(name, order)
+            if order is None or not checks.confirmed_by_milestone(operation, order):
+                named = work_center or operation.work_center or draft.work_center
+                posted.append((operation, self._or(checks.work_center_of(draft, named, view), named)))
+        if not posted:
+            return RuledOut("a milestone confirms the operation")
+        reason = self._or(checks.reason_of(draft, view), "")
+        day = self._found(checks.day_of(draft, route.erp, view))
+        if len(posted) == 1:
+            parts: tuple[Draft, ...] = (
+                replace(draft, operation=posted[0][0].operation, work_center=posted[0][1], reason=reason),
+            )
+        else:
+            parts = tuple(_shares(draft, posted, reason))
+        if order is not None:
+            self._within_limits(parts, posted, order)
+        last = order.operations[-1].operation if order is not None and order.operations else None
+        return tuple(
+            Ready(part, route.erp, route.erp_plant, day, order if part.operation == last and part.good else None)
+            for part in parts
+        )
+
+    def _receipt(self, route: RouteReference) -> Ready:
+        draft, view = self.draft, self.view
+        self._order(route)
+        material = view.book.material(draft.material, draft.end_us)
+        if material is not None and material.inspected and not view.lots.released(draft.material, draft.lot):
+            if view.now_us - self.case.arrived_us < view.policy.quality_timeout_us:
+                raise Failed(checks.not_released(draft))
+            movements = tuple(m.model_copy(update={"stock_type": StockType.QUALITY}) for m in draft.movements)
+            draft = replace(draft, movements=movements)
+        return Ready(draft, route.erp, route.erp_plant, self._found(checks.day_of(draft, route.erp, view)))
+
+    def _movements(self, route: RouteReference) -> Ready:
+        draft, view = self.draft, self.view
+        if draft.order or draft.kind is not PostingKind.STOCK_TRANSFER:
+            self._order(route)
+        if not self.case.derived:
+            for movement in draft.movements:
+                if fault := checks.movement_fault(draft, movement, view):
+                    self._or(fault, None)
+        return Ready(draft, route.erp, route.erp_plant, self._found(checks.day_of(draft, route.erp, view)))
+
+    # -- single checks -------------------------------------------------------------------------
+
+    def _route(self) -> RouteReference:
+        case = self.case
+        if case.erp:
+            return RouteReference(changed_us=0, plant=case.draft.plant, erp=case.erp, erp_plant=case.erp_plant)
+        return self._found(checks.route_of(self.draft, self.view))
+
+    def _order(self, route: RouteReference) -> OrderReference | None:
+        found = checks.order_of(self.draft, route, self.view)
+        if isinstance(found, Failure):
+            known = self.view.book.order(route.erp, self.draft.plant, self.draft.order, self.view.now_us)
+            return self._or(found, known)
+        return found
+
+    def _operation(self, name: str, order: OrderReference | None) -> OrderOperation:
+        if order is None:
+            return OrderOperation(operation=name)
+        return self._or(checks.operation_of(self.draft, name, order), OrderOperation(operation=name))
+
+    def _in_order_unit(self, order: OrderReference | None) -> Draft:
+        """Return the draft with the order's material and unit; its material and its lot are looked at on the way."""
+        draft, view = self.draft, self.view
+        if order is None:
+            return draft
+        name = self._or(checks.product_of(draft, order), order.material)
+        material = self._or(checks.material_of(draft, name, view), None)
+        if material is not None:
+            if fault := checks.lot_fault(draft, material, draft.lot, view):
+                self._or(fault, None)
+        elif order.unit != draft.unit:
+            material = MaterialReference(changed_us=0, material=name or "-", base_unit=order.unit)
+        if material is None or order.unit == draft.unit:
+            return draft if name == draft.material else replace(draft, material=name)
+        made = self._found(checks.in_unit(draft, (draft.good, draft.scrap, draft.rework), order.unit, material))
+        return replace(draft, material=name, unit=order.unit, good=made[0], scrap=made[1], rework=made[2])
+
+    def _within_limits(
+        self, parts: tuple[Draft, ...], posted: list[tuple[OrderOperation, str]], order: OrderReference
+    ) -> None:
+        """See that no operation yields too much, those of the same completion counting already."""
+        good: dict[str, int] = {}
+        for part, (operation, _) in zip(parts, posted, strict=True):
+            total = good[operation.operation] = self.progress.good(operation.operation) + part.good
+            before = checks.predecessor(operation.operation, order)
+            if before is not None:
+                limit = good.get(before, self.progress.good(before))
+                if fault := checks.within_predecessor(part, before, total, limit):
+                    self._or(fault, None)
+            if fault := checks.within_tolerance(part, operation, order, total):
+                self._or(fault, None)
+
+    def _found(self, found: T | Failure) -> T:
+        """Return what a check found. Raises: Failed."""
+        if isinstance(found, Failure):
+            raise Failed(found)
+        return found
+
+    def _or(self, found: T | Failure, otherwise: T) -> T:
+        """Return what a check found, or the other where its failure is let pass. Raises: Failed."""
+        if not isinstance(found, Failure):
+            return found
+        if found.code in self.passing and found.code not in BINDING:
+            return otherwise
+        raise Failed(found)
+
+
+def _times(draft: Draft) -> int:
+    return draft.setup_us or draft.machine_us or draft.labour_us
+
+
+def _shares(draft: Draft, posted: list[tuple[OrderOperation, str]], reason: str) -> Iterator[Draft]:
+    """Yield the draft of each operation that one completion confirms."""
+    passed = draft.good + draft.scrap + draft.rework
+    for operation, work_center in posted[:-1]:
+        yield replace(
+            draft,
+            operation=operation.operation,
+            work_center=work_center,
+            good=passed,
+            scrap=0,
+            rework=0,
+            setup_us=0,
+            machine_us=0,
+            labour_us=0,
+            reason="",
+        )
+    operation, work_center = posted[-1]
+    yield replace(draft, operation=operation.operation, work_center=work_center, reason=reason)
