@@ -161,6 +161,10 @@ class PaceSection(Section):
     """When shards commit, and how they read."""
 
     commit_interval_s: Interval = Field(default=0.5, description="Time between two commits of a shard.")
+    commit_share_max: float = Field(
+        default=0.1, gt=0, le=1, description="Part of the time for commits while there is always more to read."
+    )
+    commit_interval_max_s: Interval = Field(default=10.0, description="Longest interval that this makes.")
     urgent_interval_s: Interval = Field(default=0.1, description="The same while a hold or a release waits.")
     commit_rows_max: int = Field(default=1_000_000, ge=1, description="Records after which a shard commits at once.")
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
