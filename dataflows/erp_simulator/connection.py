@@ -19,6 +19,8 @@ class ResettableProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Remember the transport for the requests of this connection."""
         super().connection_made(transport)
+        # asyncio does it only where the socket's protocol number is given; without it answers wait 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
