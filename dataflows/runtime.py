@@ -20,6 +20,8 @@ from bytewax.run import cli_main
 
 from dataflows.analytics import analytics
 from dataflows.confirmations import confirmations
+from dataflows.delivery import delivery
+from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import keep_heap
 from dataflows.outage import Chance, PatientReader, wait_after
@@ -37,7 +39,9 @@ from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
 
-FlowName = Literal["confirmations", "postings", "analytics"]
+FlowName = Literal["confirmations", "postings", "delivery", "analytics"]
+TICK_US: Final = 10_000
+"""How often delivery looks for answers of the ERPs, and for what is due."""
 
 
 class ClusterStopped(PlantsyncError):
@@ -158,6 +162,8 @@ class _Run:
     def _graph(self, failure: Failure, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock
         pace = pace_of(settings, until_end=self.until_end)
+        if self.flow == "delivery":
+            return self._delivery(failure, replace(pace, idle_wait_us=TICK_US, ticking=True), ended, opened)
         if self.flow != "analytics":
             found = confirmations_shards if self.flow == "confirmations" else postings_shards
             shards = self._guarded(found(settings, clock), failure)
@@ -174,7 +180,20 @@ class _Run:
         opened.callback(store.close)
         return analytics(shards, GuardedStore(store, failure, self.progress, clock), pace, clock, ended)
 
-    def _guarded(self, shards: dict[str, ShardInput], failure: Failure) -> dict[str, ShardInput]:
+    def _delivery(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
+        settings, clock = self.settings, self.clock
+        log = open_log(settings, self.flow, self.own)
+        opened.callback(log.close)
+        own = self.share.of(delivery_shards(settings))
+        if isinstance(log, KafkaLog):
+            failure.guarded(log.take_over, None)(list(own))
+        at, durable = desks(settings, own, log, clock, self.chance, ended, opened)
+        shards = self._guarded(shard_inputs(settings, at), failure, WHOLE)
+        return delivery(shards, GuardedLog(durable, failure, self.progress, clock), at, pace, clock, ended)
+
+    def _guarded(
+        self, shards: dict[str, ShardInput], failure: Failure, share: Share | None = None
+    ) -> dict[str, ShardInput]:
         """Return this process's share of the shards, each behind a guard and, in a service, patient."""
 
         def opened(name: str, source: ShardInput) -> Reader:
@@ -184,7 +203,7 @@ class _Run:
                 source = replace(source, open=lambda: PatientReader(name, plain, self.clock, self.chance, wait_max_s))
             return GuardedReader(name, source, failure, self.progress, self.clock)
 
-        own = self.share.of(shards)
+        own = (share or self.share).of(shards)
         LOGGER.info("%s runs %d shards: %s", self.flow, len(own), ", ".join(own))
         return {name: replace(source, open=partial(opened, name, source)) for name, source in own.items()}
 

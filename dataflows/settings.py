@@ -33,6 +33,7 @@ from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
+from dataflows.delivery_settings import ENVIRONMENT, ErpName, ErpSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import Interval, Place, Section, beside
 from sinks.commit_log import PlantsyncError
@@ -191,6 +192,7 @@ class Settings(Section):
     pace: PaceSection = PaceSection.model_construct()
     postings: PostingsSection = PostingsSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")
+    erps: dict[ErpName, ErpSection] = Field(default={}, description="The ERPs that postings are delivered to, by name.")
 
     def mappings(self) -> list[PlantMapping]:
         """Return the mapping of each plant, in the order of ``plants``.
@@ -245,7 +247,7 @@ def _read(path: Path) -> tuple[Settings | None, list[Problem]]:
         return None, [Problem("environment", 0, "", str(error), "write lists and tables as JSON")]
     merged = _flat_properties(_merged(content, variables))
     try:
-        settings = Settings.model_validate(merged, context={"folder": path.parent.absolute()})
+        settings = Settings.model_validate(merged, context={"folder": path.parent.absolute(), ENVIRONMENT: os.environ})
     except ValidationError as error:
         return None, _sorted(_located(path, text, f, variables) for f in explained(error, merged, Settings))
     found = [problem for plant in settings.plants for problem in mapping.problems(plant)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from canonical.mapping import PlantMapping
 from dataflows.analytics import TABLES
@@ -32,6 +32,9 @@ from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS
 POSTINGS_INPUTS: Final = (CONFIRMATIONS, EVENTS, ACTIONS)
 """Streams that the postings flow reads, beside reference data."""
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """One of ``count`` equal parts of the shards, for processes that share nothing."""
@@ -51,7 +54,7 @@ class Share:
             )
         return cls(int(index), int(count))
 
-    def of(self, shards: Mapping[str, ShardInput]) -> dict[str, ShardInput]:
+    def of(self, shards: Mapping[str, T]) -> dict[str, T]:
         """Return every ``count``-th shard by name."""
         return {name: shards[name] for name in sorted(shards)[self.index :: self.count]}
 

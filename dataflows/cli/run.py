@@ -20,6 +20,7 @@ class Flow(StrEnum):
 
     CONFIRMATIONS = "confirmations"
     POSTINGS = "postings"
+    DELIVERY = "delivery"
     ANALYTICS = "analytics"
 
 
@@ -73,6 +74,8 @@ def run(
         raise typer.BadParameter(
             f"{flow} has {_SINGLE[flow]} and so one process", param_hint="--share, --process" if cluster else "--share"
         )
+    if flow is Flow.DELIVERY and cluster:
+        raise typer.BadParameter("delivery is divided by --share alone", param_hint="--process")
     settings = load(config)
     console = errors()
     _log_to(console, quiet=quiet or as_json)

@@ -1,0 +1,26 @@
+"""Receipts as messages: JSON, and a CloudEvents 1.0 envelope in Kafka's binary mode; the key is that of the posting."""
+
+from __future__ import annotations
+
+from canonical.contracts import Receipt
+from canonical.posting_wire import order_key
+from canonical.wire import Message, instant
+
+
+def encode_receipt(receipt: Receipt) -> Message:
+    """Return the message of a receipt; what the ERP says of a posting at one instant is one event."""
+    key = order_key(receipt.plant, receipt.order)
+    at = instant(receipt.answered_us) or b""
+    headers = (
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_type", b"plantsync.receipt.v1"),
+        ("ce_source", b"/plantsync/delivery/" + receipt.erp.encode()),
+        ("ce_id", f"{receipt.posting_id}/{receipt.status.value}/{receipt.answered_us}".encode()),
+        ("ce_partitionkey", key),
+        ("ce_subject", receipt.order.encode()),
+        ("ce_time", at),
+        ("ce_recordedtime", at),
+        ("ce_correlationid", receipt.correlation_id.encode()),
+    )
+    return key, receipt.model_dump_json().encode(), headers

@@ -1,0 +1,134 @@
+"""The ``delivery`` flow: postings to documents of the ERPs, a shard for each ERP, its own failure domain.
+
+The mechanism against loss and duplicates: a posting is sent only after a commit has admitted it, and what may have been
+sent when a process ended is asked for in the ERP before it is sent again (``processors.delivery``). The flow itself
+never waits for an ERP: threads of the ERP's courier call, the stage hands out calls and collects answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from threading import Event
+from typing import Final
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from pydantic import ValidationError
+
+from canonical.contracts import Posting, Receipt
+from canonical.posting_wire import encode_exception
+from canonical.receipt_wire import encode_receipt
+from canonical.records import Headers
+from canonical.wire import WireError
+from dataflows.commit_sink import CommitSink
+from dataflows.desk import Desk
+from dataflows.items import Commit, Shard, Work
+from dataflows.processors.delivery.delivery import Delivery
+from dataflows.sources.merged import input_of
+from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
+from dataflows.stage import stage
+from sinks.commit_log import CommitLog, Record
+from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
+
+NAME: Final = "delivery"
+LOGGER: Final = logging.getLogger(__name__)
+RECORDED: Final = "ce_recordedtime"
+
+
+class Deliver:
+    """One ERP's stage: records and answers in, calls and receipts out."""
+
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], desks: Mapping[str, Desk]) -> None:
+        self.shard, self.desk = shard, desks[shard.name]
+        desk = self.desk
+        self.delivery = desk.delivery = Delivery(desk.erp, desk.policy, desk.chance, state, desk.clock())
+        self.records: list[Record] = []
+
+    def work(self, work: Work) -> Iterable[Work]:
+        """Read, collect answers, and hand out what is due."""
+        delivery, desk, now_us = self.delivery, self.desk, work.now_us
+        delivery.committed(desk.durable.count.get(self.shard.name, 0))
+        if len(work.raw):
+            self._read(work)
+        self._collect(now_us)
+        for call in delivery.calls(now_us):
+            desk.courier.hand_out(call)
+        self.shard.pending = delivery.pending or bool(self.records)
+        self.shard.urgent = delivery.urgent
+        yield Work(now_us)
+
+    def commit(self, commit: Commit) -> Mapping[str, bytes]:
+        """Return the state as of now; at the end of the flow after the calls under way have been answered."""
+        delivery, now_us = self.delivery, commit.now_us
+        if self.desk.ended.is_set():
+            if not self.desk.courier.drain(self.desk.end_wait_s):
+                LOGGER.warning("%s: %d calls are in doubt and will be asked for", self.desk.erp, delivery.in_flight)
+            now_us = self.desk.clock()
+            self._collect(now_us)
+            delivery.close(now_us)
+        _, parts = delivery.commit(now_us)
+        self._write(now_us)
+        commit.records, self.records = self.records, []
+        self.shard.pending = self.shard.urgent = False
+        return parts
+
+    def _read(self, work: Work) -> None:
+        name, raw = input_of(work.raw)
+        for row in range(len(raw)):
+            value = raw.value(row)
+            if name.startswith(ACTIONS):
+                self.delivery.decide(value, work.now_us)
+                continue
+            headers = () if raw.headers is None else raw.headers[row]
+            self.delivery.enqueue(posting_of(value), recorded_us(headers, work.now_us), work.now_us)
+            self.desk.taken += 1
+
+    def _collect(self, now_us: int) -> None:
+        for answered in self.desk.courier.collect():
+            self.delivery.replied(answered.call, answered.replies, max(now_us, answered.at_us))
+        self._write(now_us)
+
+    def _write(self, now_us: int) -> None:
+        for told in self.delivery.take():
+            if isinstance(told, Receipt):
+                self.records.append(Record(RECEIPTS, *encode_receipt(told)))
+            else:
+                self.records.append(Record(EXCEPTIONS, *encode_exception(told, now_us)))
+
+
+def posting_of(value: bytes) -> Posting:
+    """Read a posting. Raises: WireError."""
+    try:
+        return Posting.model_validate_json(value)
+    except ValidationError as error:
+        raise WireError(f"{value[:80]!r} in the posting queue is no posting: see who else writes to it") from error
+
+
+def recorded_us(headers: Headers, otherwise_us: int) -> int:
+    """Return when a record was written, as its envelope says."""
+    for name, value in headers:
+        if name == RECORDED:
+            return round(datetime.fromisoformat(value.decode()).timestamp() * 1e6)
+    return otherwise_us
+
+
+def delivery(
+    shards: Mapping[str, ShardInput],
+    log: CommitLog,
+    desks: Mapping[str, Desk],
+    pace: Pace,
+    clock: Clock,
+    stop: Event,
+) -> Dataflow:
+    """Return the flow; a shard and a desk for each ERP. Other arguments as for ``confirmations``."""
+
+    def write(shard: str, commit: Commit) -> None:
+        log.commit(shard, commit.position, commit.state, commit.records)
+
+    flow = Dataflow(NAME)
+    items = op.input("queue", flow, ShardSource(shards, log.restore, pace, clock, stop))
+    items = stage("deliver", items, lambda shard, state: Deliver(shard, state, desks))
+    op.output("commit", items, CommitSink(write))
+    return flow

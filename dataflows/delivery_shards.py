@@ -1,0 +1,102 @@
+"""The shards of the ``delivery`` flow: one for each ERP, with its desk.
+
+A shard is named after its ERP, ``erp:<name>``, whatever the log is: on Kafka it reads all partitions of the ERP's
+topic, merged, and of the topic of actions; of a partition the records keep their order, and so do those of an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from threading import Event
+from typing import Final
+
+from dataflows.courier import Courier
+from dataflows.desk import QUEUE, Desk, DeskReader, DurableCommits
+from dataflows.settings import Settings
+from dataflows.sources.gated import Gated
+from dataflows.sources.kafka_partition import KafkaPartition
+from dataflows.sources.log_stream import LogStream
+from dataflows.sources.merged import Merged
+from dataflows.sources.reader import Reader
+from dataflows.sources.shard_source import Clock, ShardInput
+from sinks.commit_log import CommitLog
+from sinks.erp.adapters import open_adapter
+from sinks.kafka_connection import KafkaConnection
+from sinks.sqlite import SqliteStreams
+from sinks.streams import ACTIONS, postings
+
+PREFIX: Final = "erp:"
+
+
+def delivery_shards(settings: Settings) -> dict[str, str]:
+    """Return the ERP of each shard."""
+    return {f"{PREFIX}{name}": name for name in sorted(settings.erps)}
+
+
+def desks(
+    settings: Settings,
+    erps: Mapping[str, str],
+    log: CommitLog,
+    clock: Clock,
+    chance: Callable[[], float],
+    ended: Event,
+    opened: ExitStack,
+) -> tuple[dict[str, Desk], DurableCommits]:
+    """Open the ERPs of these shards; return a desk for each, and the log that tells them of its commits.
+
+    Args: opened: closes them. ended: set when the flow is to end.
+    """
+    durable = DurableCommits(log)
+    found: dict[str, Desk] = {}
+    for shard, name in erps.items():
+        section = settings.erps[name]
+        adapter = open_adapter(section.adapter)
+        courier = Courier(name, adapter, section.in_flight_max, clock)
+        opened.callback(courier.close)
+        policy = section.policy(adapter.many_max)
+        found[shard] = Desk(name, policy, courier, clock, chance, durable, ended, section.end_wait_s)
+    return found, durable
+
+
+def shard_inputs(settings: Settings, desks: Mapping[str, Desk]) -> dict[str, ShardInput]:
+    """Return how each shard is read.
+
+    Raises: CommitLogUnavailable, CommitLogError.
+    """
+    return {
+        shard: ShardInput(partial(_opened, _inputs(settings, desk.erp), desk), stream=postings(desk.erp))
+        for shard, desk in desks.items()
+    }
+
+
+def _opened(inputs: Mapping[str, Callable[[], Reader]], desk: Desk) -> Reader:
+    readers = {
+        name: Gated(opened(), desk.room) if name.startswith(QUEUE) else opened() for name, opened in inputs.items()
+    }
+    return DeskReader(Merged(readers), desk)
+
+
+def _inputs(settings: Settings, erp: str) -> dict[str, Callable[[], Reader]]:
+    streams = {QUEUE: postings(erp), ACTIONS: ACTIONS}
+    if settings.log.kind == "sqlite":
+        return {name: partial(_log_stream, settings, stream) for name, stream in streams.items()}
+    assert settings.kafka is not None
+    kafka = settings.kafka.connection()
+    counts = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000)
+    for stream in streams.values():
+        topic = kafka.topic(stream)
+        if topic not in counts:  # Nothing has been written to it; reading begins before that.
+            KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic(stream))
+            counts = KafkaConnection(kafka).connect(kafka.request_timeout_ms / 1000)
+    total = sum(counts[kafka.topic(stream)] for stream in streams.values()) * len(settings.erps)
+    return {
+        f"{name}/{number}": partial(KafkaPartition, kafka, kafka.topic(stream), number, total)
+        for name, stream in streams.items()
+        for number in range(counts[kafka.topic(stream)])
+    }
+
+
+def _log_stream(settings: Settings, stream: str) -> Reader:
+    return LogStream(SqliteStreams(settings.log.path), stream)

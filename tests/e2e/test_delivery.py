@@ -1,0 +1,181 @@
+"""``plantsync run delivery`` against the simulated ERPs over HTTP: faults, kills, persons (M24-M27, M42)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+
+from canonical.contracts import Posting
+from canonical.posting_wire import encode_posting
+from sinks.commit_log import Record
+from sinks.sqlite import SqliteLog, SqliteStreams
+from sinks.streams import EXCEPTIONS, RECEIPTS, postings
+from tests.command import PLANTSYNC, plantsync
+from tests.conformance.erp_places import SECRET, DropPlace, SapPlace, Simulator
+from tests.conformance.erp_places import posting as confirmation
+
+SETTINGS = """
+landing = "landing"
+plants = ["shipped:plant_a"]
+
+[pace]
+commit_interval_s = 0.1
+urgent_interval_s = 0.05
+
+[erps.sap]
+rate_per_s = 500
+burst = 20
+lease_s = 0.5
+settle_s = 1.5
+backoff_s = 0.1
+backoff_max_s = 0.5
+probe_s = 0.2
+probe_max_s = 0.5
+attempts_max = 20
+movement_s = 0.2
+movement_max_s = 0.5
+end_wait_s = 5
+{more}
+
+[erps.sap.adapter]
+kind = "sap"
+base_url = "{url}"
+user = "plantsync"
+password = {{ env = "ERP_PASSWORD" }}
+read_timeout_s = 1
+answer_timeout_s = 2
+failed_movements = "ProdnOrdConfFailedGdsMvt"
+"""
+DROP = """
+[erps.drop]
+lease_s = 0.5
+settle_s = 1
+[erps.drop.adapter]
+kind = "drop"
+folder = "{folder}/drop/in"
+acknowledgements = "{folder}/drop/ack"
+acknowledgement_wait_s = 2
+"""
+
+
+@pytest.fixture
+def simulator(tmp_path):
+    process = Simulator(tmp_path, ["sap", "drop"])
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def sap(simulator):
+    place = SapPlace(simulator)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def folder(tmp_path, sap, simulator, monkeypatch):
+    """A folder with settings for both ERPs; commands are run in it."""
+    monkeypatch.setenv("ERP_PASSWORD", SECRET)
+    (tmp_path / "state").mkdir()
+    text = SETTINGS.format(url=sap.url, more="") + DROP.format(folder=simulator.drop)
+    (tmp_path / "plantsync.toml").write_text(text)
+    return tmp_path
+
+
+def queue(folder, made: list[Posting]) -> None:
+    """Put postings into the queues of their ERPs, as the flow postings does."""
+    with closing(SqliteLog(folder / "state/plantsync.db")) as log:
+        log.restore("test")
+        now_us = time.time_ns() // 1000
+        records = [Record(postings(p.erp), *encode_posting(p, p.model_dump_json().encode(), now_us)) for p in made]
+        log.commit("test", "", {}, records)
+
+
+def stored(folder, stream: str) -> list[dict]:
+    with closing(SqliteStreams(folder / "state/plantsync.db")) as log:
+        return [json.loads(record.value) for record in log.read(stream, 0, 1_000_000)]
+
+
+def orders_of(place, erp: str, orders: int, each: int) -> list[Posting]:
+    names = [place.order(unlimited_over_delivery=True) for _ in range(orders)]
+    return [confirmation(name, erp=erp, number=n, good=1000 * (n + 1)) for n in range(each) for name in names]
+
+
+def start(folder) -> subprocess.Popen:
+    environment = os.environ | {"COLUMNS": "200"}
+    return subprocess.Popen([PLANTSYNC, "run", "delivery", "-q"], cwd=folder, env=environment)
+
+
+def test_postings_become_documents_and_receipts_tell_of_each(folder, sap, simulator):
+    made = orders_of(sap, "sap", 4, 5) + orders_of(DropPlace(simulator), "drop", 2, 3)
+    queue(folder, made)
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+
+    receipts = {r["posting_id"]: r for r in stored(folder, RECEIPTS) if r["status"] == "accepted"}
+    assert receipts.keys() == {str(p.posting_id) for p in made}
+    for order in {p.order for p in made if p.erp == "sap"}:
+        documents = sap.documents(order)
+        assert [d["yield_quantity"] for d in documents] == [1000, 2000, 3000, 4000, 5000]
+    one = receipts[str(made[0].posting_id)]
+    assert one["occurred_us"] < one["enqueued_us"] <= one["first_sent_us"] <= one["sent_us"] <= one["answered_us"]
+    assert one["document"]
+    assert stored(folder, EXCEPTIONS) == []
+    plantsync(folder, "run", "delivery", "--until-end", "-q")  # and once more changes nothing
+    assert len(stored(folder, RECEIPTS)) == len(receipts)
+
+
+def test_one_document_each_whatever_the_faults_and_the_kills(folder, sap):
+    sap.ask("PUT", "profile", {"rates": dict.fromkeys(FAULTS, 0.03), "slow_s": 0.1, "hang_s": 3, "lock_s": 0.5})
+    made = orders_of(sap, "sap", 8, 12)
+    queue(folder, made)
+    for after_s in (1.5, 2.0, 2.5):
+        process = start(folder)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+
+    accepted = [r["posting_id"] for r in stored(folder, RECEIPTS) if r["status"] == "accepted"]
+    assert sorted(accepted) == sorted(str(p.posting_id) for p in made)
+    for order in {p.order for p in made}:
+        assert [d["yield_quantity"] for d in sap.documents(order)] == [1000 * (n + 1) for n in range(12)]
+
+
+FAULTS = (
+    *("slow", "server_error", "bad_gateway", "unavailable", "throttled", "reset_before", "reset_after"),
+    *("timeout_before", "timeout_after", "error_after", "session_expired", "token_expired", "order_locked"),
+)
+
+
+def test_a_flow_that_is_told_to_end_waits_for_its_answers(folder, sap):
+    made = orders_of(sap, "sap", 20, 10)
+    queue(folder, made)
+    process = start(folder)
+    while not (folder / "state/plantsync.db").exists() or len(stored(folder, RECEIPTS)) < 20:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+    receipts = stored(folder, RECEIPTS)
+    assert len(receipts) < len(made)
+    assert sum(len(sap.documents(order)) for order in {p.order for p in made}) == len(receipts)
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+    assert not any(r["found"] for r in stored(folder, RECEIPTS))
+    assert len(stored(folder, RECEIPTS)) == len(made)
+
+
+def test_a_rejected_posting_waits_alone_and_a_person_settles_it(folder, sap):
+    good, locked = sap.order(), sap.order(status="closed")
+    made = [confirmation(locked, erp="sap", number=n) for n in range(3)] + [confirmation(good, erp="sap", number=0)]
+    queue(folder, made)
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+
+    assert len(sap.documents(good)) == 1
+    (opened,) = stored(folder, EXCEPTIONS)[-1:]
+    assert (opened["code"], opened["order"], opened["waiting"]) == ("ERP_REJECTED", locked, 3)
