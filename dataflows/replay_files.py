@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
+from canonical.b2mml.event_lines import is_line
 from canonical.decoders.avro import SCHEMA_HEADER
 from canonical.mapping import PlantMapping
 from canonical.records import Headers
@@ -36,6 +37,10 @@ class FolderUnwritable(PlantsyncError):
 
 def contents(mapping: PlantMapping, values: Sequence[bytes], headers: Sequence[Headers], replay: str) -> list[bytes]:
     """Return the files, mostly one, that hold these records in the plant's format."""
+    if mapping.format == "b2mml":
+        # A document that could not be read is a file by itself; lines of others would be no part of it.
+        lines = [value + b"\n" for value in values if is_line(value)]
+        return [*([b"".join(lines)] if lines else []), *(value for value in values if not is_line(value))]
     if mapping.format != "avro":
         return [b"".join([*_header(mapping), *(value + b"\n" for value in values)])]
     by_schema: dict[bytes, list[bytes]] = {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from canonical.columns import EventBatch, Vocabulary
 from canonical.decoders.avro import parse_avro, read_avro
+from canonical.decoders.b2mml import parse_b2mml
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.json import parse_json
@@ -25,6 +26,7 @@ PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
     "csv": parse_delimited,
     "fixed": parse_delimited,
     "shdr": parse_shdr,
+    "b2mml": parse_b2mml,
 }
 """The parser of each format a mapping may name."""
 

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from canonical.b2mml.event_lines import FIELDS
 from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS, FieldSource, numeric_fields
 from canonical.mapping.plant import AvroSection, PlantMapping
 from canonical.mapping.problems import Finding
@@ -129,11 +130,13 @@ def _held(section: AvroSection, path: str) -> bool:
 
 
 def _columns(mapping: PlantMapping) -> tuple[str, ...] | None:
-    """Return the columns the mapping itself declares; None where only the records tell."""
+    """Return the columns that the mapping or its format declares; None where only the records tell."""
     if mapping.format == "fixed" and mapping.fixed is not None:
         return tuple(column.name for column in mapping.fixed.columns)
     if mapping.format == "csv" and mapping.csv is not None:
         return mapping.csv.columns
+    if mapping.format == "b2mml":
+        return FIELDS
     return None
 
 

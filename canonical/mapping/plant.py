@@ -142,7 +142,7 @@ class PlantMapping(Policy):
     time_zone: str = Field(
         default="UTC", description="Zone of local times, shifts and posting dates, as Europe/Berlin."
     )
-    format: Literal["json", "avro", "csv", "fixed", "shdr"]
+    format: Literal["json", "avro", "csv", "fixed", "shdr", "b2mml"]
     unit: str = Field(default="H87", description="UN/ECE Rec 20 code of quantities that name no unit.")
     default_type: EventType | None = Field(default=None, description="Type of records that name none.")
     input: InputSection

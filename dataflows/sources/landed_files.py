@@ -28,6 +28,7 @@ from typing import BinaryIO, Final
 import orjson
 
 from canonical.decoders.avro_container import Container
+from canonical.decoders.b2mml import read_landed
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.errors import SourceUnavailable
 
@@ -72,6 +73,7 @@ class LandedFiles:
         self._file: BinaryIO | None = None
         self._at = 0
         self._container: Container | None = None
+        self._document: RawRecords | None = None
         self._queue: deque[Path] = deque()
 
     # -- Reader --------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ class LandedFiles:
 
     def _open(self, path: Path) -> None:
         self._name, self._stamp, self._at = path.name, _stamp(path), 0
-        self._file = path.open("rb")
+        self._file, self._document = path.open("rb"), None
 
     def _finish(self) -> None:
         """Note the file as read."""
@@ -207,7 +209,7 @@ class LandedFiles:
             self._contents[self._content] = None
             while len(self._contents) > self.config.files_remembered_max:
                 del self._contents[next(iter(self._contents))]
-        self._container = None
+        self._container = self._document = None
         self._ordinal += 1
         self._name, self._stamp, self._at, self._content = "", [], 0, ""
 
@@ -242,6 +244,8 @@ class LandedFiles:
         topic = f"{self.config.folder.name}/{self._name}"
         if self.config.format == "avro":
             return self._read_container(base, topic)
+        if self.config.format == "b2mml":
+            return self._read_document(base, topic)
         size = self._whole_lines()
         self._file.seek(self._at)
         data = self._file.read(size)
@@ -285,6 +289,19 @@ class LandedFiles:
         records = self._container.read(self.config.batch_rows_max, self.config.batch_bytes, topic)
         self._at += len(records)
         return replace(records, offsets=base + records.offsets)
+
+    def _read_document(self, base: int, topic: str) -> RawRecords:
+        """Return the next records of a document, which is read as a whole; their places are ordinals.
+
+        So much is read of a longer one that it is refused.
+        """
+        assert self._file is not None
+        if self._document is None:
+            self._document = read_landed(self._file.read(LINE_BYTES_MAX), topic)
+        whole, rows = self._document, slice(self._at, self._at + self.config.batch_rows_max)
+        records = replace(whole, starts=whole.starts[rows], ends=whole.ends[rows], offsets=base + whole.offsets[rows])
+        self._at += len(records)
+        return records
 
 
 def _stamp(path: Path) -> list[int]:
