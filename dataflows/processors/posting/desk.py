@@ -248,11 +248,13 @@ class Desk:
         if self._lane(sort) is None:
             self.counts["ruled out"] += 1
             return
+        self._room_for_order(draft.plant, draft.order, now_us)
+        if revision and self.queues.size >= self.policy.waiting_max:
+            raise self._bound("waiting_max", now_us)  # Before anything makes way for it.
         if not self._newest(base, revision, now_us):
             return
-        case = Case(self._number(), now_us, base, draft, sort, revision)
-        self._room_for_order(draft.plant, draft.order, now_us)
-        self._arrive(case, now_us)
+        self._run(now_us)  # What is taken back goes first.
+        self._arrive(Case(self._number(), now_us, base, draft, sort, revision), now_us)
         self._run(now_us)
 
     def _newest(self, base: str, revision: int, now_us: int) -> bool:
