@@ -87,7 +87,7 @@ class Dynamics:
 
     def _messages(self, call: Call) -> Answer:
         """Return messages, ascending: ``order``, ``after`` (a number) and ``limit`` narrow them."""
-        after, limit = int(call.query.get("after", "0")), min(int(call.query.get("limit", "100")), _PAGE_MAX)
+        after, limit = call.number("after", 0), min(call.number("limit", 100), _PAGE_MAX)
         order = call.query.get("order")
         found = [m for m in self._erp.book.messages.values() if m.number > after and order in {None, m.order}][
             : limit + 1

@@ -133,6 +133,8 @@ class Erp:
         if asked.document not in book.by_number:
             raise Refused(Code.DOCUMENT_UNKNOWN, document=asked.document)
         original = book.documents[book.by_number[asked.document]]
+        if original.kind not in {DocumentKind.CONFIRMATION, DocumentKind.GOODS_MOVEMENT}:
+            raise Refused(Code.DOCUMENT_UNKNOWN, document=asked.document)
         if asked.document in book.reversed_by or original.reverses:
             raise Refused(Code.REVERSED_ALREADY, document=asked.document)
         if original.order:
@@ -144,9 +146,7 @@ class Erp:
                 return self._reverse_movement(original, asked, day, now_us)
             document = replace(
                 original,
-                number=self._confirmation_number(original.order, original.operation)
-                if original.kind is DocumentKind.CONFIRMATION
-                else f"{original.number}R",
+                number=self._confirmation_number(original.order, original.operation),
                 posting_date=day.isoformat(),
                 accepted_us=now_us,
                 external_id=asked.external_id,

@@ -15,6 +15,7 @@ from dataflows.erp_simulator.refusal import Code, Refused
 JSON: Final = "application/json"
 FIELDS_MAX: Final = 100
 DEPTH_MAX: Final = 24
+_DIGITS_MAX: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,18 @@ class Call:
         """Return a request that is part of this one."""
         path, _, query = target.partition("?")
         return replace(self, method=method, path=path, query=parsed(query), headers=headers, body=body)
+
+    def number(self, name: str, default: int) -> int:
+        """Return a field of the query as a number that is not negative.
+
+        Raises: Refused (FIELD_WRONG).
+        """
+        value = self.query.get(name, "")
+        if not value:
+            return default
+        if not value.isascii() or not value.isdigit() or len(value) > _DIGITS_MAX:
+            raise Refused(Code.FIELD_WRONG, field=name, reason="not a number")
+        return int(value)
 
     def json(self) -> dict[str, Any]:
         """Return the body, a JSON object of bounded depth.

@@ -21,12 +21,13 @@ from dataflows.erp_simulator.clock import Clock
 from dataflows.erp_simulator.erp import Erp, Late
 from dataflows.erp_simulator.exchange import Answer, Call, Dialect, Trouble
 from dataflows.erp_simulator.faults import AFTER_COMMIT, WRITES_ONLY, Fault, Schedule
+from dataflows.erp_simulator.refusal import Refused
 from dataflows.erp_simulator.throttle import Bucket
 
 _ORDER: Final = re.compile(
     rb'\\?"(?:OrderID|ManufacturingOrder|WorkOrderNumber|ProductionOrderNumber)\\?"\s*:\s*\\?"([^"\\]{1,40})'
 )
-_BOUNDARY: Final = re.compile(r"boundary=([^;\s]+)")
+_BOUNDARY: Final = re.compile(rb"boundary=([^;\s]+)")
 _PATH_CHARACTERS: Final = 200
 
 
@@ -185,8 +186,11 @@ class Instance:
     def _lock_order(self, call: Call) -> bool:
         """Lock the first order that the request names; return whether there is one that is not locked yet."""
         found = _ORDER.search(call.body)
-        order = self.erp.register.orders.get(found[1].decode("latin-1")) if found else None
-        if order is None or self.book.locks.get(order.order, ("", 0))[1] > call.now_us:
+        try:
+            order = self.erp.register.order(found[1].decode("latin-1") if found else "")
+        except Refused:
+            return False
+        if self.book.locks.get(order.order, ("", 0))[1] > call.now_us:
             return False
         profile = self.schedule.profile
         until_us = call.now_us + int(profile.lock_s * 1e6)
@@ -217,10 +221,12 @@ class Instance:
 
 
 def _subject(call: Call, target: str) -> str:
-    """Return what a request is about: its id, or what it says without a batch's boundary, which is always new."""
+    """Return what a request is about: its id, or what it says without boundaries, which are new each time."""
     body = call.body
     if number := call.headers.get("requestid"):
         body = number.encode()
-    elif found := _BOUNDARY.search(call.headers.get("content-type", "")):
-        body = body.replace(found[1].strip('"').encode("latin-1"), b"")
+    elif call.headers.get("content-type", "").startswith("multipart/"):
+        marks = _BOUNDARY.findall(call.headers["content-type"].encode("latin-1") + b"\n" + body)
+        for mark in sorted(set(marks), key=len, reverse=True):
+            body = body.replace(mark.strip(b'"'), b"")
     return blake2b(target.encode() + b"\n" + body, digest_size=12).hexdigest()

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 MEMORY: Final = ":memory:"
+_WAIT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,23 @@ class Ledger:
     """An open ledger file; one process writes it."""
 
     def __init__(self, path: Path | None) -> None:
-        """Open or create the file; None keeps everything in memory.
+        """Open or create the file, for this process alone; None keeps everything in memory.
 
         Raises: LedgerUnusable.
         """
         self._path = path
         try:
-            self._db = sqlite3.connect(path or MEMORY, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path or MEMORY, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+            # Two processes with one ledger would each be an ERP that does not know what the other has booked.
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS entry "
                 "(number INTEGER PRIMARY KEY, erp TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL)"
             )
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._translated("open", error) from error
 

@@ -5,12 +5,11 @@ Source: OData 2.0 overview (odata.org), JSON verbose format; SAP Gateway's error
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Final
-
-import orjson
 
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row, day
@@ -97,7 +96,7 @@ def matches(row: Row, wanted: Mapping[str, str]) -> bool:
 def collection(call: Call, rows: Iterable[Row]) -> Answer:
     """Return a page of rows as ``d.results``."""
     found = list(rows)
-    skip, top = _number(call, "$skip", 0), min(_number(call, "$top", PAGE), PAGE_MAX)
+    skip, top = call.number("$skip", 0), min(call.number("$top", PAGE), PAGE_MAX)
     page: Row = {"results": found[skip : skip + top]}
     if call.query.get("$inlinecount") == "allpages":
         page["__count"] = str(len(found))
@@ -150,13 +149,4 @@ def error(code: str, message: str, status: int, service: str) -> Answer:
 def message(code: str, words: str, severity: str, details: Iterable[Row] = ()) -> str:
     """Return the value of a ``sap-message`` header."""
     value = {"code": code, "message": words, "severity": severity, "target": "", "details": list(details)}
-    return orjson.dumps(value).decode("ascii", "replace")
-
-
-def _number(call: Call, name: str, default: int) -> int:
-    value = call.query.get(name, "")
-    if not value:
-        return default
-    if not value.isdigit() or len(value) > 9:
-        raise Refused(Code.FIELD_WRONG, field=name, reason="not a number")
-    return int(value)
+    return json.dumps(value)  # ASCII, as a header must be

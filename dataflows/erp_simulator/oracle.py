@@ -53,13 +53,13 @@ class Oracle:
         resource = call.path.removeprefix(ROOT)
         if not call.path.startswith(ROOT):
             return self.failure(404, "Not Found")
-        if resource == "workOrders" and call.method == "GET":
-            return self._work_orders(call)
-        if resource.partition("/")[0] not in self._resources:
-            return self.failure(404, "Not Found")
-        if call.method != "POST" or resource not in self._resources:
-            return Answer(405, b"The GET action is not supported.", "text/plain", {"Allow": "POST"})
         try:
+            if resource == "workOrders" and call.method == "GET":
+                return self._work_orders(call)
+            if resource.partition("/")[0] not in self._resources:
+                return self.failure(404, "Not Found")
+            if call.method != "POST" or resource not in self._resources:
+                return Answer(405, b"The GET action is not supported.", "text/plain", {"Allow": "POST"})
             return self._transactions(call, *self._resources[resource])
         except Refused as refused:
             return self.refusal(refused)
@@ -197,7 +197,7 @@ class Oracle:
             wanted[found[1]] = found[2]
         rows = [self._work_order(order) for order in self._erp.book.data.orders]
         rows = [row for row in rows if all(str(row.get(name)) == value for name, value in wanted.items())]
-        offset, limit = int(call.query.get("offset", "0")), min(int(call.query.get("limit", "25")), 500)
+        offset, limit = call.number("offset", 0), min(call.number("limit", 25), 500)
         page = rows[offset : offset + limit]
         return Answer.of(
             {

@@ -43,7 +43,7 @@ class Sap:
 
     def answer(self, call: Call) -> Answer:
         """Work on a request; refusals are answered as SAP Gateway does."""
-        service, _, path = call.path.removeprefix(ROOT).partition("/")
+        service, path = _service(call)
         if not call.path.startswith(ROOT) or service not in self._services:
             return odata.error("/IWFND/MED/170", f"No service found for {service[:40]}", 403, service[:40])
         wanted = call.headers.get("x-csrf-token", "").lower() == _FETCH
@@ -87,7 +87,7 @@ class Sap:
 
     def _one(self, call: Call) -> Answer:
         """Work on a single request, which may be part of a batch."""
-        service, _, path = call.path.removeprefix(ROOT).partition("/")
+        service, path = _service(call)
         if call.method == "GET":
             return self._read(call, service, path)
         book = self._erp.book
@@ -120,3 +120,9 @@ class Sap:
         if call.now_us - kept["at_us"] > self._memory_us:
             raise Refused(Code.REQUEST_OUTDATED)
         return Answer(kept["status"], kept["body"].encode(), headers=kept["headers"])
+
+
+def _service(call: Call) -> tuple[str, str]:
+    """Return service and resource path; a version, as in ``;v=0002``, counts for nothing."""
+    service, _, path = call.path.removeprefix(ROOT).partition("/")
+    return service.partition(";")[0], path

@@ -223,6 +223,9 @@ def test_quality_stock_leaves_by_usage_decision_and_not_twice(erp):
     with pytest.raises(Refused) as refused:
         inspections.decide(erp, Decision(lot, accepted=True), TODAY, NOW_US)
     assert refused.value.code is Code.DECIDED_ALREADY
+    with pytest.raises(Refused) as refused:
+        erp.reverse(Reversal(f"UD/{lot}"), NOW_US)
+    assert refused.value.code is Code.DOCUMENT_UNKNOWN
 
 
 def test_receipts_beyond_the_tolerance_are_refused(erp):
@@ -260,6 +263,16 @@ def test_what_cannot_be_written_is_not_booked(erp, monkeypatch):
 
     assert (erp.book.documents, erp.book.confirmed["1000020", "0010", "yield"]) == ([], 0)
     assert not erp.book.by_external["a"]
+
+
+def test_a_ledger_has_one_writer(tmp_path):
+    made, _ = world(path=tmp_path / "l")
+
+    with pytest.raises(LedgerUnusable, match="no other simulator"):
+        world(path=tmp_path / "l")
+
+    made.ledger.close()
+    world(path=tmp_path / "l")
 
 
 def test_duplicates_are_found():

@@ -136,6 +136,10 @@ def test_what_cannot_be_read_is_refused_at_once(client, change):
     assert client.post(f"{SERVICE}/SendMessage", body | change).status == 400
 
 
+def test_a_page_that_is_no_number_is_refused(client):
+    assert client.get(f"{SERVICE}/Messages?after=x").status == 400
+
+
 def test_what_is_queued_survives_a_restart(tmp_path):
     path = tmp_path / "erp.sqlite"
     first, d365 = world("d365", path=path)

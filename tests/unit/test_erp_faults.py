@@ -71,6 +71,33 @@ def test_a_token_expires():
     assert client.token("/sap/bc/sec/oauth2/token").get(f"{CONFIRMATIONS}/").status == 200
 
 
+def test_a_batch_is_the_same_request_whatever_its_boundaries():
+    sap = world()[1]
+    client = Client(sap).log_on()
+    sap.schedule.profile = FaultProfile(rates={"server_error": 1.0}, per_request_max=1)
+
+    def sent(outer, inner):
+        body = (
+            f"--{outer}\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n--{inner}\r\n"
+            f"Content-Type: application/http\r\n\r\nPOST ProdnOrdConf2 HTTP/1.1\r\n\r\n{json.dumps(FINE)}\r\n"
+            f"--{inner}--\r\n--{outer}--\r\n"
+        )
+        kind = f"multipart/mixed; boundary={outer}"
+        return client.post(f"{CONFIRMATIONS}/$batch", body.encode(), content_type=kind).status
+
+    assert [sent("b1", "c1"), sent("b2", "c2")] == [500, 202]
+
+
+def test_an_order_with_leading_zeros_is_locked_too():
+    sap = world()[1]
+    client = Client(sap).log_on()
+    sap.schedule.plans.append(Plan(fault="order_locked"))
+
+    said = client.post(f"{CONFIRMATIONS}/ProdnOrdConf2", FINE | {"OrderID": "000001000020"})
+
+    assert b"CO/469" in said.body
+
+
 def test_plans_wait_for_what_fits_and_count():
     sap = world()[1]
     sap.schedule.plans.append(Plan(fault="server_error", path="POST", body="1000020", skip=1, count=2))

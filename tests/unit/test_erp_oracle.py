@@ -111,6 +111,11 @@ def test_transactions_cannot_be_read(client):
     assert client.get(f"{ROOT}/operationTransactions/1").status == 405
 
 
+@pytest.mark.parametrize("query", ["limit=x", "offset=-1", "q=WorkOrderNumber>1"])
+def test_work_orders_are_asked_for_properly(client, query):
+    assert client.get(f"{ROOT}/workOrders?{query}").status == 400
+
+
 def test_nothing_stops_a_copy_but_the_work_order_shows_it(client, oracle):
     _post(client, FINE)
     _post(client, FINE)

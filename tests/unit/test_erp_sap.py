@@ -356,6 +356,34 @@ def test_pages_are_bounded(client):
     assert (len(page["results"]), page["__count"]) == (2, "3")
 
 
+@pytest.mark.parametrize(
+    "query", ["$skip=x", "$top=-1", "$top=9999999999", "$filter=OrderID gt '1'", "$filter=Colour eq 'red'"]
+)
+def test_queries_that_are_not_understood_are_refused(client, query):
+    client.post(f"{CONFIRMATIONS}/ProdnOrdConf2", FINE)
+
+    assert client.get(f"{CONFIRMATIONS}/ProdnOrdConf2?{query}").status == 400
+
+
+def test_headers_are_ascii_whatever_the_materials_name():
+    data = master_data(negative_stock_allowed=False)
+    sap = world(data=data)[1]
+    sap.book.record("master data", {"materials": [{"material": "STÄHL-鉄", "base_unit": "KGM"}]})
+    issue = ISSUE | {"Material": "STÄHL-鉄", "Batch": ""}
+
+    said = Client(sap).log_on().post(f"{CONFIRMATIONS}/ProdnOrdConf2", FINE | {"to_ProdnOrdConfMatlDocItm": [issue]})
+
+    assert said.headers["sap-message"].isascii()
+    assert "STÄHL-鉄" in json.loads(said.headers["sap-message"])["details"][0]["message"]
+
+
+def test_a_service_may_be_asked_for_by_version_and_by_head(client):
+    versioned = CONFIRMATIONS + ";v=0002"
+
+    assert client.post(f"{versioned}/ProdnOrdConf2", FINE).status == 201
+    assert client.ask("HEAD", f"{versioned}/", x_csrf_token="Fetch").answer.headers["x-csrf-token"]
+
+
 def test_the_public_create_payload_is_accepted():
     payload = _fixture("prod_order_confirmation_create.json")["ProductionOrderConfirmation"]
     data = master_data(orders=(order("1000020", plant="0001", planned_thousandths=200_000),))
