@@ -10,6 +10,7 @@ Source: RFC 9110 (Retry-After, methods), RFC 6749 section 4.4 (client credential
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import HttpSettings
 from sinks.erp.tokens import Tokens
@@ -80,9 +82,9 @@ class BoundedTransport(HTTPAdapter):
 class Connection:
     """Requests to one ERP, with its credentials; for several threads."""
 
-    def __init__(self, settings: HttpSettings) -> None:
-        """Open nothing yet."""
-        self._settings = settings
+    def __init__(self, settings: HttpSettings, pace: Pace | None = None) -> None:
+        """Open nothing yet; ``pace`` is asked before each request."""
+        self._settings, self._pace = settings, pace
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
         self._session = requests.Session()
         configure(self._session, settings)
@@ -117,7 +119,9 @@ class Connection:
         request = requests.Request(method, url, sent, data=body, cookies=dict(cookies or {}))
         if self._tokens is None:
             assert self._settings.password is not None
-            request.auth = (self._settings.user, self._settings.password.get_secret_value())
+            # By hand, so that they travel as UTF-8 (RFC 7617): requests would write Latin-1, which knows no euro sign.
+            pair = f"{self._settings.user}:{self._settings.password.get_secret_value()}"
+            sent["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
             return self._sent(request, writes=writes)
         for renewed in (False, True):
             token = self._tokens.current()
@@ -137,11 +141,13 @@ class Connection:
             self._tokens.close()
 
     def _sent(self, request: requests.Request, *, writes: bool) -> Reply | Answer:
+        if self._pace is not None:
+            self._pace.wait()
         try:
             response = self._session.send(
                 self._session.prepare_request(request), timeout=self._timeout, allow_redirects=False
             )
-        except requests.RequestException as error:
+        except OSError as error:  # of which RequestException is one
             return lost(error, writes=writes)
         return Reply(
             response.status_code,
@@ -159,6 +165,7 @@ def escaped(query: Mapping[str, str]) -> str:
 def configure(session: requests.Session, settings: HttpSettings) -> None:
     """Set a session up as the settings say; the environment has no part in it."""
     session.trust_env = False
+    session.headers["User-Agent"] = "plantsync"
     session.verify = str(settings.ca_file) if settings.ca_file else True
     session.proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else {}
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -166,7 +173,7 @@ def configure(session: requests.Session, settings: HttpSettings) -> None:
         session.mount(scheme, BoundedTransport(settings))
 
 
-def lost(error: requests.RequestException, *, writes: bool) -> Answer:
+def lost(error: OSError, *, writes: bool) -> Answer:
     """Return what an exchange without a reply comes to. The words name no URL and no credential."""
     words = f"no answer: {type(error).__name__}"
     if isinstance(error, AnswerTooLong):
@@ -176,7 +183,7 @@ def lost(error: requests.RequestException, *, writes: bool) -> Answer:
     return Answer(outcome, code=f"NET/{type(error).__name__}", message=words)
 
 
-def _unsent(error: requests.RequestException) -> bool:
+def _unsent(error: OSError) -> bool:
     """Return whether there was no connection at all: refused, no such host, or a certificate not trusted."""
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)

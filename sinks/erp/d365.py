@@ -19,6 +19,7 @@ from canonical.contracts.posting import Posting
 from sinks.erp import d365_payload
 from sinks.erp.connection import Connection, refused
 from sinks.erp.one_by_one import OneByOne
+from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import D365Settings
 from sinks.erp.unmappable import Unmappable
@@ -33,10 +34,10 @@ Message = Mapping[str, Any]
 class D365Adapter(OneByOne):
     """One Dynamics 365 environment and legal entity."""
 
-    def __init__(self, settings: D365Settings) -> None:
+    def __init__(self, settings: D365Settings, pace: Pace | None = None) -> None:
         """Open nothing yet."""
         self._settings = settings
-        self._connection = Connection(settings)
+        self._connection = Connection(settings, pace)
 
     def send(self, posting: Posting) -> Answer:
         """Send a message; it will be processed later."""
@@ -121,11 +122,12 @@ class D365Adapter(OneByOne):
             if isinstance(reply, Answer):
                 return reply
             page = _object(reply.body)
-            messages = page.get("value")
-            if not 200 <= reply.status < 300 or not isinstance(messages, list):
+            value = page.get("value")
+            if not 200 <= reply.status < 300 or not isinstance(value, list):
                 return refused(reply, writes=False)
+            messages = [message for message in value if isinstance(message, dict)]
             for message in messages:
-                if isinstance(message, dict) and _posting_id(message) == str(posting.posting_id):
+                if _posting_id(message) == str(posting.posting_id):
                     return message
             if not page.get("hasMore") or not messages:
                 return None

@@ -71,7 +71,7 @@ def _finished(posting: Posting, settings: D365Settings) -> dict[str, Any]:
         "ToOperationNumber": operation,
         "ItemBatchNumber": posting.lot,
         "ProductionSiteId": posting.erp_plant,
-        "EndJob": "Yes" if posting.final else "No",
+        "EndJob": "Yes" if posting.final and sign > 0 else "No",
     }
 
 

@@ -23,6 +23,7 @@ from sinks.erp import oracle_payload
 from sinks.erp.connection import Connection, Reply, refused
 from sinks.erp.one_by_one import OneByOne
 from sinks.erp.oracle_payload import Detail
+from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import OracleSettings
 from sinks.erp.unmappable import Unmappable
@@ -38,10 +39,10 @@ NOTHING: Final = Answer(Outcome.ACCEPTED, message="nothing to be booked: the pos
 class OracleAdapter(OneByOne):
     """One Oracle Fusion instance."""
 
-    def __init__(self, settings: OracleSettings) -> None:
+    def __init__(self, settings: OracleSettings, pace: Pace | None = None) -> None:
         """Open nothing yet."""
         self._settings = settings
-        self._connection = Connection(settings)
+        self._connection = Connection(settings, pace)
 
     def send(self, posting: Posting) -> Answer:
         """Send a posting; what was booked of one that is refused in part is taken back."""

@@ -17,6 +17,7 @@ from canonical.identity import request_id
 from sinks.erp import sap_batch, sap_payload, sap_replies
 from sinks.erp.amounts import iso_utc
 from sinks.erp.connection import Connection, Reply, refused
+from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.sap_batch import Part
 from sinks.erp.sap_payload import literal
@@ -28,10 +29,10 @@ from sinks.erp.unmappable import Unmappable
 class SapAdapter:
     """One SAP system (and client)."""
 
-    def __init__(self, settings: SapSettings) -> None:
+    def __init__(self, settings: SapSettings, pace: Pace | None = None) -> None:
         """Open nothing yet."""
         self._settings = settings
-        self._connection = Connection(settings)
+        self._connection = Connection(settings, pace)
         self._confirmations = SapSession(self._connection, settings.confirmation_path, settings.client)
         self._materials = SapSession(self._connection, settings.material_path, settings.client)
 
@@ -110,15 +111,12 @@ class SapAdapter:
 
     def _part(self, posting: Posting) -> Part | Answer:
         """Return the request of a posting, or why it cannot be sent; a reversal's original is looked up first."""
-        opened = self._session(posting).opened()
-        if isinstance(opened, Answer):
-            return opened
         headers = {
             "Accept": JSON,
             "Content-Type": JSON,
             "RequestID": request_id(posting.posting_id),
-            # By the server's clock: what it takes for older than its memory, it would refuse unseen.
-            "RepeatabilityCreation": opened or iso_utc(posting.end_us),
+            # Both must be the same each time; when the posting came to be is as good a time as any.
+            "RepeatabilityCreation": iso_utc(posting.end_us),
         }
         try:
             if posting.kind is PostingKind.REVERSAL:

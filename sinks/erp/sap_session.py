@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from sinks.erp.connection import Connection, Reply, refused
@@ -18,14 +16,10 @@ JSON: Final = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A token and the cookies it belongs to; neither is any good without the other.
-
-    ``opened`` is the server's own time at its beginning, as ``2026-01-31T12:00:00Z``; empty where it told none.
-    """
+    """A token and the cookies it belongs to; neither is any good without the other."""
 
     token: str
     cookies: Mapping[str, str]
-    opened: str
 
 
 class SapSession:
@@ -38,11 +32,6 @@ class SapSession:
         self._client = {"sap-client": client} if client else {}
         self._lock = threading.Lock()
         self._session: Session | None = None
-
-    def opened(self) -> str | Answer:
-        """Return when the session was opened, by the server's clock; it is opened where there is none."""
-        session = self._current()
-        return session if isinstance(session, Answer) else session.opened
 
     def read(self, resource: str, query: Mapping[str, str]) -> Reply | Answer:
         """Get a resource of the service."""
@@ -101,14 +90,7 @@ class SapSession:
             return reply
         token = reply.headers.get(HEADER, "")
         if token and token.lower() != "required" and reply.status < 400:
-            return Session(token, reply.cookies, _iso(reply.headers.get("date", "")))
+            return Session(token, reply.cookies)
         if reply.status < 300:
             return Answer(Outcome.UNAVAILABLE, code="PLANTSYNC/csrf", message="the service gives no CSRF token")
         return refused(reply, writes=False)
-
-
-def _iso(date: str) -> str:
-    try:
-        return f"{parsedate_to_datetime(date).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (TypeError, ValueError):
-        return ""

@@ -68,8 +68,7 @@ Name = Annotated[str, Field(min_length=1, max_length=256)]
 class Part(BaseModel):
     """A part of the settings: no unknown keys, no changes after loading."""
 
-    # Names of fields only: what a secret's validation refuses must not be quoted in the error.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OAuthSettings(Part):
@@ -206,5 +205,7 @@ class DropSettings(Part):
 
 
 ErpSettings = Annotated[SapSettings | OracleSettings | D365Settings | DropSettings, Field(discriminator="kind")]
-ERP_SETTINGS: Final[TypeAdapter[SapSettings | OracleSettings | D365Settings | DropSettings]] = TypeAdapter(ErpSettings)
-"""Reads the settings of an ERP of any kind."""
+ERP_SETTINGS: Final[TypeAdapter[SapSettings | OracleSettings | D365Settings | DropSettings]] = TypeAdapter(
+    ErpSettings, config=ConfigDict(hide_input_in_errors=True)
+)
+"""Reads the settings of an ERP of any kind; its errors quote nothing, since it may be a secret."""

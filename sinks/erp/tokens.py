@@ -63,15 +63,20 @@ class Tokens:
                 timeout=self._timeout_s,
                 allow_redirects=False,
             )
-            return str(token["access_token"])
+            value = str(token["access_token"])
+            # It becomes a header.
+            return value if value.isascii() and value.isprintable() else _unusable("it is no text of a header")
         except AuthlibBaseError as error:
             # A description may quote what was sent.
             return Answer(Outcome.UNAUTHORISED, code=f"OAUTH/{error.error}", message="the client gets no token")
         except requests.HTTPError as error:
             return _refused(error)
-        except (requests.RequestException, ValueError, KeyError) as error:
-            words = f"no token: {type(error).__name__}"
-            return Answer(Outcome.UNAVAILABLE, code="OAUTH/unreachable", message=words)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return _unusable(type(error).__name__)
+
+
+def _unusable(why: str) -> Answer:
+    return Answer(Outcome.UNAVAILABLE, code="OAUTH/no-token", message=f"no token: {why}")
 
 
 def _refused(error: requests.HTTPError) -> Answer:
