@@ -118,7 +118,8 @@ class Vocabulary:
         """Return one 32-bit content hash per code, equal in every process; index it with codes."""
         known = len(self._crc)
         if known < len(self.texts):
-            new = np.fromiter((zlib.crc32(t.encode()) for t in self.texts[known:]), np.uint64)
+            texts = self.texts[known:]
+            new = np.fromiter(map(zlib.crc32, map(str.encode, texts)), np.uint64, len(texts))
             self._crc = np.concatenate((self._crc, new))
         return self._crc
 
@@ -150,9 +151,16 @@ class Sessions:
             self.session.append(session)
         return row
 
-    def find(self, plant: int, source: int, session: int) -> int | None:
-        """Return the row of these three codes, or None."""
-        return self._rows.get((plant, source, session))
+    def rows(self, codes: Iterable[tuple[int, int, int]], limit: int) -> list[int]:
+        """Return the rows of codes that differ, adding new ones in their order; -1 for those beyond ``limit`` rows."""
+        codes = list(codes)
+        known = list(map(self._rows.get, codes))
+        if None in known:
+            new = [each for each, row in zip(codes, known, strict=True) if row is None][: max(limit - len(self), 0)]
+            self._rows.update(zip(new, range(len(self), len(self) + len(new)), strict=True))
+            for place, column in enumerate((self.plant, self.source, self.session)):
+                column.extend([each[place] for each in new])
+        return [self._rows.get(each, -1) for each in codes]
 
     def codes(self) -> CodeColumn:
         """Return int32[3, s]: the codes of plant, source and session of each row."""

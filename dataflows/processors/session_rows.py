@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from canonical.columns import EventBatch
+from canonical.columns import CodeColumn, EventBatch, IntColumn
 from canonical.contracts.fault import FaultCode
 from canonical.records import RowFault
 from dataflows.processors.session_table import SessionTable
@@ -15,7 +15,7 @@ class SessionRows:
     """Maps (plant, source, session) codes to ``sid``.
 
     A source rarely changes its session, so the row is looked up by source and checked; only
-    records for which the check fails are looked up one key at a time.
+    records for which the check fails are looked up by all three.
     """
 
     __slots__ = ("_by_source", "_key", "_new", "limit", "table")
@@ -52,12 +52,7 @@ class SessionRows:
         if not len(unsure):
             return sid, batch, []
         sid = sid.copy()
-        pairs = np.stack((source[unsure].astype(np.int64), key[unsure]), axis=1)
-        keys, first, back = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
-        rows = np.empty(len(keys), np.int32)
-        for place in np.argsort(first):  # in the order of arrival, so that the newest session is remembered
-            rows[place] = self._row(int(keys[place, 0]), int(keys[place, 1]))
-        sid[unsure] = rows[back.reshape(-1)]
+        sid[unsure] = self._looked_up(source[unsure], key[unsure])
         self.table.grow(len(self.table.sessions))
         refused = np.flatnonzero(sid < 0)
         if not len(refused):
@@ -66,18 +61,25 @@ class SessionRows:
         kept = sid >= 0
         return sid[kept], batch.take(kept), faults
 
-    def _row(self, source: int, key: int) -> int:
+    def _looked_up(self, source: CodeColumn, key: IntColumn) -> CodeColumn:
+        """Return the row of each record's session, and -1 where there is no room for one."""
         sessions = self.table.sessions
-        plant, session = key >> 32, key & 0xFFFFFFFF
-        sid = sessions.find(plant, source, session)
-        if sid is None:
-            if len(sessions) >= self.limit:
-                return -1
-            sid = sessions.row(plant, source, session)
-            self._new.append(sid)
-        self._by_source[source] = sid
-        self._key[source] = key
-        return sid
+        order = np.lexsort((key, source))
+        by_source, by_key = source[order], key[order]
+        head = np.ones(len(order), np.bool_)
+        head[1:] = (by_source[1:] != by_source[:-1]) | (by_key[1:] != by_key[:-1])
+        first = order[head]
+        arrived = np.sort(first)  # so that the newest session of a source is the one that is remembered
+        sources, keys = source[arrived], key[arrived]
+        begin = len(sessions)
+        named = zip((keys >> 32).tolist(), sources.tolist(), (keys & 0xFFFFFFFF).tolist(), strict=True)
+        rows: CodeColumn = np.array(sessions.rows(named, self.limit), np.int32)
+        self._new.extend(range(begin, len(sessions)))
+        there = rows >= 0
+        self._by_source[sources[there]], self._key[sources[there]] = rows[there], keys[there]
+        out = np.empty(len(order), np.int32)
+        out[order] = rows[np.searchsorted(arrived, first)][np.cumsum(head) - 1]
+        return out
 
     def _fault(self, batch: EventBatch, row: int) -> RowFault:
         texts = self.table.sessions.vocabulary.texts
