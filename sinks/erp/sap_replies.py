@@ -52,7 +52,7 @@ def answer_of_write(reply: Reply, settings: SapSettings) -> Answer | SapError:
         if made is None:
             return Answer(Outcome.IN_DOUBT, code="PLANTSYNC/unreadable", message="a success without a document")
         return made
-    error = error_of(reply.body)
+    error = error_of(reply.body) if reply.status >= 400 else None
     if error is None:
         return refused(reply, writes=True)
     if error.executed_before:
@@ -134,7 +134,7 @@ def error_of(body: bytes) -> SapError | None:
         own = str(detail.get("code", ""))
         if detail.get("severity") == "error" and own and not own.startswith(FRAMEWORK):
             return SapError(own, str(detail.get("message", "")))
-    return SapError(code, str(words or ""))
+    return SapError(code, str(words or "")) if code else None
 
 
 def instant_us(day: object, time: object, zone: str) -> int | None:

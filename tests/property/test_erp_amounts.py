@@ -110,12 +110,14 @@ STATUS = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 409, 423, 429,
 
 
 @given(STATUS, HEADERS, JSON | st.binary(max_size=60))
+@example(302, {}, b'{"error": {"code": "M7/021"}}')
+@example(400, {}, b'{"error": {}}')
 def test_what_sap_answers_is_never_taken_for_more_than_it_says(status, headers, body):
     reply = Reply(status, headers, body, {})
     answer = sap_replies.answer_of_write(reply, SAP)
     if isinstance(answer, Answer):
         assert (answer.outcome is Outcome.ACCEPTED) <= (200 <= status < 300 and bool(answer.document))
-        assert (answer.outcome is Outcome.REJECTED) <= (400 <= status < 500)
+        assert (answer.outcome is Outcome.REJECTED) <= (400 <= status < 500 and bool(answer.code))
         assert answer.outcome is not Outcome.CANNOT_TELL
     assert sap_replies.answer_of_read(reply).outcome not in {Outcome.ACCEPTED, Outcome.REJECTED, Outcome.IN_DOUBT}
     sap_replies.rows(body)
