@@ -17,7 +17,7 @@ Source: M15, M41; DOMAIN 2.3 (overnight shift and boundary pulse counted twice).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -76,6 +76,20 @@ class ShiftCalendar:
         """Return the date int32[n] the plant's calendar shows at each instant."""
         piece = self._locate(occurred_us)
         return self._local_date[piece]
+
+    def pieces(self, start_us: int, end_us: int) -> Iterator[tuple[int, int, str, date]]:
+        """Yield [start_us, end_us), cut where shift or posting date changes: start, end, shift's name, posting date."""
+        if start_us >= end_us:
+            return
+        first, last = self._locate(np.array((start_us, end_us - 1))).tolist()
+        at_us = start_us
+        for piece in range(first, last + 1):
+            here = int(self._shift[piece]), int(self._posting_date[piece])
+            if piece < last and here == (int(self._shift[piece + 1]), int(self._posting_date[piece + 1])):
+                continue  # a midnight, or a change of the clock, within a shift
+            until_us = min(end_us, int(self._pieces[piece + 1])) if piece < last else end_us
+            yield at_us, until_us, self.names[here[0]], date.fromordinal(_EPOCH.toordinal() + here[1])
+            at_us = until_us
 
     def _locate(self, occurred_us: IntColumn) -> NDArray[np.intp]:
         """Return the piece of time each instant is in, extending the calendar when it must."""

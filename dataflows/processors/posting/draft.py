@@ -17,7 +17,7 @@ class Draft:
 
     ``cause`` identifies it among all drafts of its kind: the posting id of a confirmation, or the keys of what was
     gathered. ``causes`` are the ids of the confirmations and events it accounts for. Instants are UTC microseconds,
-    quantities thousandths of ``unit``.
+    quantities thousandths of ``unit``. ``movement_operations`` are the operations of the movements, where they tell.
     """
 
     cause: str
@@ -43,6 +43,7 @@ class Draft:
     labour_us: int = 0
     final: bool = False
     movements: tuple[Movement, ...] = ()
+    movement_operations: tuple[str, ...] = ()
     reverses: str = ""
     causes: tuple[str, ...] = ()
     correlation_id: str = ""

@@ -1,0 +1,142 @@
+"""Components: what was consumed, held against the order's bill of material.
+
+Laws: each line of a draft is issued, backflushed or unknown, with all of its quantity. What the ERP issues itself when
+an operation is confirmed is never issued a second time. The same draft and order give the same issue.
+
+A material that stands in several items of the bill is of the item of the line's operation, else of one for any
+operation, else of the first.
+
+Source: M13, M17, M18; DOMAIN 2.1 (component rule ``noneIfBackflushed``), 3.7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from canonical.contracts import ExceptionCode, Movement, OrderComponent, OrderReference
+from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.reference_book import ReferenceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Planned against actual: what an item requires in all, and what one document issues of it, in thousandths."""
+
+    item: str
+    reservation: str
+    operation: str
+    material: str
+    lot: str
+    required: int
+    required_unit: str
+    issued: int
+    issued_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What becomes of the lines of a draft; ``usage`` is of those in ``movements``, in their order."""
+
+    movements: tuple[Movement, ...]
+    usage: tuple[Usage, ...]
+    backflushed: tuple[Movement, ...]
+    unknown: tuple[Movement, ...]
+
+
+def issue(draft: Draft, order: OrderReference) -> Issue:
+    """Return what becomes of the lines of a goods issue in the plant's words; bins stay where they stand."""
+    movements: list[Movement] = []
+    usage: list[Usage] = []
+    backflushed: list[Movement] = []
+    unknown: list[Movement] = []
+    operations = draft.movement_operations or (draft.operation,) * len(draft.movements)
+    for movement, operation in zip(draft.movements, operations, strict=True):
+        component = component_of(movement.material, operation, order)
+        if component is None:
+            unknown.append(movement)
+        elif component.backflush:
+            backflushed.append(movement)
+        else:
+            movements.append(
+                movement.model_copy(
+                    update={"reservation": component.reservation, "reservation_item": component.item}
+                    | ({} if movement.storage_location else {"storage_location": component.storage_location})
+                )
+            )
+            usage.append(
+                Usage(
+                    component.item,
+                    component.reservation,
+                    component.operation,
+                    movement.material,
+                    movement.lot,
+                    component.quantity,
+                    component.unit,
+                    movement.quantity,
+                    movement.unit,
+                )
+            )
+    return Issue(tuple(movements), tuple(usage), tuple(backflushed), tuple(unknown))
+
+
+def component_of(material: str, operation: str, order: OrderReference) -> OrderComponent | None:
+    """Return the item of the bill that a material used at an operation is of."""
+    of_material = [component for component in order.components if component.material == material]
+    for wanted in (operation, ""):
+        for component in of_material:
+            if component.operation == wanted:
+                return component
+    return of_material[0] if of_material else None
+
+
+def taken_from(draft: Draft, book: ReferenceBook) -> Draft | Failure:
+    """Return the issue with storage locations in place of the bins that its lines name (M13)."""
+    movements = []
+    for movement in draft.movements:
+        bin_ = movement.storage_location
+        if bin_:
+            place = book.bin(draft.plant, bin_, draft.end_us)
+            if place is None:
+                return bin_unmapped(draft, bin_)
+            movement = movement.model_copy(  # noqa: PLW2901 - the line in the ERP's words from here on
+                update={"storage_location": place.storage_location, "stock_type": place.stock_type}
+            )
+        movements.append(movement)
+    return replace(draft, movements=tuple(movements))
+
+
+def component_unknown(draft: Draft, movement: Movement) -> Failure:
+    """Return the failure of a line whose material is not in the order's bill of material."""
+    material = movement.material
+    return Failure(
+        ExceptionCode.COMPONENT_UNKNOWN,
+        (("plant", draft.plant), ("order", draft.order), ("material", material)),
+        (("order", draft.plant, draft.order),),
+        f"order {draft.order} has no component {material or '(none)'}, of which {movement.quantity / 1000:g} "
+        f"{movement.unit} were consumed",
+        "add the component to the order, or release to issue it without a reservation",
+    )
+
+
+def component_backflushed(draft: Draft, movement: Movement) -> Failure:
+    """Return the failure of a line that the ERP issues itself."""
+    material = movement.material
+    return Failure(
+        ExceptionCode.COMPONENT_BACKFLUSHED,
+        (("plant", draft.plant), ("order", draft.order), ("material", material)),
+        (("order", draft.plant, draft.order),),
+        f"the ERP issues {material} of order {draft.order} itself when the operation is confirmed",
+        "discard, or take the mark off the component",
+    )
+
+
+def bin_unmapped(draft: Draft, bin_: str) -> Failure:
+    """Return the failure of a line whose bin is not in the reference data."""
+    return Failure(
+        ExceptionCode.BIN_UNMAPPED,
+        (("plant", draft.plant), ("item", bin_)),
+        (("bin", draft.plant, bin_),),
+        f"no storage location is named for bin {bin_ or '(none)'} of plant {draft.plant}",
+        "add the bin to the reference data, or correct it there",
+    )
