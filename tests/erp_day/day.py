@@ -1,0 +1,322 @@
+"""A day of the plants, from raw records to documents in ERPs that misbehave, with kills of every flow (issue D, M49).
+
+Everything is a process of its own, as in a plant: the flows, and the ERPs behind real HTTP. All clocks run ``speed``
+times as fast as the world's, so that hours of waiting, locks and maintenance pass in seconds. What the ERPs have at
+the end is held against what the simulated plants made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from dataflows.demo.replay import Replay
+from dataflows.simulator import FolderWriter, SimulationConfig
+from dataflows.simulator.erp_orders import master_data, references
+from sinks.sqlite import SqliteStreams
+
+from tests.erp_day.hurried import HurriedClock
+
+ROOT = Path(__file__).parents[2]
+FLOWS = ("confirmations", "postings", "delivery")
+ERP_OF = {"A": "s4", "B": "fusion"}
+RATE, BURST = 0.2, 10
+"""Requests a second and at once that each ERP takes, by the hurried clock."""
+SETTLED_S = 8.0
+"""Nothing new for so long means that all is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One such day in a folder.
+
+    Args: faults: of the ERPs, as ``FaultProfile``. kills: of each flow, at random instants. patience_s: of the world's.
+    """
+
+    folder: Path
+    config: SimulationConfig
+    speed: float
+    faults: Mapping[str, Any] = field(default_factory=dict)
+    kills: int = 0
+    seed: int = 1
+    patience_s: float = 240.0
+
+    def run(self) -> Outcome:
+        """Let the day pass; return what came of it."""
+        replay = Replay(self.config)
+        clock = HurriedClock(self.config.start_us, time.time_ns(), self.speed)
+        port = free_port()
+        self._configure(port)
+        with ExitStack() as processes:
+            erps = Service(self, "erps", [str(self.folder), str(port), f"{RATE}/{BURST}"], clock)
+            processes.enter_context(erps.running())
+            flows = {
+                name: Service(self, "hurried", [name, str(self.folder / "plantsync.toml")], clock) for name in FLOWS
+            }
+            for flow in flows.values():
+                processes.enter_context(flow.running())
+            self._pass(replay, clock, flows)
+            self._settle(flows)
+            return self._outcome(replay, port)
+
+    def _pass(self, replay: Replay, clock: HurriedClock, flows: Mapping[str, Service]) -> None:
+        """Drop each hour's files when it is over, and kill flows at random instants."""
+        rng = random.Random(self.seed)
+        span = self.config.end_us - self.config.start_us
+        kills = sorted(
+            (self.config.start_us + int(span * rng.uniform(0.05, 1.0)), name)
+            for name in FLOWS
+            for _ in range(self.kills)
+        )
+        for number, _hour in enumerate(replay.hourly(FolderWriter(self.folder / "landing")), 1):
+            self._dated(self.folder / "landing", clock())
+            due_us = self.config.start_us + number * 3_600_000_000
+            while (now_us := clock()) < due_us:
+                while kills and kills[0][0] <= now_us:
+                    flows[kills.pop(0)[1]].kill()
+                for flow in flows.values():
+                    flow.alive()
+                time.sleep(0.05)
+        for _, name in kills:
+            flows[name].kill()
+            time.sleep(0.5)
+
+    def _dated(self, folder: Path, now_us: int) -> None:
+        """Let what has just been dropped be of now, by the hurried clock."""
+        for path in folder.rglob("*.*"):
+            if path.is_file() and path.stat().st_mtime > self.config.end_us / 1e6 + 1e6:
+                os.utime(path, (now_us / 1e6, now_us / 1e6))
+
+    def _settle(self, flows: Mapping[str, Service]) -> None:
+        """Wait until nothing new has come for a while."""
+        seen: object = None
+        since = began = time.monotonic()
+        while time.monotonic() - since < SETTLED_S:
+            assert time.monotonic() - began < self.patience_s, f"not settled: {seen}"
+            for flow in flows.values():
+                flow.alive()
+            with streams(self.folder) as log:
+                now = {stream: log.end(stream) for stream in log.streams()}
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.3)
+
+    def _outcome(self, replay: Replay, port: int) -> Outcome:
+        with streams(self.folder) as log:
+            read = {
+                stream: [json.loads(record.value) for record in log.read(stream, 0, 10_000_000)]
+                for stream in log.streams()
+                if not stream.startswith(("ledger", "ranges", "trail", "dead", "gaps"))
+            }
+        asked = {
+            erp: {what: control(port, erp, what) for what in ("totals", "stocks", "duplicates", "rate", "faults")}
+            for erp in ERP_OF.values()
+        }
+        for erp in ERP_OF.values():
+            asked[erp]["documents"] = documents(port, erp)
+        return Outcome(replay, read, asked)
+
+    def _configure(self, port: int) -> None:
+        folder, commit_s = self.folder, 0.2 * self.speed
+        (folder / "faults.json").write_text(json.dumps(self.faults))
+        (folder / "master.json").write_text(master_data(self.config, *ERP_OF).model_dump_json())
+        for plant, erp in ERP_OF.items():
+            place = folder / "reference" / erp
+            place.mkdir(parents=True)
+            lines = (record.model_dump_json() for record in references(self.config, erp, plant))
+            (place / "all.ndjson").write_text("".join(f"{line}\n" for line in lines))
+            self._dated(place, self.config.start_us)
+        common = f"""
+rate_per_s = {RATE}
+burst = {BURST // 2}
+in_flight_max = 8
+lease_s = {4 * self.speed}
+settle_s = {8 * self.speed}
+backoff_s = {0.1 * self.speed}
+backoff_max_s = {2 * self.speed}
+locked_after_s = {60 * self.speed}
+probe_s = {0.5 * self.speed}
+probe_max_s = {3 * self.speed}
+attempts_max = 1000
+"""
+        adapter = """
+user = "plantsync"
+password = "simulated"
+read_timeout_s = 2
+answer_timeout_s = 3
+"""
+        (folder / "plantsync.toml").write_text(f"""
+landing = "landing"
+plants = ["shipped:plant_a", "shipped:plant_b", "shipped:plant_c"]
+
+[log]
+path = "log.db"
+
+[pace]
+commit_interval_s = {commit_s}
+urgent_interval_s = {commit_s / 4}
+settle_s = 0
+
+[reference]
+folder = "reference"
+systems = ["s4", "fusion"]
+
+[postings]
+quality_timeout_s = 43200
+
+[erps.s4]
+{common}
+[erps.s4.adapter]
+kind = "sap"
+base_url = "http://127.0.0.1:{port}/s4"
+{adapter}
+[erps.fusion]
+{common}
+[erps.fusion.adapter]
+kind = "oracle"
+base_url = "http://127.0.0.1:{port}/fusion"
+{adapter}
+""")
+
+
+@dataclass(slots=True)
+class Service:
+    """A process of the day, started again after each kill."""
+
+    day: Day
+    module: str
+    arguments: list[str]
+    clock: HurriedClock
+    process: subprocess.Popen[bytes] | None = None
+    killed: int = 0
+
+    def start(self) -> None:
+        clock = [str(self.clock.start_us), str(self.clock.began_ns), str(self.clock.speed)]
+        output = self.day.folder / f"{self.module}-{self.arguments[0].rpartition('/')[2]}.txt"
+        with output.open("ab") as messages:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"tests.erp_day.{self.module}", *self.arguments, *clock],
+                cwd=ROOT,
+                stdout=messages,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        assert self.process.wait() == -signal.SIGKILL, "it had ended before"
+        self.killed += 1
+        self.start()
+
+    def alive(self) -> None:
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.module} {self.arguments[0]} ended with {self.process.returncode}"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            assert self.process is not None
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the log holds by stream, and what each ERP says."""
+
+    replay: Replay
+    streams: Mapping[str, list[dict[str, Any]]]
+    erps: Mapping[str, Mapping[str, Any]]
+
+    def differences(self) -> list[str]:
+        """Return where the ERPs have something else than the plants made, a sentence each."""
+        found: list[str] = []
+        for plant, erp in ERP_OF.items():
+            made: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+            for row in self.replay.truth.plants[plant].orders:
+                made[row.order, row.operation] += Counter(good=row.good, scrap=row.scrap, rework=row.rework)
+            has = {(row["order"].lstrip("0"), row["operation"]): row for row in self.erps[erp]["totals"]["operations"]}
+            for key, sums in made.items():
+                there = has.get((key[0].lstrip("0"), key[1]), {"yield": 0, "scrap": 0, "rework": 0})
+                booked = {"good": there["yield"], "scrap": there["scrap"], "rework": there["rework"]}
+                if booked != {name: sums[name] for name in booked}:
+                    found.append(f"{erp} {key}: {booked} booked, {dict(sums)} made")
+            if self.erps[erp]["rate"]["violations"]:
+                found.append(f"{erp}: {self.erps[erp]['rate']['violations']} requests above the limit")
+            found += [f"{erp}: {what} twice: {twice}" for what, twice in self.erps[erp]["duplicates"].items() if twice]
+            found += self._disorder(erp)
+        return found
+
+    def _disorder(self, erp: str) -> Iterator[str]:
+        """Yield where the documents of an order were not made in the order of its postings."""
+        postings = {row["posting_id"]: row for row in self.streams.get(f"postings-{erp}", [])}
+        receipts = {row["posting_id"]: row for row in self.streams["receipts"] if row["erp"] == erp}
+        unsettled = sorted(postings.keys() - receipts.keys())
+        if unsettled:
+            yield f"{erp}: {len(unsettled)} of {len(postings)} postings without receipt, {unsettled[:3]}"
+        place = {row["number"]: row["number_of_acceptance"] for row in self.erps[erp]["documents"]}
+        last: dict[str, tuple[int, int]] = {}
+        for row in sorted(postings.values(), key=lambda row: (row["order"], row["number"])):
+            receipt = receipts.get(row["posting_id"])
+            if receipt is None or not receipt["document"]:
+                continue
+            at = place.get(receipt["document"].split("/")[0], 0)
+            number, before = last.get(row["order"], (-1, 0))
+            if row["number"] != number + 1:
+                yield f"{erp} {row['order']}: posting {row['number']} follows {number}"
+            if at and at < before:
+                yield f"{erp} {row['order']}: document of posting {row['number']} was made before that of {number}"
+            last[row["order"]] = (row["number"], max(at, before))
+
+
+def control(port: int, erp: str, what: str) -> Any:
+    answer = requests.get(f"http://127.0.0.1:{port}/_control/{erp}/{what}", timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def documents(port: int, erp: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = control(port, erp, f"documents?limit=5000&after={after}")
+        found += page["rows"]
+        after = page["next_after"]
+    return found
+
+
+@contextmanager
+def streams(folder: Path) -> Iterator[SqliteStreams]:
+    log = SqliteStreams(folder / "log.db")
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,39 @@
+"""Simulated ERPs under a hurried clock, as a process of their own that speaks real HTTP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dataflows.erp_simulator.clock import Clock
+from dataflows.erp_simulator.faults import FaultProfile
+from dataflows.erp_simulator.ledger import Ledger
+from dataflows.erp_simulator.master_data import load
+from dataflows.erp_simulator.server import serve
+from dataflows.erp_simulator.throttle import Limit
+from dataflows.erp_simulator.world import Options, World
+from tests.erp_day.hurried import HurriedClock
+
+
+def main(folder: str, port: str, limit: str, start_us: str, began_ns: str, speed: str) -> None:
+    """Serve until SIGTERM; ``limit`` is requests a second and at once, by the hurried clock."""
+    place = Path(folder)
+    rate, burst = limit.split("/")
+    options = Options(
+        user="plantsync",
+        key="simulated",
+        faults=FaultProfile.model_validate_json((place / "faults.json").read_bytes()),
+        limit=Limit(float(rate), int(burst)),
+        nonce=int(began_ns),
+    )
+    ledger = Ledger(place / "ledger.sqlite")
+    clock = Clock(HurriedClock(int(start_us), int(began_ns), float(speed)))
+    world = World([("sap", "s4"), ("oracle", "fusion")], load(place / "master.json"), clock, ledger, options)
+    try:
+        serve(world, "127.0.0.1", int(port), lambda url: print(url, flush=True))
+    finally:
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
