@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from canonical.contracts import Receipt
 from canonical.posting_wire import order_key
+from canonical.records import Headers
 from canonical.wire import Message, instant
+
+RECORDED: Final = "ce_recordedtime"
 
 
 def encode_receipt(receipt: Receipt) -> Message:
@@ -24,3 +30,11 @@ def encode_receipt(receipt: Receipt) -> Message:
         ("ce_correlationid", receipt.correlation_id.encode()),
     )
     return key, receipt.model_dump_json().encode(), headers
+
+
+def recorded_us(headers: Headers, otherwise_us: int) -> int:
+    """Return when a record was written, as its envelope says."""
+    for name, value in headers:
+        if name == RECORDED:
+            return round(datetime.fromisoformat(value.decode()).timestamp() * 1e6)
+    return otherwise_us

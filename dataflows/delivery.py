@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from threading import Event
 from typing import Final
 
@@ -19,8 +18,7 @@ from pydantic import ValidationError
 
 from canonical.contracts import Posting, Receipt
 from canonical.posting_wire import encode_exception
-from canonical.receipt_wire import encode_receipt
-from canonical.records import Headers
+from canonical.receipt_wire import encode_receipt, recorded_us
 from canonical.wire import WireError
 from dataflows.commit_sink import CommitSink
 from dataflows.desk import Desk
@@ -34,7 +32,6 @@ from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
 
 NAME: Final = "delivery"
 LOGGER: Final = logging.getLogger(__name__)
-RECORDED: Final = "ce_recordedtime"
 
 
 class Deliver:
@@ -104,14 +101,6 @@ def posting_of(value: bytes) -> Posting:
         return Posting.model_validate_json(value)
     except ValidationError as error:
         raise WireError(f"{value[:80]!r} in the posting queue is no posting: see who else writes to it") from error
-
-
-def recorded_us(headers: Headers, otherwise_us: int) -> int:
-    """Return when a record was written, as its envelope says."""
-    for name, value in headers:
-        if name == RECORDED:
-            return round(datetime.fromisoformat(value.decode()).timestamp() * 1e6)
-    return otherwise_us
 
 
 def delivery(

@@ -15,7 +15,7 @@ import orjson
 from dataflows.confirmations import NAME
 from dataflows.runtime import open_log
 from dataflows.settings import Settings
-from sinks.commit_log import CommitLog
+from sinks.commit_log import CommitLog, Record
 from sinks.kafka import Delivery, KafkaLog
 from sinks.trail import PART, Deed, Head, append
 
@@ -31,8 +31,15 @@ class OperatorTrail:
         snapshot = log.restore(OPERATOR)
         self.state: Mapping[str, bytes] = snapshot.state if snapshot is not None else {}
 
-    def append(self, deed: Deed, at_us: int, state: Mapping[str, bytes], deliveries: Sequence[Delivery] = ()) -> Head:
-        """Commit an entry, and with it parts of the state and, on Kafka, messages to any topic.
+    def append(
+        self,
+        deed: Deed,
+        at_us: int,
+        state: Mapping[str, bytes],
+        deliveries: Sequence[Delivery] = (),
+        records: Sequence[Record] = (),
+    ) -> Head:
+        """Commit an entry, and with it parts of the state, other records and, on Kafka, messages to any topic.
 
         Raises: WriterFenced where somebody else has acted meanwhile; as ``CommitLog.commit`` otherwise.
         """
@@ -41,9 +48,9 @@ class OperatorTrail:
         state = {**state, PART: head.encode()}
         if deliveries:
             assert isinstance(self._log, KafkaLog), "what comes from a topic was read where Kafka is the log"
-            self._log.commit(OPERATOR, position, state, [record], deliveries)
+            self._log.commit(OPERATOR, position, state, [record, *records], deliveries)
         else:
-            self._log.commit(OPERATOR, position, state, [record])
+            self._log.commit(OPERATOR, position, state, [record, *records])
         self.state = {**self.state, **state}
         return head
 

@@ -31,6 +31,10 @@ class TrailAction(StrEnum):
 
     MAPPING_CHANGED = "mapping-changed"  # a shard began to work under another mapping
     REPLAY = "replay"  # records were put back where they came from
+    RELEASE = "release"  # what waited under an exception was let through
+    REPROCESS = "reprocess"  # it was tried again
+    DISCARD = "discard"  # it is not to be posted
+    REVERSE = "reverse"  # the document of a posting is to be taken back
 
 
 class TrailEntry(BaseModel):

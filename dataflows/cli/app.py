@@ -10,7 +10,20 @@ from typing import Final
 
 import typer
 
-from dataflows.cli import audit, dead_letters, demo, doctor, erp_sim, lint, query, replay, run, simulate
+from dataflows.cli import (
+    audit,
+    dead_letters,
+    demo,
+    doctor,
+    erp_sim,
+    exceptions,
+    explain,
+    lint,
+    query,
+    replay,
+    run,
+    simulate,
+)
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
 
@@ -42,6 +55,8 @@ app.command("erp-sim")(erp_sim.erp_sim)
 app.command("lint")(lint.lint)
 app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)
+app.add_typer(exceptions.box)
+app.command("explain")(explain.explain)
 app.command("query")(query.query)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)

@@ -15,8 +15,8 @@ from canonical.contracts import Posting
 from canonical.posting_wire import encode_posting
 from sinks.commit_log import Record
 from sinks.sqlite import SqliteLog, SqliteStreams
-from sinks.streams import EXCEPTIONS, RECEIPTS, postings
-from tests.command import PLANTSYNC, plantsync
+from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS, postings
+from tests.command import PLANTSYNC, plantsync, told
 from tests.conformance.erp_places import SECRET, DropPlace, SapPlace, Simulator
 from tests.conformance.erp_places import posting as confirmation
 
@@ -171,11 +171,73 @@ def test_a_flow_that_is_told_to_end_waits_for_its_answers(folder, sap):
 
 
 def test_a_rejected_posting_waits_alone_and_a_person_settles_it(folder, sap):
-    good, locked = sap.order(), sap.order(status="closed")
-    made = [confirmation(locked, erp="sap", number=n) for n in range(3)] + [confirmation(good, erp="sap", number=0)]
+    good, refused = sap.order(), sap.order(status="closed")
+    made = [confirmation(refused, erp="sap", number=n) for n in range(3)] + [confirmation(good, erp="sap", number=0)]
     queue(folder, made)
     plantsync(folder, "run", "delivery", "--until-end", "-q")
 
     assert len(sap.documents(good)) == 1
-    (opened,) = stored(folder, EXCEPTIONS)[-1:]
-    assert (opened["code"], opened["order"], opened["waiting"]) == ("ERP_REJECTED", locked, 3)
+    (opened,) = told(folder, "exceptions", "list", "--order", refused)["exceptions"]
+    name = opened["exception_id"]
+    assert (opened["code"], opened["order"], opened["waiting"]) == ("ERP_REJECTED", refused, 3)
+    assert name[:8] in plantsync(folder, "exceptions", "list", "--owner", "integration-support")
+    assert told(folder, "exceptions", "list", "--code", "LOT_MISSING")["exceptions"] == []
+    shown = told(folder, "exceptions", "show", name[:8])
+    assert shown["posting"]["posting_id"] == str(made[0].posting_id)
+    assert "sent to sap again, and the 2 behind it" in shown["would"]["reprocess"]
+
+    assert "Nothing has been changed" in plantsync(folder, "exceptions", "reprocess", name)  # a dry run
+    assert stored(folder, ACTIONS) == []
+    plantsync(folder, "exceptions", "reprocess", name, "--apply", code=2)  # without a reason
+    plantsync(folder, "exceptions", "release", code=2)  # all of them is not meant by nothing
+    plantsync(folder, "exceptions", "reprocess", "ffff", "--apply", "--reason", "x", code=1)
+
+    known = sap.ask("GET", "master-data")["orders"]
+    mended = [{**each, "status": "released"} for each in known if each["order"] == refused]
+    sap.ask("PATCH", "master-data", {"orders": mended})
+    told(folder, "exceptions", "reprocess", name, "--apply", "--reason", "released again", "--actor", "anna")
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+
+    assert [d["yield_quantity"] for d in sap.documents(refused)] == [12_345] * 3
+    (ended,) = told(folder, "exceptions", "list", "--all")["exceptions"]
+    assert (ended["resolution"], ended["actor"], ended["reason"]) == ("reprocessed", "anna", "released again")
+    assert ended["resolved_after_s"] > 0
+    told(folder, "exceptions", "reprocess", name, "--apply", "--reason", "again", code=1)  # it has ended
+    assert json.loads(plantsync(folder, "audit", "--trail", "--json"))["clean"]
+
+
+def test_what_a_person_discards_is_withdrawn_and_its_story_is_told(folder, sap):
+    refused = sap.order(status="closed")
+    made = [confirmation(refused, erp="sap", number=n, good=1000 * (n + 1)) for n in range(2)]
+    queue(folder, made)
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+    told(folder, "exceptions", "discard", "--order", refused, "--apply", "--reason", "made for a test")
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+
+    story = told(folder, "explain", refused)
+    assert [(p["number"], p["status"], p["document"]) for p in story["postings"]] == [
+        (0, "withdrawn", ""),
+        (1, "rejected", ""),
+    ]
+    assert [each["resolution"] for each in story["exceptions"]] == ["discarded", "open"]
+    assert [each["reason"] for each in story["actions"]] == ["made for a test"]
+    text = plantsync(folder, "explain", made[0].posting_id)
+    assert "discard by " in text
+    assert "made for a test" in text
+    assert sap.documents(refused) == []
+    plantsync(folder, "explain", "nothing", code=1)
+
+
+def test_the_story_of_a_document_has_its_posting_and_every_hop(folder, sap):
+    (made,) = orders_of(sap, "sap", 1, 1)
+    queue(folder, [made])
+    plantsync(folder, "run", "delivery", "--until-end", "-q")
+    (receipt,) = stored(folder, RECEIPTS)
+
+    by_document = told(folder, "explain", receipt["document"].partition("/")[0])
+    assert by_document["postings"] == told(folder, "explain", made.order)["postings"]
+    (posting,) = by_document["postings"]
+    hops = posting["hops_us"]
+    assert posting["posting_id"] == str(made.posting_id)
+    assert hops["occurred"] < hops["enqueued"] <= hops["first_sent"] <= hops["sent"] <= hops["answered"]
+    assert "document " + receipt["document"] in plantsync(folder, "explain", made.order)
