@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dataflows.cli.options import Json
+
+if TYPE_CHECKING:
+    from dataflows.erp_simulator import MasterData
 
 
 class ErpKind(StrEnum):
@@ -25,7 +28,10 @@ def erp_sim(
     erp: Annotated[list[str], typer.Option(help="KIND or KIND:NAME, may be repeated. KIND: sap, oracle, d365, drop.")],
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8085,
     host: Annotated[str, typer.Option(help="Address to listen at; by default this machine only.")] = "127.0.0.1",
-    data: Annotated[Path | None, typer.Option(help="Master data, JSON; by default made from the seed.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Master data, JSON: FILE for all, NAME=FILE for one; by default made from the seed."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the master data and of the faults.")] = 1,
     faults: Annotated[str, typer.Option(help="Fault profile: none, mild, hostile, or a JSON file.")] = "none",
     ledger: Annotated[Path | None, typer.Option(help="File of all documents; by default memory only.")] = None,
@@ -53,7 +59,6 @@ def erp_sim(
     from datetime import UTC
 
     from dataflows.cli.output import errors
-    from dataflows.erp_simulator import load
     from dataflows.erp_simulator.access import DEFAULT_KEY
     from dataflows.erp_simulator.clock import Clock
     from dataflows.erp_simulator.faults import profile
@@ -85,7 +90,7 @@ def erp_sim(
     book = Ledger(ledger)
     world = World(
         names,
-        load(data) if data else made(seed, first_us),
+        _data(data or [], names, made(seed, first_us)),
         Clock(wall_us, first_us if simulated else None),
         book,
         options,
@@ -109,6 +114,19 @@ def _names(erps: list[str]) -> list[tuple[str, str]]:
             raise typer.BadParameter(f"{name!r} is no name, or there twice", param_hint="--erp")
         names.append((kind, name))
     return names
+
+
+def _data(given: list[str], names: list[tuple[str, str]], made: MasterData) -> dict[str, MasterData]:
+    """Return the master data of each ERP: its own file, else the file for all, else what was made."""
+    from dataflows.erp_simulator import load
+
+    known = {name for _, name in names}
+    own = {name: file for name, _, file in (text.partition("=") for text in given) if file and name in known}
+    rest = [text for text in given if text.partition("=")[0] not in own]
+    if len(rest) > 1:
+        raise typer.BadParameter("one file for all, or NAME=FILE for each ERP", param_hint="--data")
+    common = load(Path(rest[0])) if rest else made
+    return {name: load(Path(own[name])) if name in own else common for name in known}
 
 
 def _ready(url: str, names: list[tuple[str, str]], *, as_json: bool) -> None:

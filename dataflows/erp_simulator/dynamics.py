@@ -189,7 +189,10 @@ class Dynamics:
 
 
 def _external(message: Message) -> str:
-    """Return what tells copies of a message: the digest of its content, as it has no id of its sender."""
+    """Return what tells copies of a message: ``PostingId``, which Dynamics overlooks, else a digest of it."""
+    posting_id = orjson.loads(message.content).get("PostingId")
+    if isinstance(posting_id, str) and posting_id:
+        return posting_id
     return sha256(f"{message.company}/{message.type}/{message.content}".encode()).hexdigest()
 
 

@@ -80,6 +80,10 @@ class MaterialDocuments:
         book = self._erp.book
         if reference := wanted.get("ReferenceDocument"):
             numbers = list(book.by_external.get(reference, ()))
+        elif {"ReversedMaterialDocument", "ReversedMaterialDocumentYear"} <= wanted.keys():
+            original = f"{wanted['ReversedMaterialDocument']}/{wanted['ReversedMaterialDocumentYear']}"
+            found = book.by_number.get(book.reversed_by.get(original, ""))
+            numbers = [] if found is None else [found]
         elif order := wanted.get("ManufacturingOrder"):
             numbers = list(book.by_order.get(self._erp.register.order(order).order, ()))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -51,11 +51,19 @@ class World:
     """The ERPs by name, with one clock and one ledger."""
 
     def __init__(
-        self, names: Sequence[tuple[str, str]], data: MasterData, clock: Clock, ledger: Ledger, options: Options
+        self,
+        names: Sequence[tuple[str, str]],
+        data: MasterData | Mapping[str, MasterData],
+        clock: Clock,
+        ledger: Ledger,
+        options: Options,
     ) -> None:
-        """Restore or begin each of ``names`` (kind, name)."""
+        """Restore or begin each of ``names`` (kind, name); ``data`` is that of all, or that of each by name."""
         self.clock, self.ledger = clock, ledger
-        self.instances = {name: self._instance(kind, name, data, options) for kind, name in names}
+        self.instances = {
+            name: self._instance(kind, name, data if isinstance(data, MasterData) else data[name], options)
+            for kind, name in names
+        }
         for instance in self.instances.values():
             if clock.simulated and instance.book.clock_us is not None:
                 clock.set(instance.book.clock_us)

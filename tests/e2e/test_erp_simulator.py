@@ -259,6 +259,15 @@ def test_released_later_is_accepted_later(data):
         assert _confirm(simulator, session, 1, OrderID="2000000").status_code == 201
 
 
+def test_each_erp_may_have_its_own_master_data(data, tmp_path):
+    south = tmp_path / "south.json"
+    south.write_text(master_data(orders=()).model_dump_json())
+    arguments = ("--erp", "sap:north", "--erp", "sap:south", "--data", data, "--data", f"south={south}")
+    with running(*arguments) as simulator:
+        assert len(simulator.truth("north", "master-data")["orders"]) > 0
+        assert simulator.truth("south", "master-data")["orders"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -266,6 +275,7 @@ def test_released_later_is_accepted_later(data):
         (("--erp", "sap", "--erp", "sap"), 2),
         (("--erp", "sap", "--start", "2026-03-10"), 2),
         (("--erp", "drop"), 2),
+        (("--erp", "sap", "--data", "a.json", "--data", "b.json"), 2),
         (("--erp", "sap", "--faults", "nowhere"), 1),
         (("--erp", "sap", "--data", "nowhere.json"), 1),
         (("--erp", "sap", "--ledger", "nowhere/l.sqlite"), 1),

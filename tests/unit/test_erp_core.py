@@ -1,5 +1,6 @@
 """The ERP behind every protocol: what it refuses, what it books, and what it takes back (M10, M11, M17-M19, M30)."""
 
+import contextlib
 from dataclasses import replace
 from datetime import date
 
@@ -273,6 +274,21 @@ def test_a_ledger_has_one_writer(tmp_path):
 
     made.ledger.close()
     world(path=tmp_path / "l")
+
+
+def test_an_inner_unit_fails_alone(tmp_path):
+    made, sap = world(path=tmp_path / "l")
+    lock = {"user": "SMITH", "until_us": NOW_US}
+
+    with sap.book.unit():
+        sap.book.record("lock", {"order": "1", **lock})
+        with contextlib.suppress(LookupError), sap.book.unit():
+            sap.book.record("lock", {"order": "2", **lock})
+            raise LookupError
+    made.ledger.close()
+
+    assert list(sap.book.locks) == ["1"]
+    assert list(world(path=tmp_path / "l")[1].book.locks) == ["1"]
 
 
 def test_duplicates_are_found():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dataflows.erp_simulator.faults import Plan
+from dataflows.erp_simulator.truth import duplicates
 from tests.erp_world import NOW_US, Client, body_of, world
 
 SERVICE = "/api/services/SysMessageServices/SysMessageService"
@@ -78,6 +79,19 @@ def test_messages_of_an_order_are_booked_in_order(client, d365):
 
     made = [d.yield_quantity for d in d365.book.documents if d.kind == "confirmation"]
     assert made in ([1_000, 2_000, 3_000], [2_000, 3_000])
+
+
+def test_copies_are_told_by_posting_id_or_by_all_they_say(client, d365):
+    named = _finished("1000020", 1) | {"PostingId": "p-1"}
+    for content in (named, named, _finished("1000020", 1)):
+        _send(client, "ProdProductionOrderReportFinished", content)
+
+    d365.clock.set(NOW_US + 60 * S)
+    d365.wake()
+
+    external = [d.external_id for d in d365.book.documents if d.kind == "confirmation"]
+    assert (external[:2], len(external[2])) == (["p-1", "p-1"], 64)
+    assert list(duplicates(d365.book)["external_ids"]) == ["p-1"]
 
 
 def test_a_message_is_all_or_nothing(client, d365):

@@ -295,6 +295,9 @@ def test_material_documents_are_created_found_and_cancelled(client, sap):
     assert wrong.status == 400  # on the item only (DOMAIN 3.7)
     cancelled = client.post(f"{MATERIAL_DOCUMENTS}/Cancel?MaterialDocumentYear='2026'&MaterialDocument='4900000001'")
     assert cancelled.status == 200
+    asked = "ReversedMaterialDocument eq '4900000001' and ReversedMaterialDocumentYear eq '2026'"
+    (reversal,) = body_of(client.get(f"{MATERIAL_DOCUMENTS}/A_MaterialDocumentItem?$filter={asked}"))["d"]["results"]
+    assert (reversal["MaterialDocument"], reversal["GoodsMovementType"]) == ("4900000002", "262")
     assert sap.book.withdrawn["1000020", "RESIN"] == 0
 
 
