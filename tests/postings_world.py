@@ -80,7 +80,14 @@ def route(erp="north", **fields):
 def period(month=11, erp="north", *, open_=True, **fields):
     first = date(2026, month, 1)
     return PeriodReference(
-        **{"changed_us": 1, "erp": erp, "first": first, "last": date(2026, month, 28), "open": open_, **fields}
+        **{
+            "changed_us": 1,
+            "erp": erp,
+            "first": first,
+            "last": date(2026, month, 31 if month in {10, 12} else 30),
+            "open": open_,
+            **fields,
+        }
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from uuid import UUID
 
 import orjson
 
@@ -24,12 +23,11 @@ PART: Final = "exception:"
 
 @dataclass(slots=True)
 class Cause:
-    """One cause: its record as told last, the lines that wait for it, and the counts of what else does, by name."""
+    """One cause: the lines that wait for it, the counts of what else does by name, and its record once it was told."""
 
-    record: BusinessException
     lines: set[Line] = field(default_factory=set)
     others: dict[str, int] = field(default_factory=dict)
-    told: bool = False
+    record: BusinessException | None = None
 
 
 class Causes:
@@ -53,15 +51,12 @@ class Causes:
         """Whether there may be something to take."""
         return bool(self._changed or self._ended)
 
-    def __contains__(self, cause_id: str) -> bool:
-        return cause_id in self._causes
-
-    def hold(self, line: Line, failure: Failure, first: str, now_us: int, how: Resolution, by: Action | None) -> None:
-        """Note why a line waits; ``first`` names what stands at its head. What it waited for before may end."""
+    def hold(self, line: Line, failure: Failure, now_us: int, how: Resolution, by: Action | None) -> None:
+        """Note why a line waits; what it waited for before may end."""
         cause_id = str(failure.cause)
         if self._of.get(line) != cause_id:
             self.let_go(line, now_us, how, by)
-            self._known(failure, first).lines.add(line)
+            self._causes.setdefault(cause_id, Cause()).lines.add(line)
             self._of[line] = cause_id
         self._changed.add(cause_id)
 
@@ -77,33 +72,40 @@ class Causes:
             self._causes[cause_id].lines.discard(line)
             self._end(cause_id, now_us, how, by)
 
-    def tell(self, line: Line, now_us: int) -> bool:
-        """Tell of what a line waits for, from now on; False where no more may be open."""
-        cause_id = self._of[line]
-        return self._causes[cause_id].told or self._tell(cause_id, now_us)
+    def tell(self, failure: Failure, first: str, now_us: int) -> bool:
+        """Tell of a cause from now on; ``first`` names what waits for it. False where no more may be open."""
+        cause = self._causes[str(failure.cause)]
+        if cause.record is None:
+            if self.told >= self.open_max:
+                return False
+            self.told += 1
+            cause.record = _record(failure, first, now_us)
+            self._changed.add(str(failure.cause))
+        return True
 
     def count(self, failure: Failure, name: str, waiting: int, first: str, now_us: int) -> None:
         """Tell that so much waits under a name that is no line; 0 ends it."""
         cause_id = str(failure.cause)
         if not waiting and cause_id not in self._causes:
             return
-        cause = self._known(failure, first)
-        cause.others[name] = waiting
+        cause = self._causes.setdefault(cause_id, Cause())
         self._changed.add(cause_id)
-        if not waiting:
-            del cause.others[name]
+        if waiting:
+            cause.others[name] = waiting
+            self.tell(failure, first, now_us)
+        else:
+            cause.others.pop(name, None)
             self._end(cause_id, now_us, Resolution.REVALIDATED, None)
-        elif not cause.told:
-            self._tell(cause_id, now_us)
 
     def counted(self, failure: Failure, name: str) -> int:
         """Return how much waits under a name that is no line."""
         cause = self._causes.get(str(failure.cause))
         return cause.others.get(name, 0) if cause is not None else 0
 
-    def code(self, cause_id: str) -> ExceptionCode:
-        """Return the code of a cause."""
-        return self._causes[cause_id].record.code
+    def told_of(self, cause_id: str) -> ExceptionCode | None:
+        """Return the code of a cause that is open; None where there is none."""
+        cause = self._causes.get(cause_id)
+        return cause.record.code if cause is not None and cause.record is not None else None
 
     def lines(self, cause_id: str) -> Iterable[Line]:
         """Return the lines that wait for a cause, in the order of their names."""
@@ -122,7 +124,7 @@ class Causes:
         records, self._ended = self._ended, []
         for cause_id in sorted(self._changed):
             cause = self._causes.get(cause_id)
-            if cause is not None and cause.told:
+            if cause is not None and cause.record is not None:
                 waiting = sum(map(self._waiting, cause.lines)) + sum(cause.others.values())
                 if cause.record.waiting != waiting:
                     cause.record = cause.record.model_copy(update={"waiting": waiting, "changed_us": now_us})
@@ -144,8 +146,8 @@ class Causes:
         for name, value in parts.items():
             if name.startswith(PART):
                 others, record = value.split(b"\t", 1)
-                cause = Cause(BusinessException.model_validate_json(record), others=orjson.loads(others), told=True)
-                self._causes[name.removeprefix(PART)] = cause
+                told = BusinessException.model_validate_json(record)
+                self._causes[name.removeprefix(PART)] = Cause(others=orjson.loads(others), record=told)
                 self.told += 1
 
     def sweep(self, now_us: int) -> None:
@@ -155,40 +157,9 @@ class Causes:
 
     def _value(self, cause_id: str) -> bytes:
         cause = self._causes.get(cause_id)
-        if cause is None or not cause.told:
+        if cause is None or cause.record is None:
             return b""
         return orjson.dumps(cause.others) + b"\t" + cause.record.model_dump_json().encode()
-
-    def _known(self, failure: Failure, first: str) -> Cause:
-        cause_id = str(failure.cause)
-        cause = self._causes.get(cause_id)
-        if cause is None:
-            code = failure.code
-            record = BusinessException(
-                exception_id=UUID(cause_id),
-                code=code,
-                owner=OWNERS[code],
-                severity=SEVERITIES[code],
-                posting_id=first,
-                message=failure.message[:1024],
-                reason="",
-                remedy=failure.remedy[:1024],
-                waiting=0,
-                opened_us=0,
-                changed_us=0,
-            ).model_copy(update={name: value[:256] for name, value in failure.concerns})
-            cause = self._causes[cause_id] = Cause(record)
-        return cause
-
-    def _tell(self, cause_id: str, now_us: int) -> bool:
-        if self.told >= self.open_max:
-            return False
-        cause = self._causes[cause_id]
-        cause.told = True
-        self.told += 1
-        cause.record = cause.record.model_copy(update={"opened_us": now_us, "changed_us": now_us})
-        self._changed.add(cause_id)
-        return True
 
     def _end(self, cause_id: str, now_us: int, how: Resolution, by: Action | None) -> None:
         """End a cause that nothing waits for any more."""
@@ -197,9 +168,26 @@ class Causes:
         if cause.lines or cause.others:
             return
         del self._causes[cause_id]
-        if cause.told:
+        if cause.record is not None:
             self.told -= 1
             self._parts.add(cause_id)
             ended = {"resolution": how, "waiting": 0, "changed_us": now_us, "resolved_us": now_us}
             person = {"actor": by.actor, "reason": by.reason} if by is not None else {}
             self._ended.append(cause.record.model_copy(update={**ended, **person}))
+
+
+def _record(failure: Failure, first: str, now_us: int) -> BusinessException:
+    code = failure.code
+    return BusinessException(
+        exception_id=failure.cause,
+        code=code,
+        owner=OWNERS[code],
+        severity=SEVERITIES[code],
+        posting_id=first,
+        message=failure.message[:1024],
+        remedy=failure.remedy[:1024],
+        waiting=0,
+        opened_us=now_us,
+        changed_us=now_us,
+        reason="",
+    ).model_copy(update={name: value[:256] for name, value in failure.concerns})

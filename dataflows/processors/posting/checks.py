@@ -2,7 +2,7 @@
 
 Law: a check depends on the draft, on what the reference book has in force, and on what the order has posted; never
 on when it is asked, but for what the ERP takes now (order, lot, period). Each returns what it found, or a ``Failure``
-with a stable code that names what would settle it.
+with a stable code. What a check looks at is what a case that fails it waits for (``ReferenceBook.looked``).
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ def route_of(draft: Draft, view: View) -> RouteReference | Failure:
     return Failure(
         _C.ROUTE_MISSING,
         (("plant", draft.plant),),
-        (("route", draft.plant),),
         f"no ERP is named for plant {draft.plant} at that time",
         "add a route record whose validity holds it",
     )
@@ -60,22 +59,21 @@ def route_of(draft: Draft, view: View) -> RouteReference | Failure:
 def order_of(draft: Draft, route: RouteReference, view: View) -> OrderReference | Failure:
     """Return the order, where it takes postings now (M10)."""
     plant, key = draft.plant, draft.order
-    subject = ("order", plant, key)
     concerns = (("erp", route.erp), ("plant", plant), ("order", key))
     if not key:
         place = (("plant", plant), ("work_center", draft.work_center))
-        return Failure(_C.ORDER_UNKNOWN, place, (), "it names no production order", "discard it, or correct its source")
+        return Failure(_C.ORDER_UNKNOWN, place, "it names no production order", "discard it, or correct its source")
     order = view.book.order(route.erp, plant, key, view.now_us)
     if order is None:
         if others := [erp for erp in view.book.elsewhere(plant, key) if erp != route.erp]:
             where = f"order {key} is in {', '.join(others)}, but plant {plant} posted to {route.erp} at that time"
-            return Failure(_C.ORDER_UNKNOWN, concerns, (subject, ("route", plant)), where, "see the plant's routes")
+            return Failure(_C.ORDER_UNKNOWN, concerns, where, "see the plant's routes")
         unseen = f"nothing has been seen of order {key}"
-        return Failure(_C.ORDER_NOT_RELEASED, concerns, (subject,), unseen, "release it in the ERP, or discard")
+        return Failure(_C.ORDER_NOT_RELEASED, concerns, unseen, "release it in the ERP, or discard")
     if order.status is OrderStatus.RELEASED:
         return order
     code, remedy = _REFUSING[order.status]
-    return Failure(code, concerns, (subject,), f"order {key} is {order.status}", remedy)
+    return Failure(code, concerns, f"order {key} is {order.status}", remedy)
 
 
 _REFUSING: Final = {
@@ -97,7 +95,6 @@ def steps_of(draft: Draft, view: View) -> tuple[tuple[str, str], ...] | Failure:
     return Failure(
         _C.OPERATION_UNMAPPED,
         (("plant", draft.plant), ("work_center", draft.work_center)),
-        (("step", draft.plant, draft.work_center),),
         f"no routing step is named for completions at work centre {draft.work_center}",
         "add a step record for it",
     )
@@ -111,7 +108,6 @@ def operation_of(draft: Draft, operation: str, order: OrderReference) -> OrderOp
     return Failure(
         _C.OPERATION_UNKNOWN,
         (("plant", draft.plant), ("order", draft.order), ("operation", operation)),
-        (("order", draft.plant, draft.order), ("step", draft.plant, draft.work_center)),
         f"order {draft.order} has no operation {operation}",
         "correct the order's routing, or discard",
     )
@@ -124,7 +120,6 @@ def work_center_of(draft: Draft, work_center: str, view: View) -> str | Failure:
     return Failure(
         _C.WORK_CENTER_UNKNOWN,
         (("plant", draft.plant), ("work_center", work_center)),
-        (("work_center", draft.plant, work_center), ("order", draft.plant, draft.order)),
         f"work centre {work_center or '(none)'} is not known in plant {draft.plant}",
         "add it to the reference data, or a step record that names the ERP's",
     )
@@ -137,7 +132,6 @@ def product_of(draft: Draft, order: OrderReference) -> str | Failure:
     return Failure(
         _C.MATERIAL_WRONG,
         (("plant", draft.plant), ("order", draft.order), ("material", draft.material)),
-        (("order", draft.plant, draft.order),),
         f"order {draft.order} makes {order.material}, not {draft.material}",
         "see which order the machine was told; discard, and post by hand",
     )
@@ -151,7 +145,6 @@ def material_of(draft: Draft, material: str, view: View) -> MaterialReference | 
     return Failure(
         _C.MATERIAL_UNKNOWN,
         (("material", material),),
-        (("material", material), ("order", draft.plant, draft.order)),
         f"material {material or '(none)'} is not known",
         "add it to the reference data",
     )
@@ -162,26 +155,24 @@ def lot_fault(draft: Draft, material: MaterialReference, lot: str, view: View) -
     if not material.lot_managed:
         return None
     name = material.material
-    awaits = (("lot", name, lot), ("material", name))
     if not lot:
         concerns = (("plant", draft.plant), ("order", draft.order), ("material", name))
         return Failure(
             _C.LOT_MISSING,
             concerns,
-            awaits,
             f"material {name} is managed in lots, and none is named",
             "discard, and post by hand",
         )
     known = view.book.lot(name, lot, view.now_us)
     lot_of = (("material", name), ("lot", lot))
     if known is None:
-        return Failure(_C.LOT_UNKNOWN, lot_of, awaits, f"lot {lot} of {name} is not known", "create it, or discard")
+        return Failure(_C.LOT_UNKNOWN, lot_of, f"lot {lot} of {name} is not known", "create it, or discard")
     usable = known.status is LotStatus.VALID or (
         known.status is LotStatus.RESTRICTED and draft.kind is not PostingKind.GOODS_ISSUE
     )
     if usable:
         return None
-    return Failure(_C.LOT_NOT_VALID, lot_of, awaits, f"lot {lot} of {name} is {known.status}", "settle its status")
+    return Failure(_C.LOT_NOT_VALID, lot_of, f"lot {lot} of {name} is {known.status}", "settle its status")
 
 
 def in_unit(
@@ -197,7 +188,6 @@ def in_unit(
         return Failure(
             _C.UNIT_NOT_CONVERTIBLE,
             (("plant", draft.plant), ("material", name)),
-            (("material", name), ("order", draft.plant, draft.order)),
             f"{name}: {error}",
             f"say in its material record how many {material.base_unit} one {draft.unit} is",
         )
@@ -239,7 +229,6 @@ def reason_of(draft: Draft, view: View) -> str | Failure:
     return Failure(
         _C.REASON_UNMAPPED,
         (("plant", draft.plant), ("item", draft.reason)),
-        (("reason", draft.plant, draft.reason),),
         f"the ERP's word for reason {draft.reason} of plant {draft.plant} is not known",
         "add a reason record for it",
     )
@@ -253,9 +242,8 @@ def day_of(draft: Draft, erp: str, view: View) -> date | Failure:
     return Failure(
         _C.PERIOD_CLOSED,
         (("erp", erp), ("plant", draft.plant), ("item", draft.document_date.isoformat()[:7])),
-        (("period", erp),),
-        f"the posting period of {draft.document_date} is closed in {erp}, and no later one is open",
-        "open it, or let postings be shifted",
+        f"{draft.document_date} is in no period of {erp} that is open, and none is known to be the next open one",
+        "open it, or tell all periods up to the next open one",
     )
 
 
@@ -266,7 +254,6 @@ def within_predecessor(draft: Draft, before: str, total: int, limit: int) -> Fai
     return Failure(
         _C.YIELD_ABOVE_PREDECESSOR,
         (("plant", draft.plant), ("order", draft.order), ("operation", draft.operation)),
-        (("progress", draft.plant, draft.order), ("order", draft.plant, draft.order)),
         f"operation {draft.operation} would yield {total} thousandths, and {before} before it has only {limit}",
         f"see what is missing of operation {before}, or release",
     )
@@ -283,7 +270,6 @@ def within_tolerance(draft: Draft, operation: OrderOperation, order: OrderRefere
     return Failure(
         _C.OVER_DELIVERY,
         (("plant", draft.plant), ("order", draft.order), ("operation", operation.operation)),
-        (("order", draft.plant, draft.order), ("progress", draft.plant, draft.order)),
         f"operation {operation.operation} would yield {total} thousandths, and {limit} are tolerated",
         "raise the order's quantity or tolerance, release, or discard",
     )
@@ -319,7 +305,6 @@ def movement_fault(draft: Draft, movement: Movement, view: View) -> Failure | No
         return Failure(
             _C.UNIT_NOT_CONVERTIBLE,
             (("plant", draft.plant), ("material", name)),
-            (("material", name),),
             f"{name}: {error}",
             f"say in its material record how many {material.base_unit} one {movement.unit} is",
         )
@@ -331,7 +316,6 @@ def not_released(draft: Draft) -> Failure:
     return Failure(
         _C.QUALITY_RELEASE_MISSING,
         (("material", draft.material), ("lot", draft.lot)),
-        (("quality", draft.lot), ("material", draft.material), ("order", draft.plant, draft.order)),
         f"lot {draft.lot or '(none)'} of {draft.material} has not been released by the quality system",
         "decide on the lot there",
     )

@@ -176,9 +176,9 @@ class Desk:
             del self._actions[next(iter(self._actions))]
         if action.kind is ActionKind.REVERSE:
             self._reverse(action.posting_id, now_us)
-        elif action.exception_id in self.causes:
+        elif (code := self.causes.told_of(action.exception_id)) is not None:
             self._ending = (_ENDS[action.kind], action)
-            self._decided(action, now_us)
+            self._decided(action, code, now_us)
         self._run(now_us)
         self._ending = (Resolution.REVALIDATED, None)
 
@@ -333,17 +333,19 @@ class Desk:
             self._ended.append(line)
 
     def _examined(self, case: Case, now_us: int) -> Verdict:
+        self.book.looked.clear()
         view = View(self.book, self.lots, self.policy, now_us)
         return examined(case, view, self.orders.look(case.draft.plant, case.draft.order))
 
     def _fail(self, line: Line, failure: Failure, now_us: int) -> None:
         """Let a line wait; it becomes an exception once it has waited too long."""
         head = self.queues.head(line)
-        self.causes.hold(line, failure, (head.draft.causes or (head.draft.cause,))[0], now_us, *self._ending)
+        self.causes.hold(line, failure, now_us, *self._ending)
         due_us: int | None = head.arrived_us + self._patience_us(failure.code)
         if due_us is not None and due_us <= now_us:
-            due_us = None if self.causes.tell(line, now_us) else now_us + self.policy.patience_us
-        self.queues.rest(line, failure.awaits, due_us)
+            first = (head.draft.causes or (head.draft.cause,))[0]
+            due_us = None if self.causes.tell(failure, first, now_us) else now_us + self.policy.patience_us
+        self.queues.rest(line, frozenset(self.book.looked), due_us)
 
     def _patience_us(self, code: ExceptionCode) -> int:
         match code:
@@ -499,9 +501,9 @@ class Desk:
 
     # -- people --------------------------------------------------------------------------------
 
-    def _decided(self, action: Action, now_us: int) -> None:
+    def _decided(self, action: Action, code: ExceptionCode, now_us: int) -> None:
         """Do what a person decided about an exception, to what waits for it now."""
-        cause_id, code = action.exception_id, self.causes.code(action.exception_id)
+        cause_id = action.exception_id
         for line in self.causes.lines(cause_id):
             match action.kind:
                 case ActionKind.RELEASE if code not in BINDING:
@@ -545,7 +547,6 @@ class Desk:
             failure = Failure(
                 _C.NOT_OWNER,
                 (("item", f"{kind} from {system}"),),
-                (),
                 f"{system} told of a {kind}, which only {', '.join(owners)} may",
                 "name it in postings.owners, or have it stop",
             )
@@ -557,7 +558,6 @@ class Desk:
         failure = Failure(
             _C.BOUND_REACHED,
             (("item", name),),
-            (),
             f"{name} is reached: what comes beyond it is kept as dead letters",
             f"settle the exceptions that are open, or raise postings.{name}",
         )
@@ -586,7 +586,6 @@ def _unknown(name: str) -> Failure:
     return Failure(
         _C.POSTING_UNKNOWN,
         (("item", name),),
-        (),
         f"posting {name or '(none)'} is to be taken back and is not known, or not any more",
         "take its document back in the ERP, and discard this",
     )

@@ -83,8 +83,11 @@ class _Examination:
         self.passing = case.waived | view.policy.unchecked
 
     def verdict(self) -> Verdict:
+        draft = self.draft
+        if draft.kind is PostingKind.CONFIRMATION and not (_made(draft) or _times(draft) or draft.final):
+            return RuledOut("nothing was made")
         route = self._route()
-        match self.draft.kind:
+        match draft.kind:
             case PostingKind.CONFIRMATION:
                 return self._confirmation(route)
             case PostingKind.GOODS_RECEIPT:
@@ -94,21 +97,19 @@ class _Examination:
 
     def _confirmation(self, route: RouteReference) -> Verdict:
         draft, view = self.draft, self.view
-        if not (draft.good or draft.scrap or draft.rework or draft.final or _times(draft)):
-            return RuledOut("nothing was made")
         order = self._order(route)
         steps = self._found(checks.steps_of(draft, view))
         if not steps:
             return RuledOut("completions at the work centre are not posted")
-        draft = self._in_order_unit(order)
-        posted = []
-        for name, work_center in steps:
-            operation = self._operation(name, order)
-            if order is None or not checks.confirmed_by_milestone(operation, order):
-                named = work_center or operation.work_center or draft.work_center
-                posted.append((operation, self._or(checks.work_center_of(draft, named, view), named)))
-        if not posted:
+        known = [(self._operation(name, order), work_center) for name, work_center in steps]
+        own = [pair for pair in known if order is None or not checks.confirmed_by_milestone(pair[0], order)]
+        if not own:
             return RuledOut("a milestone confirms the operation")
+        posted = []
+        for operation, work_center in own:
+            named = work_center or operation.work_center or draft.work_center
+            posted.append((operation, self._or(checks.work_center_of(draft, named, view), named)))
+        draft = self._in_order_unit(order)
         reason = self._or(checks.reason_of(draft, view), "")
         day = self._found(checks.day_of(draft, route.erp, view))
         if len(posted) == 1:
@@ -129,6 +130,7 @@ class _Examination:
         draft, view = self.draft, self.view
         self._order(route)
         material = view.book.material(draft.material, draft.end_us)
+        view.book.looked.add(("quality", draft.lot))
         if material is not None and material.inspected and not view.lots.released(draft.material, draft.lot):
             if view.now_us - self.case.arrived_us < view.policy.quality_timeout_us:
                 raise Failed(checks.not_released(draft))
@@ -187,6 +189,7 @@ class _Examination:
         self, parts: tuple[Draft, ...], posted: list[tuple[OrderOperation, str]], order: OrderReference
     ) -> None:
         """See that no operation yields too much, those of the same completion counting already."""
+        self.view.book.looked.add(("progress", self.draft.plant, self.draft.order))
         good: dict[str, int] = {}
         for part, (operation, _) in zip(parts, posted, strict=True):
             total = good[operation.operation] = self.progress.good(operation.operation) + part.good
@@ -211,6 +214,10 @@ class _Examination:
         if found.code in self.passing and found.code not in BINDING:
             return otherwise
         raise Failed(found)
+
+
+def _made(draft: Draft) -> int:
+    return draft.good or draft.scrap or draft.rework
 
 
 def _times(draft: Draft) -> int:

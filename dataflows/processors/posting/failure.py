@@ -1,4 +1,4 @@
-"""What a check found: a stable code, whom it concerns, and what would settle it."""
+"""What a check found: a stable code, whom it concerns, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from uuid import UUID
 
 from canonical.contracts import ExceptionCode
 from canonical.identity import exception_id
-from dataflows.processors.posting.reference_book import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +14,11 @@ class Failure:
     """Why something cannot be posted now.
 
     ``concerns`` are fields of ``BusinessException`` that name the cause: failures with the same code and the same
-    of them are one exception. ``awaits`` are the subjects whose change may settle it.
+    of them are one exception.
     """
 
     code: ExceptionCode
     concerns: tuple[tuple[str, str], ...]
-    awaits: tuple[Subject, ...]
     message: str
     remedy: str
 

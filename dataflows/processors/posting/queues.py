@@ -25,7 +25,7 @@ class Queues:
     def __init__(self) -> None:
         self.size = 0
         self._lines: dict[Line, deque[Case]] = {}
-        self._awaits: dict[Line, tuple[Subject, ...]] = {}
+        self._awaits: dict[Line, frozenset[Subject]] = {}
         self._awaiting: dict[Subject, set[Line]] = {}
         self._bases: dict[str, list[Case]] = {}
         self._due: list[tuple[int, Line]] = []
@@ -83,12 +83,13 @@ class Queues:
             held[held.index(case)] = waived
         self._changed[case.number] = waived
 
-    def rest(self, line: Line, awaits: tuple[Subject, ...], due_us: int | None) -> None:
+    def rest(self, line: Line, awaits: frozenset[Subject], due_us: int | None) -> None:
         """Let a line wait until one of these subjects changes, or until ``due_us``."""
-        self._stir(line)
-        self._awaits[line] = awaits
-        for subject in awaits:
-            self._awaiting.setdefault(subject, set()).add(line)
+        if self._awaits.get(line) != awaits:
+            self._stir(line)
+            self._awaits[line] = awaits
+            for subject in awaits:
+                self._awaiting.setdefault(subject, set()).add(line)
         if due_us is not None and self._due_of.get(line) != due_us:
             self._due_of[line] = due_us
             heapq.heappush(self._due, (due_us, line))

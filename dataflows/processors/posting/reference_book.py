@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import orjson
@@ -37,17 +37,22 @@ from canonical.contracts import (
 Subject = tuple[str, ...]
 """What a record is about, and what waits for it waits on: its kind, then what names it."""
 PART: Final = "reference:"
+_DAY: Final = timedelta(days=1)
 
 _Versions = dict[tuple[str, ...], dict[int, AnyReference]]
 """The rest of a record's key, where its subject has several; then by ``valid_from_us``."""
 
 
 class ReferenceBook:
-    """Records by subject. State: O(records), ``records_max`` of them."""
+    """Records by subject. State: O(records), ``records_max`` of them.
+
+    ``looked`` are the subjects asked for: who clears it before asking knows afterwards what the answer depends on.
+    """
 
     def __init__(self, records_max: int) -> None:
         self.records_max = records_max
         self.size = 0
+        self.looked: set[Subject] = set()
         self._subjects: dict[Subject, _Versions] = {}
         self._turns: list[tuple[int, Subject]] = []  # instants at which something comes into force or ends
         self._changed: set[Subject] = set()
@@ -135,7 +140,9 @@ class ReferenceBook:
 
     def periods(self, erp: str, at_us: int) -> list[PeriodReference]:
         """Return the posting periods of an ERP, the first day first."""
-        versions = self._subjects.get(("period", erp), {})
+        subject = ("period", erp)
+        self.looked.add(subject)
+        versions = self._subjects.get(subject, {})
         found = (_latest(versions[rest], at_us) for rest in sorted(versions))
         return [record for record in found if isinstance(record, PeriodReference)]
 
@@ -177,6 +184,7 @@ class ReferenceBook:
                 heapq.heappush(self._turns, (at_us, subject))
 
     def _in_force(self, subject: Subject, rest: tuple[str, ...], at_us: int) -> AnyReference | None:
+        self.looked.add(subject)
         versions = self._subjects.get(subject)
         known = versions.get(rest) if versions else None
         return _latest(known, at_us) if known else None
@@ -215,10 +223,16 @@ def part(prefix: str, names: Iterable[str]) -> str:
 
 
 def open_day(periods: list[PeriodReference], day: date) -> date | None:
-    """Return the day itself where its period is open, else the first day of the next open period; None without one."""
-    if any(period.open and period.first <= day <= period.last for period in periods):
-        return day
-    return next((period.first for period in periods if period.open and period.first > day), None)
+    """Return the day itself where its period is open, else the first day of the next open period.
+
+    None where there is no open one, or where one in between is not known: it may be open. Periods begin in order.
+    """
+    for period in periods:
+        if period.first <= day <= period.last:
+            if period.open:
+                return day
+            day = period.last + _DAY  # The next one has to begin here.
+    return None
 
 
 def _latest(known: Mapping[int, AnyReference], at_us: int) -> AnyReference | None:
