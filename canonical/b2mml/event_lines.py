@@ -54,8 +54,10 @@ Line = dict[str, object]
 def event_lines(data: bytes, bounds: Bounds | None = None) -> list[bytes]:
     """Return the records of a file that was dropped: of a document a line of JSON each, or the document itself.
 
-    A file of such lines, as a replay drops it, is its lines.
+    A file of such lines, as a replay drops it, is its lines; an empty one holds none.
     """
+    if not data.strip():
+        return []
     if is_line(data):
         return [line for line in data.split(b"\n") if line.strip()]
     try:

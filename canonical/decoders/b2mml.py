@@ -82,7 +82,7 @@ def _line(value: bytes, bytes_max: int) -> dict[str, str]:
     assert isinstance(line, dict), "JSON that begins with a brace is an object"
     if FAULT in line:
         match line[FAULT]:
-            case [str(code), str(detail)] if code in _CODES:
+            case [str(code), str(detail)] if code in _CODES and detail:
                 raise Refusal(FaultCode(code), detail)
             case _:
                 raise Refusal(FaultCode.MALFORMED, f"{FAULT} is no code and detail")

@@ -94,6 +94,7 @@ def _sampled(file: Path, sample: Path, rows: int) -> dict[str, Any]:
     from canonical.columns import Sessions, Vocabulary
     from canonical.decoders import decode
     from canonical.decoders.avro import read_container
+    from canonical.decoders.b2mml import read_landed
     from canonical.mapping import load
     from canonical.records import RawRecords
     from dataflows.confirmation_stages import event_columns
@@ -101,7 +102,13 @@ def _sampled(file: Path, sample: Path, rows: int) -> dict[str, Any]:
 
     plant = load(file)
     data = sample.read_bytes()
-    raw = read_container(data, sample.name) if plant.format == "avro" else RawRecords.from_lines(data, 0, sample.name)
+    match plant.format:
+        case "avro":
+            raw = read_container(data, sample.name)
+        case "b2mml":
+            raw = read_landed(data, sample.name)
+        case _:
+            raw = RawRecords.from_lines(data, 0, sample.name)
     vocabulary = Vocabulary()
     done = decode(plant, raw, vocabulary, SystemClock()())
     import numpy as np

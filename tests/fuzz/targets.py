@@ -33,12 +33,13 @@ class Target(Protocol):
 @cache
 def all_targets() -> Mapping[str, Target]:
     """Return the targets by name; made once, since their seeds take a second to make."""
-    from tests.fuzz import avro_targets, flow_targets, json_targets, letter_target, text_targets  # noqa: PLC0415
+    from tests.fuzz import avro_targets, flow_targets, json_targets, letter_target, text_targets, xml_targets  # noqa: PLC0415
 
     return {
         **json_targets.targets(),
         **avro_targets.targets(),
         **text_targets.targets(),
+        **xml_targets.targets(),
         **flow_targets.targets(),
         **letter_target.targets(),
     }
