@@ -181,6 +181,7 @@ class Account:
     def __init__(self, shard: Shard, state: Mapping[str, bytes], flow: str) -> None:
         self.shard, self.flow = shard, flow
         self.records: list[Record] = []
+        self.late = 0  # rows, each of which may become a line of the ledger
         self.unread: dict[str, int] = orjson.loads(state.get("account", b"{}"))
 
     def work(self, work: Work) -> Iterable[Work]:
@@ -194,12 +195,15 @@ class Account:
                 plant=self.shard.mapping.plant,
             )
         self.records += work.records
+        self.late += work.late.n
         self.shard.pending = bool(self.records)
+        self.shard.results = len(self.records) + self.late
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         commit.records, self.records = self.records, []
         self.shard.pending = False
+        self.shard.results = self.late = 0
         rows = ledger_columns(commit, self.shard.sessions)
         if commit.unread != self.unread:
             self.unread = commit.unread

@@ -29,10 +29,13 @@ class Shard:
 
     ``pending`` says that there are results which no commit has taken yet, ``urgent`` that a commit
     should not be long in coming, ``commit_cost_us`` what the next one will cost however soon it comes:
-    what the last one did.
+    what the last one did. ``results`` counts those that no commit has taken, where a flow makes few of
+    many records; None where each record is to be counted as one.
     """
 
-    __slots__ = ("_mapping", "commit_cost_us", "name", "pending", "sessions", "stream", "urgent", "vocabulary")
+    __slots__ = (
+        "_mapping", "commit_cost_us", "name", "pending", "results", "sessions", "stream", "urgent", "vocabulary",
+    )  # fmt: skip
 
     def __init__(self, name: str, mapping: PlantMapping | None = None, stream: str = "") -> None:
         self.name = name
@@ -43,6 +46,7 @@ class Shard:
         self.pending = False
         self.urgent = False
         self.commit_cost_us = 0
+        self.results: int | None = None
 
     @property
     def mapping(self) -> PlantMapping:

@@ -128,6 +128,7 @@ def pace_of(settings: Settings, *, until_end: bool) -> Pace:
         commit_interval_max_us=round(pace.commit_interval_max_s * 1e6),
         commit_share_max=pace.commit_share_max,
         urgent_interval_us=round(pace.urgent_interval_s * 1e6),
+        commit_results_max=pace.commit_results_max,
         commit_rows_max=pace.commit_rows_max,
         idle_wait_us=round(pace.idle_wait_s * 1e6),
         vocabulary_max=pace.vocabulary_max,

@@ -33,14 +33,16 @@ class Pace:
     commits of all shards of the source take no more than ``commit_share_max`` of the time, but no longer
     than ``commit_interval_max_us``: whoever is behind has other things to do than to commit.
     Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
-    end of an interval.
+    end of an interval. It also ends with the batch that makes ``commit_results_max`` results wait, or that
+    is read after ``commit_rows_max`` records.
     """
 
     commit_interval_us: int = 500_000
     commit_interval_max_us: int = 10_000_000
     commit_share_max: float = 0.1
     urgent_interval_us: int = 100_000
-    commit_rows_max: int = 1_000_000
+    commit_results_max: int = 1_000_000
+    commit_rows_max: int = 4_000_000
     idle_wait_us: int = 50_000
     vocabulary_max: int = 1_000_000
     until_end: bool = False
@@ -128,7 +130,9 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         pace, passed_us = self._pace, now_us - self._interval_began_us
         over = passed_us >= self._interval_us()
         over |= self._shard.urgent and passed_us >= pace.urgent_interval_us
-        if self._ended or over or self._rows >= pace.commit_rows_max:
+        results = self._rows if self._shard.results is None else self._shard.results
+        over |= results >= pace.commit_results_max or self._rows >= pace.commit_rows_max
+        if self._ended or over:
             self._end_interval(now_us)
         items, self._items = self._items, []
         return [(self._shard.name, item) for item in items]

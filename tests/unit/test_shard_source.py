@@ -146,8 +146,9 @@ def test_a_poll_that_brings_nothing_ends_the_long_interval():
     assert costing(*BACKLOG[:44], (0.45, 0), *BACKLOG[45:100]) == [0.2, 0.45, 0.95]
 
 
-def test_so_many_records_are_committed_however_long_the_interval():
-    assert costing(*BACKLOG, commit_rows_max=30)[:4] == [0.2, 0.5, 0.8, 1.1]
+@pytest.mark.parametrize("limit", ["commit_rows_max", "commit_results_max"])
+def test_so_many_records_are_committed_however_long_the_interval(limit):
+    assert costing(*BACKLOG, **{limit: 30})[:4] == [0.2, 0.5, 0.8, 1.1]
 
 
 @dataclass
@@ -169,13 +170,13 @@ class Backlog(Script):
         self.now_us += round(self.commit_s * 1e6)
 
 
-def behind(kinds: Sequence[str], commit_s: float) -> list[float]:
+def behind(kinds: Sequence[str], commit_s: float, **limits: int) -> list[float]:
     """Run the flow over a backlog of events of these types, all of one source; return when it committed."""
     body = {"source": "m", "occurred": NOW_US, "lot": "l"}
     lines = [json.dumps(body | {"seq": seq, "type": kind}).encode() for seq, kind in enumerate(kinds)]
     fed = [(0, RawRecords.from_values([line], np.arange(1))) for line in lines]
     script = Backlog(fed, 0, now_us=NOW_US, commit_s=commit_s)
-    pace = Pace(until_end=True, idle_wait_us=0, commit_interval_us=200_000)
+    pace = Pace(until_end=True, idle_wait_us=0, commit_interval_us=200_000, **limits)
     log = TellingLog(MemoryStore(), script.committed)
     run_main(confirmations({"shard": ShardInput(lambda: script, plant())}, log, pace, script.clock, Event()))
     return script.commits
@@ -195,3 +196,10 @@ def test_a_hold_does_not_wait_for_the_long_interval():
 
     assert slow[0] == quick[0] == 0.2
     assert slow[1] < 0.2 + COST_S + 0.25 < quick[1]
+
+
+def test_results_are_counted_where_records_make_few():
+    few, many = ["telemetry"] * 100, ["downtime"] * 100
+
+    assert np.allclose(np.diff(behind(few, 0, commit_results_max=5)[:-1]), 0.2)
+    assert np.allclose(np.diff(behind(many, 0, commit_results_max=5))[1:-2], 0.06)
