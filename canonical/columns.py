@@ -178,13 +178,15 @@ class EventBatch:
     nobody downstream reads cost nothing.
     """
 
-    __slots__ = ("_columns", "_make", "_unmade", "n")
+    __slots__ = ("_columns", "_from", "_make", "_places", "_unmade", "n")
 
     def __init__(self, n: int, columns: Mapping[str, Column]) -> None:
         self.n = n
         self._columns = dict(columns)
         self._unmade: frozenset[str] = frozenset()
         self._make: Make = _nothing
+        self._from: tuple[Mapping[int, EventBatch], Codes] | None = None
+        self._places: dict[str, tuple[int, Column]] = {}
         for name, column in self._columns.items():
             assert len(column) == n, f"column {name} has {len(column)} rows, the batch {n}"
             assert column.dtype == DEFAULTS[name][0], f"column {name} is {column.dtype}"
@@ -213,6 +215,23 @@ class EventBatch:
         return self[name].take(rows)
 
     @property
+    def origin(self) -> tuple[Mapping[int, EventBatch], Codes] | None:
+        """Which rows of which batches these are (``select``), None where they are of no others."""
+        return self._from
+
+    def is_made(self, name: str) -> bool:
+        """Return whether the column is the batch's own, and not still in the batches of its ``origin``."""
+        return self._from is None or name in self._columns or name not in self._unmade
+
+    def address(self, name: str) -> int:
+        """Return where the first item of the column is, side by side with the others, while this batch lives."""
+        place = self._places.get(name)
+        if place is None:
+            column = np.ascontiguousarray(self[name])
+            place = self._places[name] = column.__array_interface__["data"][0], column
+        return place[0]
+
+    @property
     def names(self) -> list[str]:
         """The columns that the batch carries, in no particular order."""
         return [*self._columns, *(self._unmade - self._columns.keys())]
@@ -225,6 +244,11 @@ class EventBatch:
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> EventBatch:
         """Return the rows at these indices, in that order, or where the mask is true."""
         own: NDArray[np.integer] = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows  # type: ignore[assignment]
+        if self._from is not None:
+            batches, codes = self._from
+            return EventBatch.select(batches, codes[own]).with_columns(
+                {name: column[own] for name, column in self._columns.items()}
+            )
         return EventBatch._later(
             len(own), self.names, lambda name, rows: self.at(name, own if rows is None else own[rows])
         )
@@ -233,7 +257,7 @@ class EventBatch:
         """Return a batch with these columns added or replaced."""
         out = EventBatch(self.n, {**self._columns, **columns})
         if self._unmade:
-            out._unmade, out._make = self._unmade, self._made_at
+            out._unmade, out._make, out._from = self._unmade, self._made_at, self._from
         return out
 
     def without(self, name: str) -> EventBatch:
@@ -272,16 +296,18 @@ class EventBatch:
             columns = {number: batch[name] for number, batch in batches.items()}
             return gather(columns, codes if rows is None else codes[rows], DEFAULTS[name][0])
 
-        return EventBatch._later(len(codes), names, make)
+        return EventBatch._later(len(codes), names, make, (batches, codes))
 
     def _made_at(self, name: str, rows: NDArray[np.integer] | None) -> Column:
         return self[name] if rows is None else self.at(name, rows)
 
     @staticmethod
-    def _later(n: int, names: Iterable[str], make: Make) -> EventBatch:
+    def _later(
+        n: int, names: Iterable[str], make: Make, origin: tuple[Mapping[int, EventBatch], Codes] | None = None
+    ) -> EventBatch:
         """Return a batch whose columns ``make`` makes, each when it is first asked for."""
         out = EventBatch(n, {})
-        out._unmade, out._make = frozenset(names), make
+        out._unmade, out._make, out._from = frozenset(names), make, origin
         return out
 
 

@@ -48,6 +48,14 @@ def function(name: str, arguments: tuple[Any, ...], layouts: Mapping[str, type[c
     return found
 
 
+def constant(name: str) -> int:
+    """Return the int64 constant of the library of this name, 0 where there is none."""
+    try:
+        return 0 if _LIBRARY is None else INT64.in_dll(_LIBRARY, name).value
+    except ValueError:
+        return 0
+
+
 def address(array: NDArray[Any]) -> int:
     """Return where the array's first item is; the array must outlive what is done with it."""
     return int(array.ctypes.data)

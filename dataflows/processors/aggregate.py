@@ -40,6 +40,7 @@ from canonical.identity import posting_ids
 from canonical.policy import AggregatePolicy, Route
 from canonical.shifts import ShiftCalendar
 from dataflows.processors.boundaries import Boundaries, Cut, LaneRows
+from dataflows.processors.joined_by_kernel import UNDATED, Rows, is_compiled
 from dataflows.processors.places import Places, heads_of
 from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs, concat, pick, place, runs_of, runs_table
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
@@ -116,7 +117,8 @@ class Aggregate:
         calendar: ShiftCalendar,
         sessions: Sessions,
     ) -> None:
-        self._route: Final = np.array([ROUTES.index(routes[t]) for t in EVENT_TYPES], np.int8)
+        self._route: Final = np.full(256, -1, np.int8)  # any int8 is an index, for the kernel
+        self._route[: len(EVENT_TYPES)] = [ROUTES.index(routes[t]) for t in EVENT_TYPES]
         self._calendar = calendar
         self._sessions = sessions
         self._shift_codes = sessions.vocabulary.codes(calendar.names)
@@ -141,7 +143,11 @@ class Aggregate:
         before = None if not len(late) else late["sid"]
         lanes = (batch, late if before is None else late.take(np.argsort(before, kind="stable")))
         for lane, rows in zip(self._lanes, lanes, strict=True):
-            if len(rows):
+            if len(rows) and is_compiled():
+                runs, passed = self._join_by_kernel(lane, rows, now_us)
+                closed.append(runs)
+                operational.append(passed)
+            elif len(rows):
                 route = self._route[rows["type"]]
                 self._count(rows, route)
                 accounted = rows
@@ -247,6 +253,33 @@ class Aggregate:
         for total, name in zip(self._totals[len(ROUTES) :], SUMMED, strict=True):
             if name in rows:
                 total[own] += np.add.reduceat(rows[name] * aggregated if mixed else rows[name], heads)
+
+    def _join_by_kernel(self, lane: _Lane, batch: EventBatch, now_us: int) -> tuple[RunArray, EventBatch]:
+        """Count rows, let the aggregated ones join; return the runs that closed, and the operational rows."""
+        self._grow(len(self._sessions))
+        rows = Rows(batch, self._route, self._totals)
+        kept, passed = rows.route()
+        operational = batch.take(passed) if len(passed) else EventBatch.empty()
+        if len(kept) < len(batch):
+            batch = batch.take(kept)
+            if not len(batch):
+                return concat(()), operational
+            rows = Rows(batch, self._route, self._totals)
+        shifts = self._attribute(batch["occurred_us"]) if lane.boundaries.needs_shifts() else None
+        closed, began = rows.join(lane.runs, lane.boundaries.terms(), shifts, now_us)
+        self._date(closed)
+        if len(began):
+            runs = pick(lane.runs.records, began)
+            self._date(runs)
+            place(runs, began, lane.runs.records)
+        return closed, operational
+
+    def _date(self, runs: RunArray) -> None:
+        """Give the runs that have none their shift and posting date."""
+        undated = np.flatnonzero(runs["posting_date"] == UNDATED)
+        if len(undated):
+            shift, posting_date = self._attribute(runs["first_occurred_us"][undated])
+            runs["shift"][undated], runs["posting_date"][undated] = shift, posting_date
 
     def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""

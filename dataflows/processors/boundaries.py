@@ -32,7 +32,7 @@ from canonical.columns import TYPE_CODE, CodeColumn, Column, EventBatch
 from canonical.contracts.event import EventType
 from canonical.policy import AggregatePolicy
 from dataflows.processors.places import Places
-from dataflows.processors.runs import RunArray
+from dataflows.processors.runs import RUN_TEXTS, RunArray
 
 
 class Cut(IntEnum):
@@ -110,6 +110,19 @@ class Boundaries:
                 changes = self._reason_changes(rows, cuts, head)
         cuts[changes] = np.maximum(cuts[changes], Cut.KEY)
         return cuts
+
+    def terms(self) -> dict[str, int]:
+        """Return what the policy asks for as the kernel is told it (``struct joining`` of join.c)."""
+        split = (*self._texts, "reason") if self._reason else self._texts
+        return {
+            "split": sum(1 << RUN_TEXTS.index(name) for name in split),
+            "split_rework": self._rework,
+            "complete": TYPE_CODE[EventType.COMPLETE] if self._complete_closes else -1,
+            "rework": TYPE_CODE[EventType.REWORK],
+            "bucket_us": self._bucket_us or 0,
+            "count_max": self._count_max or 0,
+            "late": self._late,
+        }
 
     def completes(self, batch: EventBatch, places: Places) -> NDArray[np.bool_]:
         """Return whether the rows at ``places`` close their run themselves."""

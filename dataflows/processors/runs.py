@@ -44,7 +44,8 @@ RunArray = NDArray[np.void]
 """RUN[k]."""
 
 _NUMBERS: Final = tuple(str(name) for name in RUN.names or () if name not in {*RUN_TEXTS, "sid", "cut"})
-_NEVER: Final = np.iinfo(np.int64).max
+NEVER_US: Final = np.iinfo(np.int64).max
+"""The arrival at a slot without a run."""
 _BLOCK: Final = 1_024
 """Runs taken apart into columns at a time: so few stay in the processor's cache."""
 _BYTES: Final = np.dtype((np.void, RUN.itemsize))
@@ -66,90 +67,93 @@ def concat(parts: Sequence[RunArray]) -> RunArray:
 
 
 class Runs:
-    """The open runs of one lane of a shard, found by ``sid``, with the arrival of their newest event."""
+    """The open runs of one lane of a shard, found by ``sid``, with the arrival of their newest event.
 
-    __slots__ = ("_arrived_us", "_free", "_free_n", "_records", "_slots")
+    The arrays are public for the kernel (``joined_by_kernel``), which adds and removes runs as ``put`` and ``take`` do.
+    """
+
+    __slots__ = ("arrived_us", "free", "free_n", "records", "slots")
 
     def __init__(self) -> None:
-        self._records: RunArray = np.zeros(0, RUN)
-        self._arrived_us: IntColumn = np.zeros(0, np.int64)  # by slot, as records; _NEVER where the slot is free
-        self._free: IntColumn = np.zeros(0, np.int64)  # the first _free_n are a stack of free slots
-        self._free_n = 0
-        self._slots: NDArray[np.int32] = np.zeros(0, np.int32)  # by sid; -1 where no run is open
+        self.records: RunArray = np.zeros(0, RUN)
+        self.arrived_us: IntColumn = np.zeros(0, np.int64)  # by slot, as records; NEVER_US where the slot is free
+        self.free: IntColumn = np.zeros(0, np.int64)  # the first free_n are a stack of free slots
+        self.free_n = 0
+        self.slots: NDArray[np.int32] = np.zeros(0, np.int32)  # by sid; -1 where no run is open
 
     def __len__(self) -> int:
-        return len(self._records) - self._free_n
+        return len(self.records) - self.free_n
 
     def take(self, sids: NDArray[np.integer]) -> tuple[NDArray[np.bool_], RunArray]:
         """Remove the open runs of these sessions: whether each had one, and those runs in that order."""
-        known = sids < len(self._slots)
+        known = sids < len(self.slots)
         slots = np.full(len(sids), -1, np.int64)
-        slots[known] = self._slots[sids[known]]
+        slots[known] = self.slots[sids[known]]
         found = slots >= 0
         return found, self._remove(slots[found])
 
     def take_idle(self, until_us: int) -> RunArray:
         """Remove the runs that nothing has joined since ``until_us``."""
-        return self._remove(np.flatnonzero(self._arrived_us <= until_us))
+        return self._remove(np.flatnonzero(self.arrived_us <= until_us))
 
     def put(self, runs: RunArray, arrived_us: int | IntColumn) -> None:
         """Add open runs of sessions that have none."""
         k = len(runs)
         if not k:
             return
-        self._grow(k, int(runs["sid"].max()) + 1)
-        self._free_n -= k
-        slots = self._free[self._free_n : self._free_n + k]
-        place(runs, slots, self._records)
-        self._arrived_us[slots] = arrived_us
-        self._slots[runs["sid"]] = slots
+        self.grow(k, int(runs["sid"].max()) + 1)
+        self.free_n -= k
+        slots = self.free[self.free_n : self.free_n + k]
+        place(runs, slots, self.records)
+        self.arrived_us[slots] = arrived_us
+        self.slots[runs["sid"]] = slots
 
     def oldest_us(self) -> int | None:
         """Return the arrival at the run that has been silent longest, or None if no run is open."""
-        return int(self._arrived_us.min()) if len(self) else None
+        return int(self.arrived_us.min()) if len(self) else None
 
     def events(self) -> int:
         """Return the number of events in open runs."""
-        return int(self._records["events"][self._arrived_us != _NEVER].sum())
+        return int(self.records["events"][self.arrived_us != NEVER_US].sum())
 
     def add_to(self, sums: Mapping[str, IntColumn]) -> None:
         """Add these fields of the open runs to sums by ``sid``; a session has one run here at most."""
-        slots = np.flatnonzero(self._arrived_us != _NEVER)
-        sids = self._records["sid"][slots]
+        slots = np.flatnonzero(self.arrived_us != NEVER_US)
+        sids = self.records["sid"][slots]
         for name, column in sums.items():
-            column[sids] += self._records[name][slots]
+            column[sids] += self.records[name][slots]
 
     def blocks(self) -> Iterator[tuple[RunArray, IntColumn]]:
         """Yield copies of the open runs and the arrival of the newest event of each, ``_BLOCK`` runs at a time."""
-        slots = np.flatnonzero(self._arrived_us != _NEVER)
+        slots = np.flatnonzero(self.arrived_us != NEVER_US)
         for begin in range(0, len(slots), _BLOCK):
             part = slots[begin : begin + _BLOCK]
-            yield pick(self._records, part), self._arrived_us[part]
+            yield pick(self.records, part), self.arrived_us[part]
 
-    def _remove(self, slots: IntColumn) -> RunArray:
-        runs = pick(self._records, slots)
-        k = len(slots)
-        self._free[self._free_n : self._free_n + k] = slots
-        self._free_n += k
-        self._arrived_us[slots] = _NEVER
-        self._slots[runs["sid"]] = -1
-        return runs
-
-    def _grow(self, runs: int, sessions: int) -> None:
+    def grow(self, runs: int, sessions: int) -> None:
         """Make room for ``runs`` more runs and for session rows below ``sessions``."""
-        if runs > self._free_n:
-            size = len(self._records)
-            more = max(runs - self._free_n, size)
-            self._records = concat((self._records, np.zeros(more, RUN)))
-            self._arrived_us = np.concatenate((self._arrived_us, np.full(more, _NEVER, np.int64)))
+        if runs > self.free_n:
+            size = len(self.records)
+            more = max(runs - self.free_n, size)
+            self.records = concat((self.records, np.zeros(more, RUN)))
+            self.arrived_us = np.concatenate((self.arrived_us, np.full(more, NEVER_US, np.int64)))
             free = np.zeros(size + more, np.int64)
             free[:more] = np.arange(size, size + more)
-            free[more : more + self._free_n] = self._free[: self._free_n]
-            self._free = free
-            self._free_n += more
-        known = len(self._slots)
+            free[more : more + self.free_n] = self.free[: self.free_n]
+            self.free = free
+            self.free_n += more
+        known = len(self.slots)
         if sessions > known:
-            self._slots = np.concatenate((self._slots, np.full(max(sessions - known, known), -1, np.int32)))
+            self.slots = np.concatenate((self.slots, np.full(max(sessions - known, known), -1, np.int32)))
+
+    def _remove(self, slots: IntColumn) -> RunArray:
+        runs = pick(self.records, slots)
+        k = len(slots)
+        self.free[self.free_n : self.free_n + k] = slots
+        self.free_n += k
+        self.arrived_us[slots] = NEVER_US
+        self.slots[runs["sid"]] = -1
+        return runs
 
 
 def runs_table(lanes: Sequence[Runs], sids: IntColumn, vocabulary: Vocabulary) -> pa.Table:

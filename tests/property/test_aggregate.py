@@ -7,14 +7,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from canonical.columns import DEFAULTS, TEXT_COLUMNS, TYPE_CODE, EventBatch, Sessions, Vocabulary
 from canonical.contracts.confirmation import Confirmation
 from canonical.contracts.event import EventType
+from canonical.gather import codes_of
 from canonical.policy import DEFAULT_ROUTES, AggregatePolicy, ShiftPolicy
 from canonical.shifts import ShiftCalendar
+from dataflows.processors import aggregate as module
 from dataflows.processors.aggregate import Aggregate
 
 NaiveAggregate = runpy.run_path(str(Path(__file__).with_name("twins_aggregate.py")))["NaiveAggregate"]
@@ -28,6 +31,17 @@ CALENDARS = {
     "shifts": (ShiftCalendar(ZONE.key, SHIFTS), lambda row: (shift_at(local(row).hour), local(row))),
 }
 SPLITS = ["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework", "shift"]
+
+
+@pytest.fixture(autouse=True, scope="module", params=["kernel", "columns"])
+def way(request):
+    """All laws hold with the kernel and without it."""
+    if request.param == "kernel" and not module.is_compiled():
+        pytest.skip("the kernel is not compiled: no C compiler here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "is_compiled", lambda: request.param == "kernel")
+        yield
+
 
 policies = st.builds(
     AggregatePolicy,
@@ -115,12 +129,21 @@ def batch_of(rows, sessions):
     return EventBatch(len(rows), columns)
 
 
+def selected(rows, sessions):
+    """Return rows by (sid, seq), out of two batches that hold them and others besides."""
+    if not rows:
+        return EventBatch.empty()
+    batches = {0: batch_of(rows[::2] + rows[:1], sessions), 2: batch_of(rows[1::2] + rows[:2], sessions)}
+    codes = np.concatenate((codes_of(0, np.arange(len(rows[::2]))), codes_of(2, np.arange(len(rows[1::2])))))
+    whole = EventBatch.select(batches, codes)
+    ready = EventBatch.select(batches, codes[np.lexsort((whole["seq"], whole["sid"]))])
+    return ready.with_columns({name: ready[name] for name in ("sid", "seq", "gaps")})
+
+
 def stepped(aggregate, sessions, rows):
     """Give rows of one instant to the aggregate as sequence does: ready by (sid, seq), late as they came."""
-    ready = batch_of([row for row in rows if not row["late"]], sessions)
+    ready = selected([row for row in rows if not row["late"]], sessions)
     late = batch_of([row for row in rows if row["late"]], sessions)
-    if len(ready):
-        ready = ready.take(np.lexsort((ready["seq"], ready["sid"])))
     return aggregate.step(ready, late, rows[0]["now_us"])
 
 
@@ -129,7 +152,7 @@ def rows_in(outcome, sessions):
     columns, vocabulary = outcome.confirmations, sessions.vocabulary
     found = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     keys = [(*(vocabulary.code(c[name]) for name in ("plant", "source", "session")), c["first_seq"]) for c in found]
-    order = [(sessions.find(*key), first_seq) for *key, first_seq in keys]
+    order = [(sessions.row(*key), first_seq) for *key, first_seq in keys]
     assert order == sorted(order)
     return found
 
