@@ -73,7 +73,7 @@ class Erp:
         check.quantities(order, made, book)
         check.period_open(book.data, asked.posting_date)
         lines = self._lines_of(order, made, now_us)
-        check.received_within(order, lines, book)
+        check.received_within(order, lines, register, book)
         with book.unit():
             document = Document(
                 number=self._confirmation_number(order.order, asked.operation),
@@ -118,7 +118,7 @@ class Erp:
                 )
         lines = tuple(check.line(n, m, register, book, now_us) for n, m in enumerate(asked.movements, 1))
         for number in sorted({x.order for x in lines if x.order}):
-            check.received_within(register.order(number), lines, book)
+            check.received_within(register.order(number), lines, register, book)
         check.stock_there(book.data, lines, book)
         return self.post(lines, now_us, asked)
 

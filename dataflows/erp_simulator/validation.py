@@ -211,19 +211,16 @@ def _lot(
         raise Refused(Code.LOT_UNKNOWN, lot=movement.lot, material=material.material)
 
 
-def received_within(order: Order, lines: tuple[Line, ...], book: Book) -> None:
+def received_within(order: Order, lines: tuple[Line, ...], register: Register, book: Book) -> None:
     """Refuse receipts beyond the order's tolerance."""
-    total = book.received[order.order] + sum(
-        types.order_effect(x) for x in lines if x.order == order.order and x.movement_type in {"101", "102"}
-    )
-    if order.limit_thousandths is not None and total > order.limit_thousandths:
-        raise Refused(
-            Code.OVER_DELIVERY,
-            total=amount(total),
-            limit=amount(order.limit_thousandths),
-            order=order.order,
-            operation="",
-        )
+    if order.limit_thousandths is None:
+        return
+    material = register.material(order.material)
+    limit = in_unit(order.limit_thousandths, order.unit, material.base_unit, material)
+    received = [x for x in lines if x.order == order.order and x.movement_type in {"101", "102"}]
+    total = book.received[order.order] + sum(types.order_effect(x) for x in received)
+    if received and total > limit:
+        raise Refused(Code.OVER_DELIVERY, total=amount(total), limit=amount(limit), order=order.order, operation="")
 
 
 def stock_there(data: MasterData, lines: tuple[Line, ...], book: Book) -> None:

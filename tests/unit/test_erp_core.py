@@ -239,6 +239,25 @@ def test_receipts_beyond_the_tolerance_are_refused(erp):
     assert refused.value.code is Code.OVER_DELIVERY
 
 
+def test_a_confirmation_brings_no_receipt_beyond_the_tolerance(erp):
+    receipt = Movement("101", "PUMP", 110_001, "PC")
+
+    with pytest.raises(Refused) as refused:
+        erp.confirm(replace(FINE, movements=(receipt,)), NOW_US)
+
+    assert refused.value.code is Code.OVER_DELIVERY
+
+
+def test_the_tolerance_of_receipts_counts_in_the_materials_unit():
+    screws = order("1000020", material="SCREW", unit="CEN", planned_thousandths=1_000, over_delivery_permille=0)
+    erp = world(data=master_data(orders=(screws,)))[1].erp
+    receipt = Movement("101", "SCREW", 100_000, "PC", order="1000020")
+
+    assert erp.move(GoodsMovement((receipt,), TODAY), NOW_US).lines[0].quantity == 100_000
+    with pytest.raises(Refused):
+        erp.move(GoodsMovement((replace(receipt, quantity=1),), TODAY), NOW_US)
+
+
 def test_a_movement_type_belongs_to_its_code(erp):
     with pytest.raises(Refused) as refused:
         erp.move(GoodsMovement((ISSUE,), TODAY, code="02"), NOW_US)
