@@ -83,6 +83,11 @@ def document_id(plant: str, cause: str, kind: str, operation: str = "") -> UUID:
     return _uuid5((plant, cause, kind, operation))
 
 
+def document_name(plant: str, cause: str, kind: str, operation: str = "") -> str:
+    """Return ``str(document_id(plant, cause, kind, operation))``."""
+    return _texts(((plant, cause, kind, operation),))[0]
+
+
 def exception_id(code: str, concerns: Sequence[tuple[str, str]]) -> UUID:
     """Return the id of the exception with this code that concerns what these fields name."""
     return _uuid5((code, concerns))

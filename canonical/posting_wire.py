@@ -5,9 +5,10 @@ Law: the value is a function of what it says; the instant at which it was record
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
-from canonical.contracts import BusinessException, Command, Posting
+from canonical.contracts import BusinessException, Command
 from canonical.records import Headers
 from canonical.wire import Message, instant
 
@@ -19,18 +20,33 @@ def order_key(plant: str, order: str) -> bytes:
     return f"{plant}/{order}".encode()
 
 
-def encode_posting(posting: Posting, value: bytes, recorded_us: int) -> Message:
+class Posted(Protocol):
+    """What the envelope of a posting says: a ``Posting``, or whatever has the same of it."""
+
+    @property
+    def posting_id(self) -> UUID | str: ...  # noqa: D102 - as in the contract, like those that follow
+    @property
+    def plant(self) -> str: ...  # noqa: D102
+    @property
+    def order(self) -> str: ...  # noqa: D102
+    @property
+    def number(self) -> int: ...  # noqa: D102
+    @property
+    def end_us(self) -> int: ...  # noqa: D102
+    @property
+    def correlation_id(self) -> str: ...  # noqa: D102
+
+
+def encode_posting(posting: Posted, value: bytes, recorded_us: int) -> Message:
     """Return the message of a posting, whose JSON is ``value``."""
-    return (
-        key := order_key(posting.plant, posting.order),
-        value,
-        (
-            *_envelope(b"plantsync.posting.v1", str(posting.posting_id), posting.end_us, recorded_us, key),
-            ("ce_subject", posting.order.encode()),
-            ("ce_sequence", b"%020d" % posting.number),
-            ("ce_correlationid", posting.correlation_id.encode()),
-        ),
+    key = order_key(posting.plant, posting.order)
+    headers = (
+        *_envelope(b"plantsync.posting.v1", str(posting.posting_id), posting.end_us, recorded_us, key),
+        ("ce_subject", posting.order.encode()),
+        ("ce_sequence", b"%020d" % posting.number),
+        ("ce_correlationid", posting.correlation_id.encode()),
     )
+    return key, value, headers
 
 
 def encode_command(command: Command, recorded_us: int) -> Message:

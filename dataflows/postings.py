@@ -16,7 +16,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from pydantic import ValidationError
 
-from canonical.contracts import REFERENCE, Action, Confirmation, Event, ExceptionCode, FaultCode
+from canonical.contracts import REFERENCE, Action, Confirmation, ExceptionCode, FaultCode, read_event
 from canonical.identity import event_id
 from canonical.posting_wire import encode_command, encode_exception, encode_posting
 from canonical.records import RawRecords, RowFault
@@ -24,6 +24,7 @@ from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.posting.desk import Desk, Refused
+from dataflows.processors.posting.documents import Made
 from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.sources.merged import input_of
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
@@ -66,10 +67,7 @@ class Decide:
         desk = self.desk = self.desk or Desk.decode(self.policy, self.state, commit.now_us)
         outcome = desk.take(commit.now_us)
         now_us = commit.now_us
-        self.records += [
-            Record(queue_of(posting.erp), *encode_posting(posting, value, now_us))
-            for posting, value in outcome.postings
-        ]
+        self.records += [_posting(made, now_us) for made in outcome.postings]
         self.records += [Record(COMMANDS, *encode_command(command, now_us)) for command in outcome.commands]
         self.records += [Record(EXCEPTIONS, *encode_exception(each, now_us)) for each in outcome.exceptions]
         commit.records, self.records = self.records, []
@@ -95,9 +93,13 @@ def postings(
     """Return the flow; its one shard reads all inputs merged. Other arguments as for ``confirmations``."""
     flow = Dataflow(NAME)
     items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    decided = stage("desk", items, partial(Decide, policy=policy))
-    op.output("commit", decided, CommitSink(writing(log)))
+    decided = stage("desk", items, partial(Decide, policy=policy), clock)
+    op.output("commit", decided, CommitSink(writing(log), clock=clock))
     return flow
+
+
+def _posting(made: Made, now_us: int) -> Record:
+    return Record(queue_of(made.erp), *encode_posting(made, made.value, now_us))
 
 
 def _confirmation(desk: Desk, value: bytes, now_us: int) -> None:
@@ -105,7 +107,7 @@ def _confirmation(desk: Desk, value: bytes, now_us: int) -> None:
 
 
 def _event(desk: Desk, value: bytes, now_us: int) -> None:
-    event = Event.model_validate_json(value)
+    event = read_event(value)
     name = event_id(event.source, event.session, value.decode() if event.seq is None else event.seq)
     desk.event(event, str(name), now_us)
 

@@ -14,6 +14,7 @@ from canonical.contracts import (
     OrderOperation,
     OrderReference,
     PeriodReference,
+    Posting,
     ReasonReference,
     RouteReference,
     StepReference,
@@ -175,11 +176,12 @@ class Plant:
 
     def take(self):
         outcome: Outcome = self.desk.take(self.now_us)
-        self.postings += [posting for posting, _ in outcome.postings]
-        self.values += [value for _, value in outcome.postings]
+        postings = [Posting.model_validate_json(made.value) for made in outcome.postings]
+        self.postings += postings
+        self.values += [made.value for made in outcome.postings]
         self.commands += outcome.commands
         self.exceptions += outcome.exceptions
-        return [posting for posting, _ in outcome.postings]
+        return postings
 
     def commit(self):
         """Keep what changed, as the log does."""

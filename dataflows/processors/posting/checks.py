@@ -33,14 +33,14 @@ from dataflows.processors.posting.reference_book import ReferenceBook, open_day
 _C: Final = ExceptionCode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
-    """What the checks look at."""
+    """What the checks look at, as it is at an instant."""
 
     book: ReferenceBook
     lots: LotShelf
     policy: PostingPolicy
-    now_us: int
+    now_us: int = 0
 
 
 def route_of(draft: Draft, view: View) -> RouteReference | Failure:

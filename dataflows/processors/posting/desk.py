@@ -42,20 +42,23 @@ from canonical.contracts import (
     Resolution,
     StockType,
 )
-from canonical.identity import document_id, posting_id
+from canonical.identity import document_name, posting_id
 from dataflows.processors.posting import checks, documents
 from dataflows.processors.posting.case import CASE, Case, Line
 from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.checks import View
+from dataflows.processors.posting.documents import Made
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.examination import BINDING, Ready, RuledOut, Verdict, examined
 from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.gathering import Gathering
 from dataflows.processors.posting.history import History
 from dataflows.processors.posting.lots import LotShelf
 from dataflows.processors.posting.policy import LANES, NOT_POSTED, PostingPolicy, Sort
 from dataflows.processors.posting.progress import OrderShelf
 from dataflows.processors.posting.queues import Queues, waived
 from dataflows.processors.posting.reference_book import BookFull, ReferenceBook
+from dataflows.processors.posting.scrap_watch import Breach
 from dataflows.processors.state import StateVersionUnknown
 
 _C: Final = ExceptionCode
@@ -63,9 +66,9 @@ _C: Final = ExceptionCode
 
 @dataclass(slots=True)
 class Outcome:
-    """What was decided since the last look: postings with their JSON, commands, exceptions."""
+    """What was decided since the last look."""
 
-    postings: list[tuple[Posting, bytes]] = field(default_factory=list)
+    postings: list[Made] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     exceptions: list[BusinessException] = field(default_factory=list)
 
@@ -90,12 +93,15 @@ class Desk:
         self.queues = Queues()
         self.causes = Causes(policy.exceptions_max, self.queues.length)
         self.counts: Counter[str] = Counter()
+        self.gathering = Gathering(policy.gathering)
         self._next = 0
         self._derived: deque[Case] = deque()
         self._ended: list[Line] = []
         self._ending: tuple[Resolution, Action | None] = (Resolution.REVALIDATED, None)
         self._actions: dict[str, None] = {}
         self._commands: dict[str, None] = {}
+        self._lanes = {sort: _lane(policy.lanes.get(sort, LANES[sort])) for sort in Sort}
+        self._view = View(self.book, self.lots, policy)
         self._outcome = Outcome()
         self._urgent = False
         self._known = b""
@@ -135,15 +141,19 @@ class Desk:
         base = draft.cause
         if c.revision:
             base = str(posting_id(c.plant, c.source, c.session, c.first_seq, c.kind, 0))
-        self._take(draft, sort, base, c.revision, now_us)
+        if self._take(draft, sort, base, c.revision, now_us):
+            drafts, breaches = self.gathering.confirmation(c, now_us)
+            self._gathered(drafts, now_us)
+            for breach in breaches:
+                self._breached(breach, draft.cause, now_us)
 
     def offer(self, draft: Draft, now_us: int) -> None:
         """Take what another processor has gathered. Raises: Refused."""
-        base = str(document_id(draft.plant, draft.cause, draft.kind, draft.operation))
+        base = document_name(draft.plant, draft.cause, draft.kind, draft.operation)
         self._take(draft, Sort(draft.kind), base, 0, now_us)
 
-    def event(self, event: Event, event_id: str, now_us: int) -> None:  # noqa: ARG002
-        """Take an operational event: a word of the quality system counts here. Raises: Refused."""
+    def event(self, event: Event, event_id: str, now_us: int) -> None:
+        """Take an operational event: a word of the quality system, or what is gathered. Raises: Refused."""
         self._own(event.type, event.source, now_us)
         if event.correlation_id in self._commands:
             self.counts["echoes"] += 1  # What we asked for ourselves is no news (M43).
@@ -152,6 +162,7 @@ class Desk:
         if event.type in {EventType.HOLD, EventType.RELEASE} and event.lot:
             released = event.type is EventType.RELEASE and event.quality not in _NOT_RELEASED
             self._said(event.material, event.lot, event.occurred_us, now_us, released=released)
+        self._gathered(self.gathering.event(event, event_id, now_us), now_us)
 
     def command(self, command: Command) -> None:
         """Send a command, once; what it asks for holds from now on, so its echo is no news."""
@@ -190,6 +201,7 @@ class Desk:
             self.queues.stirred(subject)
         self.queues.wake(now_us)
         self._run(now_us)
+        self._gathered(self.gathering.wake(now_us), now_us)
         if self._restored:
             self._restored = False
             self.causes.sweep(now_us)
@@ -198,8 +210,8 @@ class Desk:
         """Return when ``wake`` has something to do; None where only what arrives changes anything."""
         if self._restored:
             return 0
-        dues = [due_us for due_us in (self.book.due_us(), self.queues.due_us()) if due_us is not None]
-        return min(dues, default=None)
+        dues = (self.book.due_us(), self.queues.due_us(), self.gathering.due_us())
+        return min((due_us for due_us in dues if due_us is not None), default=None)
 
     def take(self, now_us: int) -> Outcome:
         """Return what was decided since the last call."""
@@ -213,7 +225,7 @@ class Desk:
     def encode(self) -> Mapping[str, bytes]:
         """Return the parts of the state that changed, empty those that went. Call it after ``take``."""
         parts: dict[str, bytes] = {}
-        for owner in (self.book, self.lots, self.orders, self.history, self.queues, self.causes):
+        for owner in (self.book, self.lots, self.orders, self.history, self.queues, self.causes, self.gathering):
             parts.update(owner.encode())
         known = {"next": self._next, "counts": self.counts, "actions": [*self._actions], "commands": [*self._commands]}
         value = orjson.dumps({"version": VERSION, **known})
@@ -236,26 +248,42 @@ class Desk:
         desk._next, desk.counts = known["next"], Counter(known["counts"])
         desk._actions, desk._commands = dict.fromkeys(known["actions"]), dict.fromkeys(known["commands"])
         desk.book.decode(parts, now_us)
-        for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes):
+        for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes, desk.gathering):
             owner.decode(parts)
         desk._restored = True
         return desk
 
     # -- cases ---------------------------------------------------------------------------------
 
-    def _take(self, draft: Draft, sort: Sort, base: str, revision: int, now_us: int) -> None:
+    def _gathered(self, drafts: list[Draft], now_us: int) -> None:
+        """Take drafts that are due; those there is no room for come again."""
+        for draft in drafts:
+            try:
+                self.offer(draft, now_us)
+            except Refused:
+                self.gathering.put_back(draft, now_us)
+
+    def _breached(self, breach: Breach, first: str, now_us: int) -> None:
+        """Hold a lot of which too much is scrap, or let its exception end (M20)."""
+        for command in breach.commands:
+            self.command(command)
+        self.causes.count(breach.failure, "scrap", int(breach.begins), first, now_us)
+
+    def _take(self, draft: Draft, sort: Sort, base: str, revision: int, now_us: int) -> bool:
+        """Take a draft; return whether nothing was known that is as new. Raises: Refused."""
         self.counts["offered"] += 1
-        if self._lane(sort) is None:
+        if self._lanes[sort] is None:
             self.counts["ruled out"] += 1
-            return
+            return True
         self._room_for_order(draft.plant, draft.order, now_us)
         if revision and self.queues.size >= self.policy.waiting_max:
             raise self._bound("waiting_max", now_us)  # Before anything makes way for it.
         if not self._newest(base, revision, now_us):
-            return
+            return False
         self._run(now_us)  # What is taken back goes first.
         self._arrive(Case(self._number(), now_us, base, draft, sort, revision), now_us)
         self._run(now_us)
+        return True
 
     def _newest(self, base: str, revision: int, now_us: int) -> bool:
         """Return whether nothing is known that is as new; what is older makes way, and what it posted is taken back."""
@@ -334,8 +362,8 @@ class Desk:
 
     def _examined(self, case: Case, now_us: int) -> Verdict:
         self.book.looked.clear()
-        view = View(self.book, self.lots, self.policy, now_us)
-        return examined(case, view, self.orders.look(case.draft.plant, case.draft.order))
+        self._view.now_us = now_us
+        return examined(case, self._view, self.orders.look(case.draft.plant, case.draft.order))
 
     def _fail(self, line: Line, failure: Failure, now_us: int) -> None:
         """Let a line wait; it becomes an exception once it has waited too long."""
@@ -361,29 +389,30 @@ class Desk:
     def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut, now_us: int) -> None:
         if not case.derived:
             self.counts["ruled out" if isinstance(verdict, RuledOut) else "posted"] += 1
-        if not isinstance(verdict, RuledOut):
-            for ready in verdict:
-                self._post(case, ready, now_us)
+        posted: tuple[Ready, ...] = () if isinstance(verdict, RuledOut) else verdict
+        if case.draft.kind is PostingKind.GOODS_ISSUE and not case.derived:
+            # Lines of components that the ERP issues itself are left out (M18).
+            left_out = len(case.draft.movements) - sum(len(ready.draft.movements) for ready in posted)
+            self.counts["backflushed"] += left_out
+        for ready in posted:
+            self._post(case, ready, now_us)
 
     def _post(self, case: Case, ready: Ready, now_us: int) -> None:
         """Make a posting, and what follows from it."""
         draft = ready.draft
         progress = self.orders.change(draft.plant, draft.order)
-        lane = self._lane(case.sort)
-        posting = documents.posting(ready, progress.number(ready.erp), lane or Lane.STANDARD)
-        value = posting.model_dump_json().encode()
-        name = str(posting.posting_id)
-        self.history.add(name, case.base, case.revision, value)
-        self._outcome.postings.append((posting, value))
-        self._urgent |= posting.lane is Lane.CRITICAL
+        made = documents.made(ready, progress.number(ready.erp), self._lanes[case.sort] or Lane.STANDARD)
+        self.history.add(made.posting_id, case.base, case.revision, made.value)
+        self._outcome.postings.append(made)
+        self._urgent |= made.lane is Lane.CRITICAL
         match draft.kind:
             case PostingKind.CONFIRMATION:
                 progress.add(draft.operation, draft.good, draft.scrap, draft.rework)
                 self.queues.stirred(("progress", draft.plant, draft.order))
-                if ready.received is not None and (of := self._lane(Sort.GOODS_RECEIPT)) is not None:
+                if ready.received is not None and (of := self._lanes[Sort.GOODS_RECEIPT]) is not None:
                     self._follow(case, documents.receipt(ready, of), Sort.GOODS_RECEIPT, now_us)
             case PostingKind.GOODS_RECEIPT if draft.movements[0].stock_type is StockType.QUALITY:
-                self._in_quality(case, ready, name, now_us)
+                self._in_quality(case, ready, made.posting_id, now_us)
             case PostingKind.REVERSAL:
                 self._taken_back(draft, now_us)
             case _:
@@ -465,7 +494,7 @@ class Desk:
         name = str(before.posting_id)
         if before.kind is PostingKind.REVERSAL:
             return
-        if str(document_id(before.plant, name, PostingKind.REVERSAL, before.operation)) in self.history:
+        if document_name(before.plant, name, PostingKind.REVERSAL, before.operation) in self.history:
             return
         waiting = [*self.queues.of(base), *self._derived]
         if any(case.draft.reverses == name for case in waiting):
@@ -534,11 +563,6 @@ class Desk:
         self._next += 1
         return self._next
 
-    def _lane(self, sort: Sort) -> Lane | None:
-        """Return the lane of a sort, None where it is not posted (M14, M16)."""
-        lane = self.policy.lanes.get(sort, LANES[sort])
-        return None if lane == NOT_POSTED else Lane(lane)
-
     def _own(self, kind: str, system: str, now_us: int) -> None:
         """See that a system may tell of this kind of thing. Raises: Refused (M43)."""
         owners = self.policy.owners.get(kind)
@@ -574,6 +598,11 @@ class Desk:
                 self.orders.forget(key)
                 return
         raise self._bound("orders_max", now_us)
+
+
+def _lane(name: str) -> Lane | None:
+    """Return the lane of this name, None where what is in it is not posted (M14, M16)."""
+    return None if name == NOT_POSTED else Lane(name)
 
 
 def _sort(confirmation: Confirmation) -> Sort:

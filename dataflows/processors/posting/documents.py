@@ -6,10 +6,12 @@ Law: a posting's id and content are functions of what is posted and why; only it
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
+
+import orjson
 
 from canonical.contracts import Confirmation, Lane, Movement, Posting, PostingKind, StockType
-from canonical.identity import document_id
+from canonical.identity import document_name
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.examination import Ready
 
@@ -49,40 +51,61 @@ def confirmed(confirmation: Confirmation, lane: Lane) -> Draft:
     )
 
 
-def posting(ready: Ready, number: int, lane: Lane) -> Posting:
-    """Return the posting of what passed the checks."""
+class Made(NamedTuple):
+    """A posting that was made: what it is known by, and its JSON."""
+
+    posting_id: str
+    kind: PostingKind
+    erp: str
+    lane: Lane
+    plant: str
+    order: str
+    number: int
+    end_us: int
+    correlation_id: str
+    value: bytes
+
+
+def made(ready: Ready, number: int, lane: Lane) -> Made:
+    """Return the posting of what passed the checks; its JSON is that of a ``Posting``, which a test sees to."""
     draft = ready.draft
-    return Posting(
-        posting_id=document_id(draft.plant, draft.cause, draft.kind, draft.operation),
-        kind=draft.kind,
-        erp=ready.erp,
-        lane=lane,
-        plant=draft.plant,
-        erp_plant=ready.erp_plant,
-        order=draft.order,
-        number=number,
-        operation=draft.operation,
-        work_center=draft.work_center,
-        material=draft.material,
-        lot=draft.lot,
-        reason=draft.reason,
-        unit=draft.unit,
-        shift=draft.shift,
-        posting_date=ready.posting_date,
-        document_date=draft.document_date,
-        good=draft.good,
-        scrap=draft.scrap,
-        rework=draft.rework,
-        setup_us=draft.setup_us,
-        machine_us=draft.machine_us,
-        labour_us=draft.labour_us,
-        start_us=draft.start_us,
-        end_us=draft.end_us,
-        final=draft.final,
-        movements=draft.movements,
-        reverses=draft.reverses,
-        causes=draft.causes,
-        correlation_id=draft.correlation_id,
+    name = document_name(draft.plant, draft.cause, draft.kind, draft.operation)
+    fields = {
+        "posting_id": name,
+        "kind": draft.kind,
+        "erp": ready.erp,
+        "lane": lane,
+        "plant": draft.plant,
+        "erp_plant": ready.erp_plant,
+        "order": draft.order,
+        "number": number,
+        "operation": draft.operation,
+        "work_center": draft.work_center,
+        "material": draft.material,
+        "lot": draft.lot,
+        "reason": draft.reason,
+        "unit": draft.unit,
+        "shift": draft.shift,
+        "posting_date": ready.posting_date,
+        "document_date": draft.document_date,
+        "good": draft.good,
+        "scrap": draft.scrap,
+        "rework": draft.rework,
+        "setup_us": draft.setup_us,
+        "machine_us": draft.machine_us,
+        "labour_us": draft.labour_us,
+        "start_us": draft.start_us,
+        "end_us": draft.end_us,
+        "final": draft.final,
+        "movements": [movement.model_dump() for movement in draft.movements],
+        "reverses": draft.reverses,
+        "causes": draft.causes,
+        "correlation_id": draft.correlation_id,
+    }
+    # A copy, as what orjson returns keeps the room it was written in.
+    value = bytes(memoryview(orjson.dumps(fields)))
+    return Made(
+        name, draft.kind, ready.erp, lane, draft.plant, draft.order, number, draft.end_us, draft.correlation_id, value
     )
 
 

@@ -20,7 +20,7 @@ from canonical.contracts import (
     RouteReference,
     StockType,
 )
-from dataflows.processors.posting import checks
+from dataflows.processors.posting import checks, components, moves
 from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.draft import Draft
@@ -80,7 +80,7 @@ class _Examination:
 
     def __init__(self, case: Case, view: View, progress: OrderProgress) -> None:
         self.case, self.draft, self.view, self.progress = case, case.draft, view, progress
-        self.passing = case.waived | view.policy.unchecked
+        self.passing = case.waived | view.policy.unchecked if case.waived else view.policy.unchecked
 
     def verdict(self) -> Verdict:
         draft = self.draft
@@ -93,7 +93,7 @@ class _Examination:
             case PostingKind.GOODS_RECEIPT:
                 return (self._receipt(route),)
             case _:
-                return (self._movements(route),)
+                return self._movements(route)
 
     def _confirmation(self, route: RouteReference) -> Verdict:
         draft, view = self.draft, self.view
@@ -112,12 +112,7 @@ class _Examination:
         draft = self._in_order_unit(order)
         reason = self._or(checks.reason_of(draft, view), "")
         day = self._found(checks.day_of(draft, route.erp, view))
-        if len(posted) == 1:
-            parts: tuple[Draft, ...] = (
-                replace(draft, operation=posted[0][0].operation, work_center=posted[0][1], reason=reason),
-            )
-        else:
-            parts = tuple(_shares(draft, posted, reason))
+        parts = tuple(_shares(draft, posted, reason))
         if order is not None:
             self._within_limits(parts, posted, order)
         last = order.operations[-1].operation if order is not None and order.operations else None
@@ -138,15 +133,35 @@ class _Examination:
             draft = replace(draft, movements=movements)
         return Ready(draft, route.erp, route.erp_plant, self._found(checks.day_of(draft, route.erp, view)))
 
-    def _movements(self, route: RouteReference) -> Ready:
+    def _movements(self, route: RouteReference) -> Verdict:
         draft, view = self.draft, self.view
-        if draft.order or draft.kind is not PostingKind.STOCK_TRANSFER:
-            self._order(route)
+        order = self._order(route) if draft.order or draft.kind is not PostingKind.STOCK_TRANSFER else None
         if not self.case.derived:
+            found = self._in_erp_words(order)
+            if isinstance(found, RuledOut):
+                return found
+            draft = found
             for movement in draft.movements:
                 if fault := checks.movement_fault(draft, movement, view):
                     self._or(fault, None)
-        return Ready(draft, route.erp, route.erp_plant, self._found(checks.day_of(draft, route.erp, view)))
+        return (Ready(draft, route.erp, route.erp_plant, self._found(checks.day_of(draft, route.erp, view))),)
+
+    def _in_erp_words(self, order: OrderReference | None) -> Draft | RuledOut:
+        """Return the draft with places, movement types and reservations, where it was gathered in the plant's words."""
+        draft, book = self.draft, self.view.book
+        if all(movement.movement_type for movement in draft.movements):
+            return draft
+        if draft.kind is PostingKind.STOCK_TRANSFER:
+            placed = moves.placed(draft, book)
+            return RuledOut("both bins are one place") if placed is None else self._found(placed)
+        issue = components.issue(draft, order.components if order is not None else ())
+        for movement in issue.unknown if order is not None else ():
+            self._or(components.component_unknown(draft, movement), None)
+        if issue.backflushed and self.view.policy.backflushed == "exception":
+            self._or(components.component_backflushed(draft, issue.backflushed[0]), None)
+        if not (issue.movements or issue.unknown):
+            return RuledOut("the ERP issues the components itself")
+        return self._found(components.taken_from(draft, issue, book))
 
     # -- single checks -------------------------------------------------------------------------
 
@@ -164,9 +179,8 @@ class _Examination:
         return found
 
     def _operation(self, name: str, order: OrderReference | None) -> OrderOperation:
-        if order is None:
-            return OrderOperation(operation=name)
-        return self._or(checks.operation_of(self.draft, name, order), OrderOperation(operation=name))
+        found = OrderOperation(operation=name) if order is None else checks.operation_of(self.draft, name, order)
+        return self._or(found, OrderOperation(operation=name)) if isinstance(found, Failure) else found
 
     def _in_order_unit(self, order: OrderReference | None) -> Draft:
         """Return the draft with the order's material and unit; its material and its lot are looked at on the way."""
@@ -226,8 +240,8 @@ def _times(draft: Draft) -> int:
 
 def _shares(draft: Draft, posted: list[tuple[OrderOperation, str]], reason: str) -> Iterator[Draft]:
     """Yield the draft of each operation that one completion confirms."""
-    passed = draft.good + draft.scrap + draft.rework
     for operation, work_center in posted[:-1]:
+        passed = draft.good + draft.scrap + draft.rework
         yield replace(
             draft,
             operation=operation.operation,
@@ -241,4 +255,11 @@ def _shares(draft: Draft, posted: list[tuple[OrderOperation, str]], reason: str)
             reason="",
         )
     operation, work_center = posted[-1]
-    yield replace(draft, operation=operation.operation, work_center=work_center, reason=reason)
+    yield _named(draft, operation.operation, work_center, reason)
+
+
+def _named(draft: Draft, operation: str, work_center: str, reason: str) -> Draft:
+    """Return the draft with the ERP's names."""
+    if (draft.operation, draft.work_center, draft.reason) == (operation, work_center, reason):
+        return draft
+    return replace(draft, operation=operation, work_center=work_center, reason=reason)

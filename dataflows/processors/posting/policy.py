@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from canonical.contracts import ExceptionCode, Lane, PostingKind
+from dataflows.processors.posting.gathering import GatheringPolicy
 
 NOT_POSTED: Final = "analytics-only"
 """Instead of a lane: such postings are not made."""
@@ -47,7 +48,8 @@ class PostingPolicy:
     apart settle it by themselves. ``unchecked`` are checks that are left out. ``operation_from``: whose word on the
     operation counts, where the confirmation has one. ``closed_period``: what becomes of a day whose period is closed.
     ``lanes``: the lane of each sort, or ``NOT_POSTED``. ``owners``: for each kind of reference record or event the
-    systems that may tell of it; a kind that is not named is anybody's.
+    systems that may tell of it; a kind that is not named is anybody's. ``backflushed``: what becomes of consumption of
+    components that the ERP issues itself: it is left out and counted, or waits as an exception.
     """
 
     release_timeout_us: int = 4 * 3_600_000_000
@@ -58,6 +60,8 @@ class PostingPolicy:
     closed_period: Literal["shift", "exception"] = "shift"
     lanes: Mapping[Sort, str] = field(default_factory=lambda: dict(LANES))
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    backflushed: Literal["count", "exception"] = "count"
+    gathering: GatheringPolicy = field(default_factory=GatheringPolicy)
     waiting_max: int = 200_000
     orders_max: int = 200_000
     lots_max: int = 200_000

@@ -54,6 +54,7 @@ class ReferenceBook:
         self.size = 0
         self.looked: set[Subject] = set()
         self._subjects: dict[Subject, _Versions] = {}
+        self._periods: dict[str, list[PeriodReference]] = {}  # as they are until one is told, or time turns one
         self._turns: list[tuple[int, Subject]] = []  # instants at which something comes into force or ends
         self._changed: set[Subject] = set()
 
@@ -73,6 +74,7 @@ class ReferenceBook:
             self.size += 1
         self._put(subject, rest, record)
         self._turn(subject, record, now_us)
+        self._periods.pop(subject[1], None)
         self._changed.add(subject)
         return subject
 
@@ -83,7 +85,9 @@ class ReferenceBook:
     def wake(self, now_us: int) -> Iterator[Subject]:
         """Yield what has come into force or ended until now."""
         while self._turns and self._turns[0][0] <= now_us:
-            yield heapq.heappop(self._turns)[1]
+            subject = heapq.heappop(self._turns)[1]
+            self._periods.pop(subject[1], None)
+            yield subject
 
     # -- what is in force ----------------------------------------------------------------------
 
@@ -139,12 +143,15 @@ class ReferenceBook:
         return found if isinstance(found, RouteReference) else None
 
     def periods(self, erp: str, at_us: int) -> list[PeriodReference]:
-        """Return the posting periods of an ERP, the first day first."""
+        """Return the posting periods of an ERP now, the first day first."""
         subject = ("period", erp)
         self.looked.add(subject)
-        versions = self._subjects.get(subject, {})
-        found = (_latest(versions[rest], at_us) for rest in sorted(versions))
-        return [record for record in found if isinstance(record, PeriodReference)]
+        periods = self._periods.get(erp)
+        if periods is None:
+            versions = self._subjects.get(subject, {})
+            found = (_latest(versions[rest], at_us) for rest in sorted(versions))
+            periods = self._periods[erp] = [record for record in found if isinstance(record, PeriodReference)]
+        return periods
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -238,6 +245,10 @@ def open_day(periods: list[PeriodReference], day: date) -> date | None:
 def _latest(known: Mapping[int, AnyReference], at_us: int) -> AnyReference | None:
     """Return the record in force that began last."""
     best: AnyReference | None = None
+    if len(known) == 1:
+        (only,) = known.values()
+        holds = only.valid_from_us <= at_us and (only.valid_to_us is None or at_us < only.valid_to_us)
+        return only if holds and not only.deleted else None
     for record in known.values():
         if (
             not record.deleted
