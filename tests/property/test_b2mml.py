@@ -124,7 +124,8 @@ def line(actual: MaterialActual, *, transfer_to: bool = False) -> dict[str, obje
 
 
 @given(POSTED)
-@example(CONFIRMATION)
+@example(POSTINGS[0])
+@example(POSTINGS[1])
 def test_a_posting_is_read_back_as_it_was_written(posting):
     document = read_document(performance(posting))
     (segment,) = segments(document)
@@ -310,6 +311,13 @@ def test_encodings_are_read_alike(text):
     assert read("utf-8") == read("utf-16") == text.strip()
     if text.isascii():
         assert read("us-ascii") == read("ISO-8859-1") == read("windows-1252") == text.strip()
+
+
+def test_an_extension_is_left_out_with_all_it_holds():
+    namespace, root = read_element(
+        b'<x xmlns="u:a"><y xmlns="u:b"><x xmlns="u:a">no</x>no</y>yes<x>1</x></x>', Bounds()
+    )
+    assert (namespace, root.text, [(child.name, child.text) for child in root.children]) == ("u:a", "yes", [("x", "1")])
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
