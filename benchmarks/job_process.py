@@ -1,5 +1,6 @@
 """The process that ``job`` measures: run the flow over what has landed, print the seconds it took and its peak memory.
 
+Where it is told how many events come first, it also prints the seconds of those that follow (``later_*``).
 The peak is VmHWM of proc(5), which counts from when the program began: what wait4 reports (``ru_maxrss``) is never less
 than what its parent held.
 """
@@ -17,6 +18,7 @@ from bytewax.run import cli_main
 
 from benchmarks.workload import AVRO_MAPPING, MAPPING
 from canonical.mapping import load
+from canonical.records import RawRecords
 from dataflows.confirmations import confirmations
 from dataflows.heap import keep_heap
 from dataflows.sources.clock import SystemClock
@@ -25,20 +27,51 @@ from dataflows.sources.shard_source import Pace, ShardInput
 from sinks.sqlite import SqliteLog
 
 
-def main(chunks: str, log_path: str, form: str = "json") -> None:
+class Stages(LandedFiles):
+    """A folder that notes the time when so many events have been read."""
+
+    first = 0
+    read = 0
+    noted: Times | None = None
+
+    def poll(self) -> RawRecords:
+        """Return the next lines."""
+        if self.noted is None and self.read >= self.first:
+            self.noted = now()
+        records = super().poll()
+        self.read += len(records)
+        return records
+
+
+Times = tuple[float, float]
+"""Seconds on the wall, and of the processor."""
+
+
+def now() -> Times:
+    """Return both times."""
+    cpu = os.times()
+    return time.perf_counter(), cpu.user + cpu.system
+
+
+def main(chunks: str, log_path: str, form: str = "json", first: str = "0") -> None:
     """Read the chunks to their end into the log; ``form`` is json or avro."""
     keep_heap()
     clock, log = SystemClock(), SqliteLog(Path(log_path))
     pattern, mapping = ("*.avro", AVRO_MAPPING) if form == "avro" else ("*.ndjson", MAPPING)
     config = FolderConfig(Path(chunks), pattern, form)
-    shard = ShardInput(lambda: LandedFiles(config, clock), load(mapping))
+    folder = Stages(config, clock)
+    folder.first = int(first)
+    shard = ShardInput(lambda: folder, load(mapping))
     flow = confirmations({"w": shard}, log, Pace(until_end=True, commit_interval_us=1_000_000), clock, Event())
-    cpu, began = os.times(), time.perf_counter()
+    began, began_cpu = now()
     cli_main(flow)
-    flow_s, after = time.perf_counter() - began, os.times()
+    ended, ended_cpu = now()
     log.close()
-    cpu_s = after.user + after.system - cpu.user - cpu.system
-    sys.stdout.write(json.dumps({"flow_s": flow_s, "cpu_s": cpu_s, "peak_mb": peak_mb()}))
+    assert folder.noted is not None
+    later, later_cpu = folder.noted
+    told = {"flow_s": ended - began, "cpu_s": ended_cpu - began_cpu, "peak_mb": peak_mb()}
+    told |= {"later_s": ended - later, "later_cpu_s": ended_cpu - later_cpu}
+    sys.stdout.write(json.dumps(told))
 
 
 def peak_mb() -> float:
