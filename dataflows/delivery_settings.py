@@ -15,6 +15,8 @@ from sinks.erp.settings import ErpSettings
 
 ENVIRONMENT: Final = "environment"
 """Under this name the context of the validation holds the environment's variables."""
+CANNOT_BE_ASKED: Final = frozenset({"oracle"})
+"""Kinds that seldom know what became of a call: after a crash each posting of the window needs a person."""
 SECRETS: Final = frozenset({"password", "client_secret"})
 PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file"})
 """Keys of an adapter that are paths; they are relative to the folder of the settings file."""
@@ -106,6 +108,8 @@ class ErpSection(Section):
             for name, value in self
             if name.endswith("_s") and name not in {"rate_per_s", "end_wait_s"}
         }
-        counts = {name: value for name, value in self if isinstance(value, int)}
-        bulk = min(self.bulk_max, bulk_max)
-        return DeliveryPolicy(**{**counts, **times, "rate_milli": round(self.rate_per_s * 1000), "bulk_max": bulk})
+        counts: dict[str, Any] = {name: value for name, value in self if isinstance(value, int)}
+        counts["bulk_max"] = min(self.bulk_max, bulk_max)
+        if self.adapter.kind in CANNOT_BE_ASKED:
+            counts |= {"window_max": min(self.window_max, self.in_flight_max), "order_window_max": 1}
+        return DeliveryPolicy(**counts, **times, rate_milli=round(self.rate_per_s * 1000))

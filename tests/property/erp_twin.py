@@ -82,6 +82,13 @@ class Erp:
     stuck: dict[str, int] = field(default_factory=dict)
     """Documents whose movements are not through yet, and how many questions it takes."""
     failed: set[str] = field(default_factory=set)
+    follows: set[str] = field(default_factory=set)
+    """Postings whose goods move later."""
+    locked: set[str] = field(default_factory=set)
+    """Orders that somebody has open."""
+    poison: set[str] = field(default_factory=set)
+    """Postings on which it fails."""
+    unauthorised: bool = False
     away_until_us: int = 0
     blind: bool = False
     """It cannot tell whether it has made a document."""
@@ -105,6 +112,8 @@ class Erp:
             kind = rng.choice([ReplyKind.UNAVAILABLE, ReplyKind.UNAVAILABLE, ReplyKind.UNAUTHORISED])
             wait_us = rng.choice([0, 0, 3 * S])
             return takes_us, [Reply(kind, retry_after_us=wait_us) for _ in call.postings], []
+        if self.unauthorised:
+            return takes_us, [Reply(ReplyKind.UNAUTHORISED) for _ in call.postings], []
         if rng.random() < self.trouble / 10:
             return takes_us, [Reply(ReplyKind.THROTTLED, retry_after_us=2 * S) for _ in call.postings], []
         later: list[tuple[int, Posting]] = []
@@ -128,9 +137,11 @@ class Erp:
         key = str(wanted.posting_id)
         if key in self.faulty:
             return Reply(ReplyKind.REJECTED, code="RU/1", message="no")
-        if self.rng.random() < self.trouble / 8:
+        if key in self.poison:
+            return Reply(ReplyKind.UNAVAILABLE, code="HTTP/500")
+        if wanted.order in self.locked or self.rng.random() < self.trouble / 8:
             return Reply(ReplyKind.LOCKED, code="CO/469")
-        follows = self.rng.random() < 0.4
+        follows = key in self.follows or self.rng.random() < 0.4 * (self.trouble > 0)
         document = self.execute(wanted)
         if follows:
             self.stuck[key] = self.rng.randrange(3)
@@ -171,7 +182,8 @@ class World:
         self.crashes = 0
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
-        self.seen: dict[str, BusinessException] = {}
+        self.told: list[str] = []
+        """Codes of the exceptions as they were committed, each as often as it was told."""
         self._start()
 
     def _start(self) -> None:
@@ -229,6 +241,7 @@ class World:
                 log.receipts.append(told)
             else:
                 log.exceptions[str(told.exception_id)] = told
+                self.told.append(told.code.value)
         if crash == "after":
             self.crash()
         else:
@@ -290,7 +303,7 @@ class World:
         assert len(made) == len(set(made)), "a posting became two documents"
         numbers: dict[tuple[str, str], int] = {}
         for wanted, _ in self.erp.documents:
-            line = (wanted.plant, wanted.order)
+            line = (wanted.order, wanted.movements[0].lot if wanted.movements and not wanted.order else "")
             assert numbers.get(line, -1) < wanted.number, f"order {wanted.order}: {wanted.number} came too late"
             numbers[line] = wanted.number
         level, at_us = float(self.policy.burst), 0

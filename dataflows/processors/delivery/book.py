@@ -38,6 +38,8 @@ class Book:
         self.changed: set[str] = set()
         self.settled: list[str] = []
         """Ids of those that have a document or never will, since somebody looked."""
+        self.window: set[str] = set()
+        """Ids of those that may be in the ERP without our knowing."""
         self._notices: dict[str, str] = {}
 
     def restore(self, state: Mapping[str, bytes]) -> None:
@@ -47,6 +49,8 @@ class Book:
             if part.startswith(PREFIX):
                 entry = Entry.decode(value)
                 self.entries[entry.key] = entry
+                if entry.phase in (Phase.ADMITTED, Phase.DOUBT):
+                    self.window.add(entry.key)
                 if entry.phase in IN_LINE:
                     self.lines.add(entry)
                 if entry.notice:
@@ -76,6 +80,10 @@ class Book:
         """Bring an entry into a phase."""
         entry.phase, entry.due_us = phase, due_us
         self.changed.add(entry.key)
+        if phase in (Phase.ADMITTED, Phase.DOUBT):
+            self.window.add(entry.key)
+        else:
+            self.window.discard(entry.key)
 
     def recall(self, line: str) -> None:
         """Take back the admission of those in a line that are not under way: certainly none of them was sent."""
@@ -131,6 +139,7 @@ class Book:
         """Let go of an entry that is settled."""
         assert not entry.notice, "an entry with an open exception waits for a person"
         del self.entries[entry.key]
+        self.window.discard(entry.key)
         self.changed.add(entry.key)
 
     def opened(self, entry: Entry, code: ExceptionCode, message: str, now_us: int) -> None:

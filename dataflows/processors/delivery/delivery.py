@@ -23,15 +23,14 @@ import orjson
 
 from canonical.contracts.business_exception import BusinessException, ExceptionCode, Resolution
 from canonical.contracts.posting import Lane, Posting, Receipt
+from dataflows.processors.delivery.access import FAILED, Access, Change
 from dataflows.processors.delivery.answers import Answers
 from dataflows.processors.delivery.book import Book
-from dataflows.processors.delivery.breaker import Breaker
-from dataflows.processors.delivery.bucket import Bucket
 from dataflows.processors.delivery.decisions import Decisions
 from dataflows.processors.delivery.entry import FOR_A_PERSON, Entry, Phase
 from dataflows.processors.delivery.notices import Notice, of_erp
-from dataflows.processors.delivery.policy import DeliveryPolicy, backoff_us
-from dataflows.processors.delivery.reply import Call, CallKind, Reply, ReplyKind
+from dataflows.processors.delivery.policy import DeliveryPolicy
+from dataflows.processors.delivery.reply import Call, CallKind, Reply
 from dataflows.processors.delivery.turns import Turns
 
 STATE: Final = "delivery"
@@ -46,9 +45,6 @@ _KINDS: Final = {
     Phase.MOVING: CallKind.MOVEMENTS,
     Phase.STUCK: CallKind.MOVEMENTS,
 }
-FAILED: Final = frozenset({ReplyKind.UNAVAILABLE, ReplyKind.IN_DOUBT, ReplyKind.UNAUTHORISED})
-SILENT: Final = FAILED | {ReplyKind.CANNOT_TELL}
-"""What says nothing about whether the ERP is there, or says that it is not."""
 
 
 class Delivery:
@@ -61,24 +57,16 @@ class Delivery:
         self, erp: str, policy: DeliveryPolicy, chance: Callable[[], float], state: Mapping[str, bytes], now_us: int
     ) -> None:
         self.erp, self.policy = erp, policy
-        self._chance = chance
         self._now_us = now_us
         self.book = Book(erp, policy.documents_max)
         self.decisions = Decisions(self.book)
         self.answers = Answers(self.book, policy, chance)
-        self._breaker = Breaker(policy)
-        self._bucket = Bucket(policy.rate_milli, policy.burst, now_us)
+        self._access = Access(policy, chance, now_us)
         self._queued: Turns[Entry] = Turns(LANES)
         self._ready: Turns[Entry] = Turns({FIND: 16, **LANES, MOVEMENTS: 1})
         self._timers: list[tuple[int, int, Entry]] = []
         self._timed = 0
         self._rank = 0
-        self._in_flight = 0
-        self._allowed = policy.in_flight_max
-        self._throttled = 0
-        self._paused_us = 0
-        self._hold_us = 0
-        self._lease_us = 0
         self._leases: dict[int, int] = {}
         self._token = self._committed = 0
         self._admitted: dict[int, list[str]] = {}
@@ -102,7 +90,7 @@ class Delivery:
         self._reach(now_us)
         done = self.decisions.decide(value, now_us)
         if done.probe:
-            self._breaker.due_us = now_us
+            self._access.breaker.due_us = now_us
         if done.entry is not None:
             self._placed(done.entry)
             self._touch(done.entry.line)
@@ -111,26 +99,18 @@ class Delivery:
     def replied(self, call: Call, replies: Sequence[Reply], now_us: int) -> None:
         """Take the answer to a call that was handed out: one reply for each of its postings, in their order."""
         self._reach(now_us)
-        self._in_flight -= 1
-        kinds = {reply.kind for reply in replies}
-        was_open = self._breaker.is_open
-        if kinds - SILENT:
-            if self._breaker.answered():
-                self._back()
-            elif ReplyKind.THROTTLED not in kinds:
-                self._allowed = min(self._allowed * 2, self.policy.in_flight_max)
-                self._throttled = 0
-        elif kinds & FAILED:
-            self._failed(call, next(reply for reply in replies if reply.kind in FAILED))
-        elif self._breaker.probing:
-            self._breaker.probing = False
-        for reply in replies:
-            if reply.kind is ReplyKind.THROTTLED or reply.retry_after_us:
-                self._pause(reply)
+        was_away = self._away
+        match self._access.answered(call, replies, self._now_us):
+            case Change.AWAY:
+                self._left(next(reply for reply in replies if reply.kind in FAILED))
+            case Change.BACK:
+                self._end(ExceptionCode.ERP_UNAVAILABLE)
+            case Change.NOTHING:
+                pass
         for posting, reply in zip(call.postings, replies, strict=True):
             entry = self.book.entries[str(posting.posting_id)]
             entry.calling = False
-            self.answers.take(call, entry, reply, now_us, counts=not was_open)
+            self.answers.take(call, entry, reply, now_us, counts=not was_away)
             self._placed(entry)
             self._touch(entry.line)
         self._settle()
@@ -142,7 +122,11 @@ class Delivery:
         self._reach(now_us)
         self._wake()
         made: list[Call] = []
-        while self._may_call() and (entry := self._ready.pick(self._callable)) is not None:
+        while (
+            not self._closed
+            and self._access.lets(self._now_us)
+            and (entry := self._ready.pick(self._callable)) is not None
+        ):
             made.append(self._call(entry))
         return made
 
@@ -161,7 +145,7 @@ class Delivery:
         self._tell_bound()
         self.book.tell_waiting(now_us)
         going = not self._closed and any(entry.phase not in FOR_A_PERSON for entry in self.book.entries.values())
-        until_us = max(now_us + self.policy.lease_us if going else 0, self._hold_us)
+        until_us = max(now_us + self.policy.lease_us if going else 0, self._access.hold_us)
         self._leases[self._token] = until_us
         own = {
             "version": VERSION,
@@ -176,7 +160,7 @@ class Delivery:
         """A commit is durable, and so are those before it: what it admitted may be sent."""
         self._committed = token
         for number in [number for number in self._leases if number <= token]:
-            self._lease_us = self._leases.pop(number)
+            self._access.lease_us = self._leases.pop(number)
             for key in self._admitted.pop(number, ()):
                 if (entry := self.book.entries.get(key)) is not None:
                     self._touch(entry.line)
@@ -202,7 +186,7 @@ class Delivery:
     @property
     def in_flight(self) -> int:
         """Return how many calls are under way."""
-        return self._in_flight
+        return self._access.in_flight
 
     @property
     def pending(self) -> bool:
@@ -218,12 +202,12 @@ class Delivery:
     @property
     def idle(self) -> bool:
         """Return whether nothing goes on by itself: all is settled, waits for a person, or the ERP is away."""
-        if self._in_flight:
+        if self.in_flight:
             return False
         lines = [line[0] for line in self.book.lines]
         waits = all(head.phase in FOR_A_PERSON or self.book.original_open(head) for head in lines)
         follows = any(entry.phase is Phase.MOVING for entry in self.book.entries.values())
-        return self._breaker.is_open or (waits and not follows)
+        return self._away or (waits and not follows)
 
     # How
 
@@ -232,20 +216,18 @@ class Delivery:
         if own["version"] != VERSION:
             raise ValueError("a newer plantsync wrote the state of this delivery; upgrade plantsync")
         self._rank = own["rank"]
-        self._hold_us = min(own["until_us"], self._now_us + self.policy.lease_us)
-        self._bucket.empty(max(self._now_us, self._hold_us))  # Until then another process may spend tokens.
+        self._access.hold(own["until_us"], self._now_us)
         self.decisions.known.extend(own["actions"])
         self._notices = {
             ExceptionCode(code): Notice(ExceptionCode(code), text, us) for code, text, us in own["notices"]
         }
         if ExceptionCode.ERP_UNAVAILABLE in self._notices:
-            self._breaker.opened_us, self._breaker.probes = self._now_us, 1
-            self._breaker.due_us = self._now_us
+            self._access.breaker.opened_us, self._access.breaker.probes = self._now_us, 1
         self.book.restore(state)
         for entry in self.book.entries.values():
             if entry.phase is Phase.ADMITTED:
                 entry.maybe_us = own["until_us"]
-                self.book.put(entry, Phase.DOUBT, self._hold_us)
+                self.book.put(entry, Phase.DOUBT, self._access.hold_us)
             self._placed(entry)
         for line in list(self.book.lines):
             self._touch(line[0].line)
@@ -256,18 +238,15 @@ class Delivery:
         self._now_us = max(self._now_us, now_us)
 
     def _leases_wait(self) -> bool:
-        return self._ready.size() > 0 and self._now_us >= self._lease_us and not self._closed
+        return self._ready.size() > 0 and self._now_us >= self._access.lease_us and not self._closed
+
+    @property
+    def _away(self) -> bool:
+        return self._access.breaker.is_open
 
     def _room(self) -> int:
         """Return how many more may be admitted: one, to try with, while the ERP is away."""
-        held = sum(entry.phase in (Phase.ADMITTED, Phase.DOUBT) for entry in self.book.entries.values())
-        return (1 if self._breaker.is_open else self.policy.window_max) - held
-
-    def _may_call(self) -> bool:
-        now_us = self._now_us
-        if self._closed or now_us < max(self._hold_us, self._paused_us) or now_us >= self._lease_us:
-            return False
-        return self._in_flight < self._allowed and self._breaker.lets(now_us) and self._bucket.has(now_us)
+        return (1 if self._away else self.policy.window_max) - len(self.book.window)
 
     def _callable(self, entry: Entry) -> bool:
         if entry.calling or self.book.entries.get(entry.key) is not entry or entry.due_us > self._now_us:
@@ -282,16 +261,13 @@ class Delivery:
     def _call(self, first: Entry) -> Call:
         kind = _KINDS[first.phase]
         entries = [first]
-        if kind is CallKind.SEND and not self._breaker.is_open:
-            free = self._allowed - self._in_flight
-            size = min(self.policy.bulk_max, -(-(self._ready.size(LANES) + 1) // free))
+        if kind is CallKind.SEND and not self._away:
+            size = min(self.policy.bulk_max, -(-(self._ready.size(LANES) + 1) // self._access.free))
             first.calling = True  # so that it is not picked a second time
             while len(entries) < size and (more := self._ready.pick(self._sendable, LANES)) is not None:
                 more.calling = True
                 entries.append(more)
-        self._bucket.take()
-        self._in_flight += 1
-        self._breaker.probing = self._breaker.is_open
+        self._access.begin()
         for entry in entries:
             entry.calling = True
             if kind is CallKind.SEND:
@@ -299,7 +275,7 @@ class Delivery:
                 entry.sent_us = entry.maybe_us = self._now_us
                 entry.first_sent_us = entry.first_sent_us or self._now_us
         postings = tuple(entry.posting for entry in entries)
-        return Call(kind, postings, tuple(entry.document for entry in entries), self._now_us, self._lease_us)
+        return Call(kind, postings, tuple(entry.document for entry in entries), self._now_us, self._access.lease_us)
 
     def _admit(self) -> None:
         room = self._room()
@@ -330,12 +306,13 @@ class Delivery:
         if not entries:
             return
         head = entries[0]
-        if head.phase is Phase.ADMITTED and not head.calling and head.token <= self._committed:
-            self._ready.push(head.posting.lane.value, head.rank, head)
-        if head.phase is Phase.QUEUED and self.book.moot(head):
+        if head.phase in (Phase.QUEUED, Phase.ADMITTED) and not head.calling and self.book.moot(head):
             self.book.withdrawn(head, self._now_us)
             self._touch(line)
-        elif (entry := self._next_of(line)) is not None:
+            return
+        if head.phase is Phase.ADMITTED and not head.calling and head.token <= self._committed:
+            self._ready.push(head.posting.lane.value, head.rank, head)
+        if (entry := self._next_of(line)) is not None:
             if entry.due_us > self._now_us:
                 self._at(entry)
             else:
@@ -372,33 +349,13 @@ class Delivery:
                 self._touch(line)
             settled, self.book.settled = self.book.settled, []
 
-    def _pause(self, reply: Reply) -> None:
-        self._throttled += not reply.retry_after_us
-        wait_us = reply.retry_after_us or backoff_us(
-            self._throttled, self.policy.backoff_us, self.policy.backoff_max_us, self._chance()
-        )
-        self._paused_us = max(self._paused_us, self._now_us + wait_us)
-        self._calm()
-
-    def _calm(self) -> None:
-        """Begin slowly again: with one call, and with no tokens saved up."""
-        self._allowed = 1
-        self._bucket.empty(max(self._now_us, self._paused_us))
-
-    def _failed(self, call: Call, reply: Reply) -> None:
-        at_once = reply.kind is ReplyKind.UNAUTHORISED
-        if self._breaker.failed(self._now_us, self._chance(), at_once=at_once, began_us=call.began_us):
-            words = f"{reply.kind.value} {reply.code} {reply.message}".rstrip()
-            text = f"{self.erp} does not take postings: {words}"
-            for line in list(self.book.lines):
-                self.book.recall(line[0].line)
-                self._touch(line[0].line)
-            self._open(ExceptionCode.ERP_UNAVAILABLE, text)
-            self._calm()
-
-    def _back(self) -> None:
-        self._end(ExceptionCode.ERP_UNAVAILABLE)
-        self._calm()
+    def _left(self, reply: Reply) -> None:
+        """The ERP is away: nothing that waits was sent, and it is told once."""
+        for line in list(self.book.lines):
+            self.book.recall(line[0].line)
+            self._touch(line[0].line)
+        words = f"{reply.kind.value} {reply.code} {reply.message}".rstrip()
+        self._open(ExceptionCode.ERP_UNAVAILABLE, f"{self.erp} does not take postings: {words}")
 
     def _tell_bound(self) -> None:
         """Say that the queue is not read because too much waits for persons, and when that is over."""
