@@ -7,9 +7,9 @@ consumed and moved; ``upcast`` turns an older one into version 3 and keeps field
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 INT64_MAX = 2**63 - 1
 
@@ -117,3 +117,23 @@ def upcast(event: EventV1) -> Event:
     if isinstance(event, Event):
         return event
     return Event.model_validate({**event.model_dump(), "schema_version": 3})
+
+
+def _version(value: Any) -> str:
+    return str(value.get("schema_version", 3)) if isinstance(value, dict) else "3"
+
+
+_ANY_VERSION: Final[TypeAdapter[EventV1]] = TypeAdapter(
+    Annotated[
+        Annotated[EventV1, Tag("1")] | Annotated[EventV2, Tag("2")] | Annotated[Event, Tag("3")],
+        Discriminator(_version),
+    ]
+)
+
+
+def read_event(value: bytes) -> Event:
+    """Return the event of a JSON message of any version, up-cast; one that names no version is of the newest.
+
+    Raises: ValidationError.
+    """
+    return upcast(_ANY_VERSION.validate_json(value))

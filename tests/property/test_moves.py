@@ -91,7 +91,8 @@ def test_every_pair_of_stock_types_has_a_type_and_none_is_309() -> None:
 def test_a_bin_that_is_not_known_is_waited_for(known, missing) -> None:
     found = placed(drafted(), book(*((name, name, U) for name in known)))
     assert isinstance(found, Failure)
-    assert (found.code, found.awaits) == (ExceptionCode.BIN_UNMAPPED, (("bin", "A", missing),))
+    assert found.code is ExceptionCode.BIN_UNMAPPED
+    assert dict(found.concerns) == {"plant": "A", "item": missing}
 
 
 @given(

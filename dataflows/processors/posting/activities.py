@@ -21,7 +21,7 @@ Source: M22; docs/decisions/0015.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -132,7 +132,7 @@ class Activities:
         """Return the parts of the state that changed since the last call; an empty one is gone."""
         return self._centres.parts()
 
-    def load(self, parts: dict[str, bytes]) -> None:
+    def load(self, parts: Mapping[str, bytes]) -> None:
         """Take up what ``parts`` returned over time. Raises: StateVersionUnknown."""
         self._centres.load(parts)
         for key in self._centres:

@@ -1,7 +1,7 @@
 """Components: what was consumed, held against the order's bill of material.
 
 Laws: each line of a draft is issued, backflushed or unknown, with all of its quantity. What the ERP issues itself when
-an operation is confirmed is never issued a second time. The same draft and order give the same issue.
+an operation is confirmed is never issued a second time. The same draft and bill give the same issue.
 
 A material that stands in several items of the bill is of the item of the line's operation, else of one for any
 operation, else of the first.
@@ -12,16 +12,22 @@ Source: M13, M17, M18; DOMAIN 2.1 (component rule ``noneIfBackflushed``), 3.7.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
-from canonical.contracts import ExceptionCode, Movement, OrderComponent, OrderReference
+from canonical.contracts import ExceptionCode, Movement, OrderComponent
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.reference_book import ReferenceBook
 
+ISSUE: Final = "261"
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Planned against actual: what an item requires in all, and what one document issues of it, in thousandths."""
+    """Planned against actual: what an item requires in all, and what one document issues of it, in thousandths.
+
+    ``storage_location`` is where the item is planned to be issued from.
+    """
 
     item: str
     reservation: str
@@ -32,6 +38,7 @@ class Usage:
     required_unit: str
     issued: int
     issued_unit: str
+    storage_location: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +51,23 @@ class Issue:
     unknown: tuple[Movement, ...]
 
 
-def issue(draft: Draft, order: OrderReference) -> Issue:
+def issue(draft: Draft, components: tuple[OrderComponent, ...]) -> Issue:
     """Return what becomes of the lines of a goods issue in the plant's words; bins stay where they stand."""
     movements: list[Movement] = []
     usage: list[Usage] = []
     backflushed: list[Movement] = []
     unknown: list[Movement] = []
     operations = draft.movement_operations or (draft.operation,) * len(draft.movements)
-    for movement, operation in zip(draft.movements, operations, strict=True):
-        component = component_of(movement.material, operation, order)
+    for told, operation in zip(draft.movements, operations, strict=True):
+        movement = told.model_copy(update={"movement_type": ISSUE})
+        component = component_of(movement.material, operation, components)
         if component is None:
             unknown.append(movement)
         elif component.backflush:
             backflushed.append(movement)
         else:
-            movements.append(
-                movement.model_copy(
-                    update={"reservation": component.reservation, "reservation_item": component.item}
-                    | ({} if movement.storage_location else {"storage_location": component.storage_location})
-                )
-            )
+            reserved = {"reservation": component.reservation, "reservation_item": component.item}
+            movements.append(movement.model_copy(update=reserved))
             usage.append(
                 Usage(
                     component.item,
@@ -75,14 +79,15 @@ def issue(draft: Draft, order: OrderReference) -> Issue:
                     component.unit,
                     movement.quantity,
                     movement.unit,
+                    component.storage_location,
                 )
             )
     return Issue(tuple(movements), tuple(usage), tuple(backflushed), tuple(unknown))
 
 
-def component_of(material: str, operation: str, order: OrderReference) -> OrderComponent | None:
+def component_of(material: str, operation: str, components: tuple[OrderComponent, ...]) -> OrderComponent | None:
     """Return the item of the bill that a material used at an operation is of."""
-    of_material = [component for component in order.components if component.material == material]
+    of_material = [component for component in components if component.material == material]
     for wanted in (operation, ""):
         for component in of_material:
             if component.operation == wanted:
@@ -90,20 +95,22 @@ def component_of(material: str, operation: str, order: OrderReference) -> OrderC
     return of_material[0] if of_material else None
 
 
-def taken_from(draft: Draft, book: ReferenceBook) -> Draft | Failure:
-    """Return the issue with storage locations in place of the bins that its lines name (M13)."""
+def taken_from(draft: Draft, issue: Issue, book: ReferenceBook) -> Draft | Failure:
+    """Return the issue's lines with places: that of the bin a line names, else that its item is planned from (M13).
+
+    Lines of unknown components are among them: who lets them through wants them issued.
+    """
     movements = []
-    for movement in draft.movements:
-        bin_ = movement.storage_location
+    planned = (*(usage.storage_location for usage in issue.usage), *("" for _ in issue.unknown))
+    for movement, location in zip((*issue.movements, *issue.unknown), planned, strict=True):
+        bin_, stock_type = movement.storage_location, movement.stock_type
         if bin_:
             place = book.bin(draft.plant, bin_, draft.end_us)
             if place is None:
                 return bin_unmapped(draft, bin_)
-            movement = movement.model_copy(  # noqa: PLW2901 - the line in the ERP's words from here on
-                update={"storage_location": place.storage_location, "stock_type": place.stock_type}
-            )
-        movements.append(movement)
-    return replace(draft, movements=tuple(movements))
+            location, stock_type = place.storage_location, place.stock_type  # noqa: PLW2901 - where it really was
+        movements.append(movement.model_copy(update={"storage_location": location, "stock_type": stock_type}))
+    return replace(draft, movements=tuple(movements), movement_operations=())
 
 
 def component_unknown(draft: Draft, movement: Movement) -> Failure:
@@ -112,7 +119,6 @@ def component_unknown(draft: Draft, movement: Movement) -> Failure:
     return Failure(
         ExceptionCode.COMPONENT_UNKNOWN,
         (("plant", draft.plant), ("order", draft.order), ("material", material)),
-        (("order", draft.plant, draft.order),),
         f"order {draft.order} has no component {material or '(none)'}, of which {movement.quantity / 1000:g} "
         f"{movement.unit} were consumed",
         "add the component to the order, or release to issue it without a reservation",
@@ -125,7 +131,6 @@ def component_backflushed(draft: Draft, movement: Movement) -> Failure:
     return Failure(
         ExceptionCode.COMPONENT_BACKFLUSHED,
         (("plant", draft.plant), ("order", draft.order), ("material", material)),
-        (("order", draft.plant, draft.order),),
         f"the ERP issues {material} of order {draft.order} itself when the operation is confirmed",
         "discard, or take the mark off the component",
     )
@@ -136,7 +141,6 @@ def bin_unmapped(draft: Draft, bin_: str) -> Failure:
     return Failure(
         ExceptionCode.BIN_UNMAPPED,
         (("plant", draft.plant), ("item", bin_)),
-        (("bin", draft.plant, bin_),),
         f"no storage location is named for bin {bin_ or '(none)'} of plant {draft.plant}",
         "add the bin to the reference data, or correct it there",
     )

@@ -7,8 +7,8 @@ calls, on calls of ``wake`` in between, or on restarts.
 Events of one order and posting day that are told within ``window_us`` of the first of them are one document, with a
 line for each operation, material, lot, unit and bin. The end of the order makes it due after ``settle_us``, so that
 what was consumed just before and arrives just after is still in it; a line that reaches ``line_quantity_max``, and a
-document that reaches ``lines_max`` or ``events_max``, at once. Reference data has no say here: against the bill of
-material a draft is held when it is posted (``canonical`` words become reservations in ``bill_of_material``).
+document that reaches ``lines_max`` or ``events_max``, at once. Reference data has no say here: a draft is held against
+the order's bill of material when it is posted (``components``).
 
     drafts = consumption.take(event, event_id, now_us)
     drafts = consumption.end(plant, order, now_us)       the order, or an operation of it, is reported complete
@@ -20,6 +20,7 @@ Source: M15, M18; docs/decisions/0015.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -29,7 +30,6 @@ from dataflows.processors.posting.calendars import Calendars
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.shelf import Key, Shelf
 
-ISSUE: Final = "261"
 PREFIX: Final = "consumption:"
 QUANTITY_MAX: Final = 10**15
 """What a movement may hold, in thousandths."""
@@ -139,7 +139,7 @@ class Consumption:
         """Return the parts of the state that changed since the last call; an empty one is gone."""
         return self._documents.parts()
 
-    def load(self, parts: dict[str, bytes]) -> None:
+    def load(self, parts: Mapping[str, bytes]) -> None:
         """Take up what ``parts`` returned over time. Raises: StateVersionUnknown."""
         self._documents.load(parts)
         for key in self._documents:
@@ -187,11 +187,9 @@ class Consumption:
 
 
 def _movement(line: Line, quantity: int) -> Movement:
-    """Return the line in the plant's words: its bin is where the storage location will be."""
+    """Return the line in the plant's words: it has no movement type yet, and its bin is where the place will be."""
     _, material, lot, unit, bin_ = line
-    return Movement(
-        movement_type=ISSUE, material=material, lot=lot, quantity=quantity, unit=unit, storage_location=bin_
-    )
+    return Movement(movement_type="", material=material, lot=lot, quantity=quantity, unit=unit, storage_location=bin_)
 
 
 def _encoded(document: _Document) -> Any:

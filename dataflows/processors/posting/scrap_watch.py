@@ -18,6 +18,7 @@ Source: M20; DOMAIN 1.1.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -124,7 +125,7 @@ class ScrapWatch:
         """Return the parts of the state that changed since the last call; an empty one is gone."""
         return self._lots.parts()
 
-    def load(self, parts: dict[str, bytes]) -> None:
+    def load(self, parts: Mapping[str, bytes]) -> None:
         """Take up what ``parts`` returned over time. Raises: StateVersionUnknown."""
         self._lots.load(parts)
 
@@ -156,7 +157,6 @@ def _failure(c: Confirmation, scrap: int, total: int, policy: ScrapPolicy) -> Fa
     return Failure(
         ExceptionCode.SCRAP_ABOVE_LIMIT,
         tuple((name, getattr(c, name)) for name in names if getattr(c, name)),
-        (),
         f"{what} of order {c.order}: {scrap / 1000:g} of {total / 1000:g} {c.unit} are scrap, "
         f"the limit is {policy.limit / 10:g} %",
         "see to the machine and inspect the lot; the hold was sent to the quality and the warehouse system",
