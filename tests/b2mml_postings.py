@@ -35,7 +35,7 @@ CONFIRMATION = posting(
 )  # fmt: skip
 POSTINGS = (
     CONFIRMATION,
-    posting(PostingKind.CONFIRMATION, work_center="WC1"),
+    posting(PostingKind.CONFIRMATION, material="M-9", work_center="WC1"),
     posting(PostingKind.GOODS_ISSUE, movements=(movement("261", reservation="9", reservation_item="1"),) * 2),
     posting(PostingKind.GOODS_RECEIPT, movements=(movement("101", stock_type=StockType.QUALITY),)),
     posting(
