@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dataflows.erp_simulator.faults import PROFILES, Fault, FaultProfile, Plan, ProfileUnusable, Window, profile
+from dataflows.erp_simulator.faults import (
+    PROFILES,
+    Fault,
+    FaultProfile,
+    Plan,
+    ProfileUnusable,
+    Schedule,
+    Window,
+    profile,
+)
 from dataflows.erp_simulator.throttle import Limit
 from tests.erp_world import CONFIRMATIONS, NOW_US, Client, world
 
@@ -119,6 +128,20 @@ def test_chance_stops_after_some_faults():
     client = Client(sap)
 
     assert [client.get(f"{CONFIRMATIONS}/").status for _ in range(4)] == [500, 500, 200, 200]
+
+
+def test_chance_differs_by_request_by_attempt_and_by_seed():
+    def drawn(seed, met=0):
+        schedule = Schedule(seed, "sap", FaultProfile(rates={"server_error": 0.5}))
+        possible = frozenset({Fault.SERVER_ERROR})
+        return [schedule.draw(f"request {n}", met, "", "", possible) is not None for n in range(400)]
+
+    first = drawn(1)
+
+    assert 150 < sum(first) < 250
+    assert first == drawn(1)
+    assert first != drawn(2)
+    assert first != drawn(1, met=1)
 
 
 def test_a_restart_does_not_begin_the_faults_again(tmp_path):

@@ -135,6 +135,13 @@ def test_a_partial_answer_loses_one_detail(client, oracle):
     assert oracle.book.confirmed["1000020", "0010", "yield"] == 20_000
 
 
+@pytest.mark.parametrize(("depth", "words"), [(22, "entries are needed"), (24, "nested deeper than 24")])
+def test_depth_is_bounded(client, depth, words):
+    said = client.post(f"{ROOT}/operationTransactions", b'{"x":' + b"[" * depth + b"]" * depth + b"}")
+
+    assert (said.status, words in body_of(said)["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"OperationTransactionDetail": []}', b"{" * 100])
 def test_what_cannot_be_read_is_a_400(client, body):
     assert client.post(f"{ROOT}/operationTransactions", body).status == 400
