@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -24,7 +24,10 @@ OWN: Final = "source."
 
 
 class Merged:
-    """Reads its inputs in turn; a ``Reader``. Args: readers: by name, which must stay the same over restarts."""
+    """Reads its inputs in turn, also over restarts; a ``Reader``.
+
+    Args: readers: by name, which must stay the same over restarts.
+    """
 
     def __init__(self, readers: Mapping[str, Reader]) -> None:
         assert all(BETWEEN not in name for name in readers), f"{[*readers]}: no {BETWEEN} in a name"
@@ -34,7 +37,9 @@ class Merged:
 
     def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
         """Go on where each input stood."""
-        places: dict[str, str] = {} if position is None else orjson.loads(position)
+        known: dict[str, Any] = {"places": {}, "turn": []} if position is None else orjson.loads(position)
+        places: dict[str, str] = known["places"]
+        self._turn.sort(key=lambda name: known["turn"].index(name) if name in known["turn"] else -1)
         self._gone = {name: place for name, place in places.items() if name not in self._readers}
         for name, reader in self._readers.items():
             own = f"{OWN}{name}{BETWEEN}"
@@ -52,9 +57,9 @@ class Merged:
         return NO_RECORDS
 
     def position(self) -> str:
-        """Return where each input goes on."""
+        """Return where each input goes on, and whose turn it is."""
         places = {name: reader.position() for name, reader in self._readers.items()}
-        return orjson.dumps({**self._gone, **places}).decode()
+        return orjson.dumps({"places": {**self._gone, **places}, "turn": self._turn}).decode()
 
     def state(self) -> Mapping[str, bytes]:
         """Return what the positions need beyond themselves."""
