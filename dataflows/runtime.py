@@ -26,6 +26,7 @@ from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import keep_heap
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.postings import postings
+from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.progress import Progress
 from dataflows.settings import Settings
 from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards
@@ -120,6 +121,15 @@ def open_log(settings: Settings, flow: str, own: OwnManifests | None = None) -> 
     return KafkaLog(flow, settings.kafka.connection(), own)
 
 
+def _posting_policy(settings: Settings) -> PostingPolicy:
+    gathering = settings.gathering
+    return replace(
+        settings.postings.policy(),
+        gathering=gathering.policy(settings.mappings()),
+        backflushed=gathering.backflushed,
+    )
+
+
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     """Return when shards commit."""
     pace = settings.pace
@@ -174,7 +184,7 @@ class _Run:
                 failure.guarded(log.take_over, None)(list(shards))
             guarded = GuardedLog(log, failure, self.progress, clock)
             if self.flow == "postings":
-                return postings(shards, settings.postings.policy(), guarded, pace, clock, ended)
+                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended)
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))

@@ -34,6 +34,7 @@ from canonical.mapping.problems import Finding, explained, refused, syntax_probl
 from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
 from dataflows.delivery_settings import ENVIRONMENT, ErpName, ErpSection
+from dataflows.gathering_settings import GatheringSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import Interval, Place, Section, beside
 from sinks.commit_log import PlantsyncError
@@ -192,6 +193,7 @@ class Settings(Section):
     store: StoreSection = StoreSection.model_construct()
     pace: PaceSection = PaceSection.model_construct()
     postings: PostingsSection = PostingsSection.model_construct()
+    gathering: GatheringSection = GatheringSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")
     erps: dict[ErpName, ErpSection] = Field(default={}, description="The ERPs that postings are delivered to, by name.")
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from canonical.contracts import CommandKind, Event, OrderComponent, StockType
+from canonical.mapping import load
+from canonical.plants import shipped
+from dataflows.gathering_settings import GatheringSection
 from dataflows.processors.posting.activities import ActivityPolicy
 from dataflows.processors.posting.consumption import ConsumptionPolicy
 from dataflows.processors.posting.gathering import GatheringPolicy, PlantTime
@@ -184,3 +188,14 @@ def test_what_there_is_no_room_for_is_offered_again():
     there.tell(order(changed_us=9, components=BILL))
     there.later(GATHERING.retry_us)
     assert sorted(posting.kind for posting in there.postings) == ["confirmation", "goods-issue"]
+
+
+def test_settings_have_the_defaults_of_what_they_configure():
+    ours = GatheringSection().policy([])
+    assert ours == GatheringPolicy()
+    given = GatheringSection(activities=True, scrap_limit_percent=10).policy(map(load, shipped()))
+    assert (given.activities, given.scrap) == (ActivityPolicy(), ScrapPolicy())
+    assert given.plants["A"].zone == "Europe/Berlin"
+    assert [shift.name for shift in given.plants["A"].shifts] == ["early", "late", "night"]
+    with pytest.raises(ValidationError, match="a breach could never end"):
+        GatheringSection(scrap_limit_percent=2.0, scrap_hysteresis_percent=2.01)
