@@ -241,3 +241,27 @@ def test_the_story_of_a_document_has_its_posting_and_every_hop(folder, sap):
     assert posting["posting_id"] == str(made.posting_id)
     assert hops["occurred"] < hops["enqueued"] <= hops["first_sent"] <= hops["sent"] <= hops["answered"]
     assert "document " + receipt["document"] in plantsync(folder, "explain", made.order)
+
+
+def test_an_erp_that_is_away_does_not_slow_another(folder, sap, simulator):
+    settings = (folder / "plantsync.toml").read_text()
+    (folder / "plantsync.toml").write_text(settings.replace(sap.url, "http://127.0.0.1:1/nobody"))
+    made = orders_of(sap, "sap", 3, 2) + orders_of(DropPlace(simulator), "drop", 3, 2)
+    queue(folder, made)
+    plantsync(folder, "run", "delivery", "--until-end", "-q")  # ends although an ERP is away
+
+    accepted = {r["posting_id"] for r in stored(folder, RECEIPTS)}
+    assert accepted == {str(p.posting_id) for p in made if p.erp == "drop"}
+    assert {(e["code"], e["erp"]) for e in stored(folder, EXCEPTIONS)} == {("ERP_UNAVAILABLE", "sap")}
+    (folder / "plantsync.toml").write_text(settings)
+    (away,) = told(folder, "exceptions", "list")["exceptions"]
+    told(folder, "exceptions", "reprocess", away["exception_id"], "--apply", "--reason", "it is back")
+    process = start(folder)
+    deadline = time.monotonic() + 60
+    while len(stored(folder, RECEIPTS)) < len(made) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+    assert len(stored(folder, RECEIPTS)) == len(made)
+    assert stored(folder, EXCEPTIONS)[-1]["resolution"] == "revalidated"
