@@ -74,11 +74,8 @@ class GatheringSection(Section):
     scrap_from: int = Field(default=20, ge=0, le=10**12, description="Whole units before a share is judged.")
     scrap_rows_max: Limit = Field(default=1_000, description="Confirmations of a lot looked at.")
     scrap_lots_max: Limit = Field(default=100_000, description="Lots watched.")
-    scrap_keep_s: float = Field(
-        default=2_592_000.0,
-        gt=0,
-        le=366 * 86_400,
-        description="A lot is forgotten so long after its last confirmation.",
+    scrap_keep_days: int = Field(
+        default=30, ge=1, le=366, description="A lot is forgotten so long after its last confirmation."
     )
     retry_s: float = Field(
         default=60.0, gt=0, le=86_400, description="What `postings.waiting_max` leaves no room for is tried again."
@@ -127,7 +124,7 @@ class GatheringSection(Section):
             quantity_min=1_000 * self.scrap_from,
             rows_max=self.scrap_rows_max,
             lots_max=self.scrap_lots_max,
-            keep_us=_us(self.scrap_keep_s),
+            keep_us=self.scrap_keep_days * 86_400_000_000,
         )
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/bounds.md").read_text("utf-8")
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
-SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
+SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace", "gathering"}
 CONSTANTS = (heap, kafka_partition, partition_queue, landed_files, log_stream, kafka)
 
 
