@@ -23,6 +23,7 @@ from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import CommitLog
 from sinks.erp.adapters import open_adapter
+from sinks.erp.pace import Pace
 from sinks.kafka_connection import KafkaConnection
 from sinks.sqlite import SqliteStreams
 from sinks.streams import ACTIONS, postings
@@ -52,7 +53,8 @@ def desks(
     found: dict[str, Desk] = {}
     for shard, name in erps.items():
         section = settings.erps[name]
-        adapter = open_adapter(section.adapter)
+        # A call may take several requests, and the ERP counts each.
+        adapter = open_adapter(section.adapter, Pace(section.rate_per_s, section.burst, clock))
         courier = Courier(name, adapter, section.in_flight_max, clock)
         opened.callback(courier.close)
         policy = section.policy(adapter.many_max)

@@ -141,8 +141,9 @@ class Connection:
             self._tokens.close()
 
     def _sent(self, request: requests.Request, *, writes: bool) -> Reply | Answer:
-        if self._pace is not None:
-            self._pace.wait()
+        if self._pace is not None and (wait_s := self._pace.wait()) > 0:
+            words = "not sent: more requests than the ERP's rate allows"
+            return Answer(Outcome.THROTTLED, code="PLANTSYNC/pace", message=words, retry_after_s=wait_s)
         try:
             response = self._session.send(
                 self._session.prepare_request(request), timeout=self._timeout, allow_redirects=False

@@ -31,15 +31,16 @@ MASTER_DATA = {
 
 
 class Simulator:
-    """One process with an ERP of each kind; its clock stands until ``advance`` moves it."""
+    """One process with an ERP of each kind; where its clock is ``simulated`` it stands until ``advance`` moves it."""
 
-    def __init__(self, folder, kinds):
+    def __init__(self, folder, kinds, *, simulated=False):
         data = folder / "master.json"
         data.write_text(json.dumps(MASTER_DATA))
         self.drop = folder / "drop"
         erps = [argument for kind in kinds for argument in ("--erp", kind)]
-        clock = ["--simulated", "--start", "2026-03-02T12:00"]
-        command = [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--drop", self.drop, "--json", *clock]
+        options = ["--drop", self.drop] if "drop" in kinds else []
+        options += ["--simulated", "--start", "2026-03-02T12:00"] if simulated else []
+        command = [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--json", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
         assert ready, "the simulator did not start"

@@ -14,7 +14,7 @@ MADE = {posting: {"yield": 12_345}, issue: {"261": 410}, receipt: {"101": 5_000}
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
-    simulator = Simulator(tmp_path_factory.mktemp("erp"), PLACES)
+    simulator = Simulator(tmp_path_factory.mktemp("erp"), PLACES, simulated=True)
     yield simulator
     simulator.stop()
 

@@ -313,24 +313,62 @@ def test_settings_that_cannot_work_are_refused_without_their_secrets(others, wor
     assert "s3cret" not in repr(settings("http://[::1]:8080/erp"))
 
 
-def test_a_pace_lets_a_burst_go_and_then_one_at_a_time():
-    pace = Pace(50, 5)
-    left = []
+class Clock:
+    """Microseconds that pass ``speed`` times as fast as the world's."""
+
+    def __init__(self, speed=1):
+        self.speed, self.set_back_us = speed, 0
+
+    def __call__(self):
+        return int(time.monotonic() * 1e6 * self.speed) - self.set_back_us
+
+
+@pytest.mark.parametrize("speed", [1, 100])
+def test_a_pace_lets_a_burst_go_and_then_one_at_a_time(speed):
+    clock = Clock(speed)
+    rate, burst = 50 / speed, 5
+    pace = Pace(rate, burst, clock)
+    left, turned_away = [], []
 
     def run():
         for _ in range(6):
-            pace.wait()
-            left.append(time.monotonic())
+            while wait_s := pace.wait():
+                turned_away.append(wait_s)
+                time.sleep(wait_s / speed)
+            left.append(clock() / 1e6)
 
     time.sleep(0.2)
+    began = clock() / 1e6
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     left.sort()
-    for first in range(len(left)):
-        for last in range(first, len(left)):
-            # A thread may be late to note its instant, and the next one not.
-            assert last - first + 1 <= 5 + 50 * (left[last] - left[first]) + 1
-    assert left[-1] - left[0] >= 0.3
+    assert len(left) == 24
+    # So many may have left by then; a thread may be late to note it, and never early.
+    assert all(number <= burst + rate * (at - began) + 1 for number, at in enumerate(left, 1))
+    assert turned_away
+    assert min(turned_away) > 2 / rate
+
+
+def test_a_pace_begins_empty_and_stands_still_while_its_clock_is_set_back():
+    clock = Clock()
+    pace = Pace(20, 1, clock)
+    began = time.monotonic()
+    assert pace.wait() == 0
+    assert time.monotonic() - began > 0.03
+    clock.set_back_us = 3_600_000_000
+    assert pace.wait() == 0
+    assert 0.08 < time.monotonic() - began < 1
+
+
+def test_what_comes_too_fast_does_not_leave():
+    pace = Pace(1, 1, lambda: 0)
+    pace._next_us = 60_000_000
+    with serving(plain("HTTP/1.1 204 No Content")) as server:
+        connection = Connection(settings(server.url), pace)
+        answer = connection.exchange("POST", "/x", writes=True)
+        connection.close()
+        assert (answer.outcome, answer.code, answer.retry_after_s) == (Outcome.THROTTLED, "PLANTSYNC/pace", 60)
+        assert server.heard == []
