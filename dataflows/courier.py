@@ -15,7 +15,7 @@ from typing import Final
 
 from dataflows.processors.delivery.reply import Call, CallKind, Reply, ReplyKind
 from dataflows.sources.shard_source import Clock
-from sinks.erp.port import Answer, ErpAdapter
+from sinks.erp.port import CODE_CHARACTERS_MAX, Answer, ErpAdapter
 
 LOGGER: Final = logging.getLogger(__name__)
 NOTHING: Final = Reply(ReplyKind.NONE)
@@ -110,7 +110,7 @@ def reply_of(answer: Answer) -> Reply:
     """Return what an adapter said in the words of the state machine."""
     return Reply(
         ReplyKind(answer.outcome.value),
-        document=answer.document,
+        document=answer.document[:CODE_CHARACTERS_MAX],  # What an ERP sends has any length.
         committed_us=answer.committed_us,
         code=answer.code,
         message=answer.message,

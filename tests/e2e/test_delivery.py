@@ -83,7 +83,7 @@ def folder(tmp_path, sap, simulator, monkeypatch):
     """A folder with settings for both ERPs; commands are run in it."""
     monkeypatch.setenv("ERP_PASSWORD", SECRET)
     (tmp_path / "state").mkdir()
-    text = SETTINGS.format(url=sap.url, more="") + DROP.format(folder=simulator.drop)
+    text = SETTINGS.format(url=sap.url, more="bulk_max = 4") + DROP.format(folder=simulator.drop)
     (tmp_path / "plantsync.toml").write_text(text)
     return tmp_path
 

@@ -135,3 +135,4 @@ def test_every_outcome_of_the_port_has_its_word():
         assert reply_of(Answer(outcome, retry_after_s=1.5)).kind.value == outcome.value
     assert reply_of(Answer(Outcome.THROTTLED, retry_after_s=1.5)).retry_after_us == 1_500_000
     assert reply_of(Answer(Outcome.ACCEPTED, follows=True, committed_us=3)).committed_us == 3
+    assert len(reply_of(Answer(Outcome.ACCEPTED, document="x" * 1000)).document) == 256

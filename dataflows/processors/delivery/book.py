@@ -40,6 +40,8 @@ class Book:
         """Ids of those that have a document or never will, since somebody looked."""
         self.window: set[str] = set()
         """Ids of those that may be in the ERP without our knowing."""
+        self.reversals: dict[str, list[str]] = {}
+        """Lines in which a posting is taken back, by its id."""
         self._notices: dict[str, str] = {}
 
     def restore(self, state: Mapping[str, bytes]) -> None:
@@ -48,7 +50,7 @@ class Book:
         for part, value in state.items():
             if part.startswith(PREFIX):
                 entry = Entry.decode(value)
-                self.entries[entry.key] = entry
+                self._enter(entry)
                 if entry.phase in (Phase.ADMITTED, Phase.DOUBT):
                     self.window.add(entry.key)
                 if entry.phase in IN_LINE:
@@ -67,7 +69,8 @@ class Book:
         key = str(posting.posting_id)
         if key in self.entries or self.documents.get(key) is not None:
             return None
-        entry = self.entries[key] = Entry(posting, rank, enqueued_us)
+        entry = Entry(posting, rank, enqueued_us)
+        self._enter(entry)
         self.lines.add(entry)
         self.changed.add(key)
         return entry
@@ -141,6 +144,11 @@ class Book:
         del self.entries[entry.key]
         self.window.discard(entry.key)
         self.changed.add(entry.key)
+        if entry.posting.reverses:
+            lines = self.reversals[entry.posting.reverses]
+            lines.remove(entry.line)
+            if not lines:
+                del self.reversals[entry.posting.reverses]
 
     def opened(self, entry: Entry, code: ExceptionCode, message: str, now_us: int) -> None:
         """Open an exception, once; one for another reason ends, since it is not what is wrong now."""
@@ -200,6 +208,11 @@ class Book:
                 correlation_id=posting.correlation_id,
             )
         )
+
+    def _enter(self, entry: Entry) -> None:
+        self.entries[entry.key] = entry
+        if entry.posting.reverses:
+            self.reversals.setdefault(entry.posting.reverses, []).append(entry.line)
 
     def _notice_id(self, entry: Entry) -> str:
         return str(notice_id(ExceptionCode(entry.notice), self.erp, entry.key))

@@ -342,12 +342,9 @@ class Delivery:
 
     def _settle(self) -> None:
         """Let those go that waited for what has been settled: reversals of it."""
-        settled, self.book.settled = self.book.settled, []
-        while settled:
-            gone = set(settled)
-            for line in [line[0].line for line in self.book.lines if line[0].posting.reverses in gone]:
+        while self.book.settled:
+            for line in sorted(self.book.reversals.get(self.book.settled.pop(), ())):
                 self._touch(line)
-            settled, self.book.settled = self.book.settled, []
 
     def _left(self, reply: Reply) -> None:
         """The ERP is away: nothing that waits was sent, and it is told once."""

@@ -6,7 +6,7 @@ all later ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
@@ -54,6 +54,8 @@ class Entry:
         message: of the ERP. told: how many wait for it, as the exception said last.
         wish: a person wants it withdrawn, once it is known not to be in the ERP.
         token: the commit that admits it. calling: it is under way. Neither outlives the process.
+        key: the posting's id as text. line: what it must be in order with: its order, or, where it has none, the
+            goods that it moves.
     """
 
     posting: Posting
@@ -77,20 +79,14 @@ class Entry:
     wish: Action | None = None
     token: int = 0
     calling: bool = False
+    key: str = field(init=False)
+    line: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Return the posting's id as text."""
-        return str(self.posting.posting_id)
-
-    @property
-    def line(self) -> str:
-        """Return what it must be in order with: its order, or the goods it moves where it has none."""
+    def __post_init__(self) -> None:
         posting = self.posting
-        if posting.order:
-            return f"{posting.plant}\0{posting.order}"
+        self.key = str(posting.posting_id)
         moved = posting.movements[0] if posting.movements else posting
-        return f"{posting.plant}\0\0{moved.material}\0{moved.lot}"
+        self.line = f"{posting.plant}\0{posting.order}" + ("" if posting.order else f"\0{moved.material}\0{moved.lot}")
 
     def encode(self) -> bytes:
         """Return the entry as a part of the state."""
