@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -98,3 +99,27 @@ def test_every_instant_is_where_the_twin_puts_it(
         names = [calendar.names[index] for index in shift.tolist()]
         got = list(zip(names, posting_date.tolist(), local_date.tolist(), strict=True))
         assert got == [twin(ZoneInfo(zone), shifts, instant) for instant in part]
+
+
+@settings(max_examples=80, deadline=None)
+@given(zone=st.sampled_from(ZONES), shifts=calendars(), when=instants(), length=st.integers(-1, 60 * 60 * 100))
+def test_pieces_tile_a_span_and_each_is_of_one_shift_and_date(
+    zone: str, shifts: list[ShiftPolicy], when: list[datetime], length: int
+) -> None:
+    calendar = ShiftCalendar(zone, shifts)
+    start_us = (when[0] - EPOCH) // MICROSECOND
+    pieces = list(calendar.pieces(start_us, start_us + length * 1_000_000))
+    if length <= 0:
+        assert pieces == []
+        return
+    edges = [start_us, *(end_us for _, end_us, _, _ in pieces)]
+    assert [start for start, _, _, _ in pieces] == edges[:-1]
+    assert edges[-1] == start_us + length * 1_000_000
+    assert edges == sorted(set(edges))
+    named = [(shift, day) for _, _, shift, day in pieces]
+    assert all(before != after for before, after in pairwise(named))
+    for begin_us, end_us, shift, day in pieces:
+        inside = np.linspace(begin_us, end_us - 1, 5).astype(np.int64)
+        indices, days = calendar.attribute(np.clip(inside, begin_us, end_us - 1))
+        assert {calendar.names[index] for index in indices.tolist()} == {shift}
+        assert set(days.tolist()) == {(day - EPOCH.date()).days}

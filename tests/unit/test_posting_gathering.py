@@ -99,6 +99,13 @@ def test_an_unknown_component_waits_until_the_order_has_it_or_a_person_lets_it_t
     assert (posting.movements[0].movement_type, posting.movements[0].reservation) == ("261", "")
 
 
+def test_what_concerns_no_quantity_is_counted():
+    there = plant()
+    told(there, used(0), happened("move", from_bin="B-1", to_bin="B-2"))
+    there.later(HOUR_US)
+    assert there.desk.counts == {"events": 2, "without quantity": 2}
+
+
 def test_a_completion_makes_the_issue_due():
     there = plant()
     told(there, used())

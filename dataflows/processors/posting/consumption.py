@@ -67,17 +67,17 @@ class Consumption:
 
     def __init__(self, policy: ConsumptionPolicy, calendars: Calendars) -> None:
         self.policy, self.calendars = policy, calendars
-        self.empty = 0
-        """Events that concerned no quantity: there is nothing to issue."""
         self._documents = Shelf(PREFIX, 1, _encoded, _decoded, lambda document: document.due_us)
         self._by_order: dict[tuple[str, str], set[Key]] = {}
 
     def take(self, event: Event, event_id: str, now_us: int) -> list[Draft]:
-        """Take an event of type consume; return the drafts that are due, or full with it."""
+        """Take an event of type consume; return the drafts that are due, or full with it.
+
+        One that concerns no quantity asks for nothing.
+        """
         assert event.type is EventType.CONSUME, event.type
         drafts = self.wake(now_us)
         if not event.quantity:
-            self.empty += 1
             return drafts
         shift, day = self.calendars.day(event.plant, event.occurred_us)
         key = (event.plant, event.order, day.isoformat(), shift)

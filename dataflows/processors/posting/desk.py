@@ -159,6 +159,8 @@ class Desk:
             self.counts["echoes"] += 1  # What we asked for ourselves is no news (M43).
             return
         self.counts["events"] += 1
+        if event.type in {EventType.CONSUME, EventType.MOVE} and not event.quantity:
+            self.counts["without quantity"] += 1  # There is nothing to post.
         if event.type in {EventType.HOLD, EventType.RELEASE} and event.lot:
             released = event.type is EventType.RELEASE and event.quality not in _NOT_RELEASED
             self._said(event.material, event.lot, event.occurred_us, now_us, released=released)
