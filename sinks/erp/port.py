@@ -49,7 +49,8 @@ class Answer:
 
     Args:
         outcome: what came of it.
-        document: the ERP's document, its parts joined by a slash; where it was accepted.
+        document: the ERP's document, its parts joined by a slash; where it was accepted. Empty where the ERP needs
+            none for this posting, since another says it already.
         committed_us: instant at which the ERP says it made the document, UTC microseconds; None where it does not.
         code: the ERP's message class and number, ``HTTP/<status>``, or ``PLANTSYNC/<what>`` where the adapter
             itself found that the posting cannot be written in the ERP's terms.
