@@ -28,13 +28,12 @@ from dataflows.demo.replay import Replay
 from dataflows.simulator import FolderWriter, SimulationConfig
 from dataflows.simulator.erp_orders import master_data, references
 from sinks.sqlite import SqliteStreams
-
 from tests.erp_day.hurried import HurriedClock
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ("confirmations", "postings", "delivery")
-ERP_OF = {"A": "s4", "B": "fusion"}
-RATE, BURST = 0.2, 10
+ERP_OF = {"A": "s4", "B": "s5"}
+RATE, BURST = 0.05, 10
 """Requests a second and at once that each ERP takes, by the hurried clock."""
 SETTLED_S = 8.0
 """Nothing new for so long means that all is done."""
@@ -153,12 +152,21 @@ probe_s = {0.5 * self.speed}
 probe_max_s = {3 * self.speed}
 attempts_max = 1000
 """
-        adapter = """
+        erps = "".join(
+            f"""
+[erps.{erp}]
+{common}
+[erps.{erp}.adapter]
+kind = "sap"
+base_url = "http://127.0.0.1:{port}/{erp}"
 user = "plantsync"
 password = "simulated"
 read_timeout_s = 2
 answer_timeout_s = 3
+failed_movements = "ProdnOrdConfFailedGdsMvt"
 """
+            for erp in ERP_OF.values()
+        )
         (folder / "plantsync.toml").write_text(f"""
 landing = "landing"
 plants = ["shipped:plant_a", "shipped:plant_b", "shipped:plant_c"]
@@ -173,23 +181,12 @@ settle_s = 0
 
 [reference]
 folder = "reference"
-systems = ["s4", "fusion"]
+systems = ["s4", "s5"]
 
 [postings]
 quality_timeout_s = 43200
 
-[erps.s4]
-{common}
-[erps.s4.adapter]
-kind = "sap"
-base_url = "http://127.0.0.1:{port}/s4"
-{adapter}
-[erps.fusion]
-{common}
-[erps.fusion.adapter]
-kind = "oracle"
-base_url = "http://127.0.0.1:{port}/fusion"
-{adapter}
+{erps}
 """)
 
 

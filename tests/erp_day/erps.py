@@ -28,7 +28,7 @@ def main(folder: str, port: str, limit: str, start_us: str, began_ns: str, speed
     )
     ledger = Ledger(place / "ledger.sqlite")
     clock = Clock(HurriedClock(int(start_us), int(began_ns), float(speed)))
-    world = World([("sap", "s4"), ("oracle", "fusion")], load(place / "master.json"), clock, ledger, options)
+    world = World([("sap", "s4"), ("sap", "s5")], load(place / "master.json"), clock, ledger, options)
     try:
         serve(world, "127.0.0.1", int(port), lambda url: print(url, flush=True))
     finally:
