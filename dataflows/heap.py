@@ -1,4 +1,4 @@
-"""The heap: keep what batches free, since the next batch takes it again.
+"""The heap: keep what batches free, since the next batch takes it again; look for cycles seldom.
 
 Arrays of a batch are a little larger than what the C library hands back to the system at once, so
 that without this each batch is mapped, cleared and unmapped anew. Measured on workload W: 8 % of the
@@ -9,6 +9,7 @@ Source: mallopt(3), glibc.
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import Final
 
 _TRIM_THRESHOLD: Final = -1
@@ -28,3 +29,12 @@ def keep_heap() -> None:
             (_MMAP_THRESHOLD, _KEPT_BYTES),
         ):
             mallopt(option, size)
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles after 50,000 new objects instead of 700.
+
+    What a desk remembers are millions of objects without cycles, through which it would go again and again. Measured:
+    a tenth of the processor time of the flow ``postings``.
+    """
+    gc.set_threshold(50_000, 20, 50)

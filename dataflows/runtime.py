@@ -23,7 +23,7 @@ from dataflows.confirmations import confirmations
 from dataflows.delivery import delivery
 from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
-from dataflows.heap import keep_heap
+from dataflows.heap import collect_seldom, keep_heap
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.postings import postings
 from dataflows.processors.posting.policy import PostingPolicy
@@ -184,6 +184,7 @@ class _Run:
                 failure.guarded(log.take_over, None)(list(shards))
             guarded = GuardedLog(log, failure, self.progress, clock)
             if self.flow == "postings":
+                collect_seldom()
                 return postings(shards, _posting_policy(settings), guarded, pace, clock, ended)
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)

@@ -78,6 +78,8 @@ def examined(case: Case, view: View, progress: OrderProgress) -> Verdict:
 class _Examination:
     """The checks of one case."""
 
+    __slots__ = ("case", "draft", "passing", "progress", "view")
+
     def __init__(self, case: Case, view: View, progress: OrderProgress) -> None:
         self.case, self.draft, self.view, self.progress = case, case.draft, view, progress
         self.passing = case.waived | view.policy.unchecked if case.waived else view.policy.unchecked

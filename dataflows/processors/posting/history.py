@@ -25,7 +25,7 @@ class History:
         self._chunks: dict[int, list[tuple[str, int, bytes]]] = {}  # the oldest first: base, revision, posting
         self._next = 0
         self._values: dict[str, tuple[str, bytes]] = {}
-        self._bases: dict[str, list[str]] = {}
+        self._bases: dict[str, tuple[str, ...]] = {}
         self._revisions: dict[str, int] = {}
         self._changed: set[int] = set()
 
@@ -73,14 +73,15 @@ class History:
 
     def _index(self, posting_id: str, base: str, revision: int, value: bytes) -> None:
         self._values[posting_id] = base, value
-        self._bases.setdefault(base, []).append(posting_id)
+        # Tuples of texts, which the collector of cycles need not look at again and again.
+        self._bases[base] = (*self._bases.get(base, ()), posting_id)
         self._revisions[base] = max(revision, self._revisions.get(base, revision))
 
     def _forget(self, chunk: int) -> None:
         for base, _, value in self._chunks.pop(chunk):
             posting_id = _id(value)
             del self._values[posting_id]
-            self._bases[base].remove(posting_id)
+            self._bases[base] = tuple(each for each in self._bases[base] if each != posting_id)
             if not self._bases[base]:
                 del self._bases[base], self._revisions[base]
         self._changed.add(chunk)

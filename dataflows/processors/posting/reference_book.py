@@ -193,8 +193,9 @@ class ReferenceBook:
     def _in_force(self, subject: Subject, rest: tuple[str, ...], at_us: int) -> AnyReference | None:
         self.looked.add(subject)
         versions = self._subjects.get(subject)
-        known = versions.get(rest) if versions else None
-        return _latest(known, at_us) if known else None
+        if versions is None or (known := versions.get(rest)) is None:
+            return None
+        return _latest(known, at_us)
 
 
 class BookFull(Exception):
