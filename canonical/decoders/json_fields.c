@@ -65,7 +65,18 @@ struct at { /* a record that is being read */
     int64_t start;         /* where it begins in data; it may be read from the tail */
     uint64_t seen, given;  /* bits of the fields that occurred, and that have a value */
     int full;              /* a table of texts has no room left */
+    int32_t *places;       /* by field: where its text begins in the record, as found */
 };
+
+/* Texts that are looked for in tables far away. Records are alike, so that each begins about where it did in the
+ * record before; if not, nothing is gained. */
+struct far {
+    int64_t count;
+    int32_t fields[FIELDS_MAX];
+    int32_t places[FIELDS_MAX]; /* 0 where none has been found */
+};
+
+enum { AHEAD = 4 }; /* So many records take as long as to load a slot. */
 
 static inline int is_name(const uint8_t *p, const struct name *name) {
     uint64_t other = (eight(p) ^ name->text[0]) & name->mask[0];
@@ -121,6 +132,7 @@ static inline const uint8_t *read_text(struct at *at, struct field *field, const
         n = quote - p;
     } else if (p + n >= at->end)
         return 0;
+    at->places[field - at->job->fields] = (int32_t)(p - at->begin);
     int32_t code = text_code(field->texts, p, n);
     if (code == REFUSED || code == FULL) {
         at->full = code == FULL;
@@ -262,6 +274,29 @@ static __attribute__((noinline)) int completed(struct job *job, uint64_t given) 
     return 1;
 }
 
+static struct far far_texts(const struct job *job) {
+    struct far far = {0};
+    for (int32_t i = 0; i < job->field_count; i++)
+        if (job->fields[i].kind == TEXT && job->fields[i].texts->bits >= FAR_BITS)
+            far.fields[far.count++] = i;
+    return far;
+}
+
+/* Have the slots loaded for the record that is AHEAD. */
+static inline __attribute__((always_inline)) void foresee(const struct job *job, const struct far *far) {
+    int64_t start = job->starts[job->row + AHEAD];
+    for (int64_t i = 0; i < far->count; i++) {
+        int64_t place = far->places[far->fields[i]];
+        if (!place || start < 0 || start > job->size - SLACK - place)
+            continue;
+        const uint8_t *p = job->data + start + place;
+        p += p[-1] == '"' ? 0 : *p == '"' ? 1 : -1; /* a number before it has a digit more, or less */
+        int64_t n = plain_bytes(p);
+        if (p[n] == '"')
+            text_foreseen(job->fields[far->fields[i]].texts, p, n);
+    }
+}
+
 /* What the caller compares with its own idea of a job, so that it never calls a kernel of another release. */
 const int64_t job_bytes = sizeof(struct job), field_bytes = sizeof(struct field), node_bytes = sizeof(struct node),
               texts_bytes = sizeof(struct texts);
@@ -271,7 +306,10 @@ const int64_t job_bytes = sizeof(struct job), field_bytes = sizeof(struct field)
  * At most FIELDS_MAX fields, depth_max at most 64. */
 int64_t read_fields(struct job *job) {
     uint64_t every = job->field_count < 64 ? (1ULL << job->field_count) - 1 : ~0ULL;
+    struct far far = far_texts(job);
     for (; job->row < job->rows; job->row++) {
+        if (far.count && job->row + AHEAD < job->rows)
+            foresee(job, &far);
         int64_t start = job->starts[job->row], end = job->ends[job->row];
         /* The last byte is '}', which ends every number and every word before the record's end. */
         if (start < 0 || end > job->size || end - start < 2 || end - start > job->record_bytes_max ||
@@ -283,7 +321,8 @@ int64_t read_fields(struct job *job) {
                 continue;
             begin = job->tail + (start - job->tail_start);
         }
-        struct at at = {.job = job, .begin = begin, .end = begin + (end - start), .start = start};
+        struct at at = {.job = job, .begin = begin, .end = begin + (end - start), .start = start,
+                        .places = far.places};
         const uint8_t *p = object(&at, job->nodes, begin, 1);
         if (at.full)
             return 1;

@@ -65,13 +65,28 @@ static inline uint64_t mixed(uint64_t low, uint64_t high) {
     return (h ^ h >> 32) * 0xFF51AFD7ED558CCDULL;
 }
 
+/* The hash of a text of n <= INLINE_BYTES bytes, of which the first 16 are given; what is behind it becomes zeros. */
+static inline uint64_t inline_hash(uint64_t *low, uint64_t *high, int64_t n) {
+    *high = n <= 8 ? 0 : lowest(*high, n - 8);
+    *low = lowest(*low, n);
+    return mixed(*low, *high + (uint64_t)n);
+}
+
+/* A table of so many slots, 1 << FAR_BITS, is not near the processor any more. */
+enum { FAR_BITS = 13 };
+
+/* Have the slot loaded where a text of n <= INLINE_BYTES bytes will be looked for. Always inline, and so must be who
+ * calls it: gcc leaves out calls of what has no other effect. */
+static inline __attribute__((always_inline)) void text_foreseen(const struct texts *texts, const uint8_t *p, int64_t n) {
+    uint64_t low = eight(p), high = eight(p + 8);
+    __builtin_prefetch(texts->slots + (inline_hash(&low, &high, n) >> (64 - texts->bits)));
+}
+
 /* The code of a text of n bytes behind which SLACK bytes can be loaded; or REFUSED, FULL, or that of a new text. */
 static inline int32_t text_code(struct texts *texts, const uint8_t *p, int64_t n) {
     uint64_t low = eight(p), high = eight(p + 8), hash;
     if (n <= INLINE_BYTES) {
-        high = n <= 8 ? 0 : lowest(high, n - 8);
-        low = lowest(low, n);
-        hash = mixed(low, high + (uint64_t)n);
+        hash = inline_hash(&low, &high, n);
     } else {
         if (n > TEXT_BYTES_MAX)
             return REFUSED;

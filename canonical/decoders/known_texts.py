@@ -20,13 +20,14 @@ from canonical.kernel import INT64, POINTER, address, function
 REFUSED: Final = -1
 """The code of a text that makes its record one for the long way: too long, unknown, or empty where it must not be."""
 
-TEXTS_MAX: Final = 160_000
+TEXTS_MAX: Final = 260_000
 ARENA_BYTES_MAX: Final = 1 << 24
 
 _FIRST_NEW: Final = -3
 _INLINE_BYTES: Final = 16
 _BITS: Final = 8
 _ARENA_BYTES: Final = 1 << 14
+_LINE_BYTES: Final = 64
 _SLOT: Final = np.dtype([("text", "S16"), ("hash", "u8"), ("used", "i4"), ("code", "i4")])
 _LONG_SLOT: Final = np.dtype([("place", "u8"), ("none", "u8"), ("hash", "u8"), ("used", "i4"), ("code", "i4")])
 
@@ -106,12 +107,12 @@ class KnownTexts:
 
     def _empty(self) -> None:
         self.layout.count = self.layout.arena_used = self.layout.additions = 0
-        self._set_slots(np.zeros(1 << _BITS, _SLOT), _BITS)
+        self._set_slots(_slots(_BITS), _BITS)
         self._set_arena(np.empty(_ARENA_BYTES, np.uint8))
 
     def _grow(self) -> None:
         bits = self.layout.bits + 1
-        slots, former = np.zeros(1 << bits, _SLOT), self._slots
+        slots, former = _slots(bits), self._slots
         self.layout.count = _MOVED(address(former), self.layout.bits, address(slots), bits)
         self._set_slots(slots, bits)
 
@@ -122,3 +123,11 @@ class KnownTexts:
     def _set_arena(self, arena: NDArray[np.uint8]) -> None:
         self._arena = arena
         self.layout.arena, self.layout.arena_size = address(arena), len(arena)
+
+
+def _slots(bits: int) -> NDArray[np.void]:
+    """Return free slots, none of which lies in two lines of the processor's cache."""
+    size = _SLOT.itemsize << bits
+    room = np.zeros(size + _LINE_BYTES, np.uint8)
+    begin = -address(room) % _LINE_BYTES
+    return room[begin : begin + size].view(_SLOT)

@@ -254,6 +254,15 @@ def test_texts_beyond_what_a_table_holds_are_met_again(monkeypatch: pytest.Monke
     assert outcomes(PLAIN, batches) == without_kernel(PLAIN, batches)
 
 
+def test_where_texts_of_large_tables_are_expected_they_need_not_be() -> None:
+    alike = '{"machine":"m%05d","n":%d,"at":"2026-01-31T10:00:00Z","job":{"order":"%s"}}'
+    other = '{"note":"%s","job":{"order":"%s"},"at":"2026-01-31T10:00:00Z","n":1,"machine":"m"}'
+    many = [alike % (i, i % 1_200, str(i)[: i % 5] + "x" * (i % 19)) for i in range(9_000)]
+    mixed = [line for i in range(300) for line in (alike % (i, i, "1"), other % ("y" * (i % 70), "z" * (i % 19)), "{}")]
+    batches = [records_of([line.encode() for line in batch]) for batch in (many, mixed, many[:3], mixed[:5], many)]
+    assert outcomes(PLAIN, batches) == without_kernel(PLAIN, batches)
+
+
 def test_the_kernel_reads_what_plants_usually_send() -> None:
     document = {**usual, "job": {"order": "1", "lot": {"id": "L"}}, "other": [1, {"a": None}], "note": 'a "b"\n 1e5'}
     line, wide = json.dumps(document, separators=(",", ":")).encode(), json.dumps(document).encode()
