@@ -23,7 +23,8 @@ from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
 from dataflows.items import Commit, Shard, Work
-from dataflows.processors.posting.desk import Desk, Refused
+from dataflows.processors.posting.casework import Refused
+from dataflows.processors.posting.desk import Desk
 from dataflows.processors.posting.documents import Made
 from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.sources.merged import input_of
