@@ -22,7 +22,6 @@ from dataflows.sources.merged import Merged
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import CommitLog
-from sinks.erp.adapters import open_adapter
 from sinks.erp.pace import Pace
 from sinks.kafka_connection import KafkaConnection
 from sinks.sqlite import SqliteStreams
@@ -49,6 +48,8 @@ def desks(
 
     Args: opened: closes them. ended: set when the flow is to end.
     """
+    from sinks.erp.adapters import open_adapter  # noqa: PLC0415 - half of the start of every other command
+
     durable = DurableCommits(log)
     found: dict[str, Desk] = {}
     for shard, name in erps.items():

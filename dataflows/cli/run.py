@@ -43,7 +43,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a flow: confirmations from plant records, postings for the ERPs, analytics for queries.
+    """Run a flow: confirmations from plant records, postings of them, delivery to the ERPs, analytics for queries.
 
     SIGTERM and Ctrl-C end it after a last commit; a restart goes on from there.
 
