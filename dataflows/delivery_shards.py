@@ -21,7 +21,7 @@ from dataflows.sources.log_stream import LogStream
 from dataflows.sources.merged import Merged
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
-from sinks.commit_log import CommitLog
+from sinks.commit_log import CommitLog, PlantsyncError
 from sinks.erp.pace import Pace
 from sinks.kafka_connection import KafkaConnection
 from sinks.sqlite import SqliteStreams
@@ -30,8 +30,14 @@ from sinks.streams import ACTIONS, postings
 PREFIX: Final = "erp:"
 
 
+class ErpsMissing(PlantsyncError):
+    """There is nothing to deliver to."""
+
+
 def delivery_shards(settings: Settings) -> dict[str, str]:
-    """Return the ERP of each shard."""
+    """Return the ERP of each shard. Raises: ErpsMissing."""
+    if not settings.erps:
+        raise ErpsMissing("the settings name no ERP to deliver to: add a table [erps.<name>], see docs/settings.md")
     return {f"{PREFIX}{name}": name for name in sorted(settings.erps)}
 
 

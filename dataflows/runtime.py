@@ -41,7 +41,7 @@ from sinks.store import Store, StoreConfig
 LOGGER: Final = logging.getLogger(__name__)
 
 FlowName = Literal["confirmations", "postings", "delivery", "analytics"]
-TICK_US: Final = 10_000
+TICK_US: Final = 20_000
 """How often delivery looks for answers of the ERPs, and for what is due."""
 
 

@@ -265,3 +265,8 @@ def test_an_erp_that_is_away_does_not_slow_another(folder, sap, simulator):
 
     assert len(stored(folder, RECEIPTS)) == len(made)
     assert stored(folder, EXCEPTIONS)[-1]["resolution"] == "revalidated"
+
+
+def test_without_an_erp_there_is_nothing_to_run(tmp_path):
+    (tmp_path / "plantsync.toml").write_text('landing = "landing"\nplants = ["shipped:plant_a"]\n')
+    plantsync(tmp_path, "run", "delivery", code=1)
