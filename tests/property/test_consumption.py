@@ -180,6 +180,18 @@ def test_a_line_never_exceeds_what_a_movement_may_hold() -> None:
     assert consumption.take(used(0), "e3", NOON_US) == []
 
 
+def test_as_many_events_as_a_document_may_have_are_one_at_once() -> None:
+    consumption = Consumption(replace(POLICY, events_max=3), CALENDARS)
+    drafts = [draft for number in range(7) for draft in consumption.take(used(), f"e{number}", NOON_US)]
+    assert [draft.causes for draft in drafts] == [("e0", "e1", "e2"), ("e3", "e4", "e5")]
+
+
+def test_as_many_lines_as_a_document_may_have_are_one_at_once() -> None:
+    consumption = Consumption(replace(POLICY, lines_max=2), CALENDARS)
+    drafts = [draft for lot in ("L1", "L2", "L3") for draft in consumption.take(used(lot=lot), lot, NOON_US)]
+    assert [draft.causes for draft in drafts] == [("L1", "L2")]
+
+
 def test_a_bound_makes_drafts_early_and_loses_nothing() -> None:
     consumption = Consumption(replace(POLICY, documents_max=1), CALENDARS)
     consumption.take(used(), "e1", NOON_US)
