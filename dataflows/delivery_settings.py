@@ -18,6 +18,8 @@ ENVIRONMENT: Final = "environment"
 CANNOT_BE_ASKED: Final = frozenset({"oracle"})
 """Kinds that seldom know what became of a call: after a crash each posting of the window needs a person."""
 SECRETS: Final = frozenset({"password", "client_secret"})
+ANSWER_TIMEOUTS: Final = ("read_timeout_s", "acknowledgement_wait_s")
+"""Keys of an adapter that say how long it waits for an answer."""
 PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file"})
 """Keys of an adapter that are paths; they are relative to the folder of the settings file."""
 
@@ -74,7 +76,7 @@ class ErpSection(Section):
         default=5.0, description="Calls may begin so long after a commit; a process that takes over waits as long."
     )
     settle_s: Interval = Field(
-        default=30.0, description="The ERP may still execute a call without an answer so long after it began."
+        default=90.0, description="The ERP may still execute a call without an answer so long after it began."
     )
     backoff_s: Interval = Field(default=1.0, description="Wait before the first repetition; doubled with each.")
     backoff_max_s: Interval = Field(default=60.0, description="Longest wait between two repetitions.")
@@ -97,6 +99,10 @@ class ErpSection(Section):
             raise refused(
                 "settle_s is shorter than lease_s", "an ERP is asked only when no call can be at work any more"
             )
+        given_up_s = max(getattr(self.adapter, name, 0.0) for name in ANSWER_TIMEOUTS)
+        if self.settle_s <= given_up_s:
+            hint = f"a call is given up after {given_up_s:g} s, and the ERP may go on with it"
+            raise refused("settle_s is not longer than the adapter waits for an answer", hint)
         if self.order_window_max > self.window_max:
             raise refused("order_window_max is above window_max", "an order's share of the window is a part of it")
         return self

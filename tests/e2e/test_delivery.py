@@ -55,7 +55,7 @@ failed_movements = "ProdnOrdConfFailedGdsMvt"
 DROP = """
 [erps.drop]
 lease_s = 0.5
-settle_s = 1
+settle_s = 3
 [erps.drop.adapter]
 kind = "drop"
 folder = "{folder}/drop/in"

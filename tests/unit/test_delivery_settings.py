@@ -51,10 +51,10 @@ def test_a_section_without_numbers_is_the_policy_without_arguments(file):
 
 
 def test_every_number_reaches_the_policy(file):
-    text = "rate_per_s = 2.5\nbulk_max = 20\nsettle_s = 7\nheld_max = 9\n"
+    text = "rate_per_s = 2.5\nbulk_max = 20\nsettle_s = 70\nheld_max = 9\n"
     policy = settings.load(file(BEGIN + text + SAP + 'password = "x"')).erps["s4"].policy(bulk_max=12)
 
-    assert (policy.rate_milli, policy.bulk_max, policy.settle_us, policy.held_max) == (2500, 12, 7_000_000, 9)
+    assert (policy.rate_milli, policy.bulk_max, policy.settle_us, policy.held_max) == (2500, 12, 70_000_000, 9)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def test_every_number_reaches_the_policy(file):
         (BEGIN + SAP + "password = { env = 'NONE' }", "password: the environment variable NONE is not set"),
         (BEGIN + SAP + "password = { file = 'none' }", "password: none: No such file or directory"),
         (BEGIN + "settle_s = 1\n" + SAP + 'password = "x"', "settle_s is shorter than lease_s"),
+        (BEGIN + "settle_s = 60\n" + SAP + 'password = "x"', "a call is given up after 60 s"),
         (BEGIN + "order_window_max = 300\n" + SAP + 'password = "x"', "order_window_max is above window_max"),
         (BEGIN, "plantsync.toml:3: erps.s4.adapter: required, and not set"),
         (BEGIN.replace("s4", '"a b"'), "erps.a b"),

@@ -39,7 +39,7 @@ class DeliveryPolicy:
     order_window_max: int = 4
     bulk_max: int = 1
     lease_us: int = 5 * SECOND_US
-    settle_us: int = 30 * SECOND_US
+    settle_us: int = 90 * SECOND_US
     backoff_us: int = SECOND_US
     backoff_max_us: int = 60 * SECOND_US
     attempts_max: int = 10
