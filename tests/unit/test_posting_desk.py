@@ -172,6 +172,14 @@ def test_a_person_takes_a_posting_back_with_what_followed_from_it_once():
     assert plant.tell(action("reverse", 1, posting_id=str(confirmed.posting_id))) == []
 
 
+def test_what_is_to_be_taken_back_waits_while_the_order_is_locked_and_nothing_of_it_is_forgotten():
+    plant = Plant(told=[*references()[1:], SHORT])
+    confirmed, _ = plant.tell(confirmation(0, "0020"))
+    plant.tell(order(operations=(LAST,), status="locked", changed_us=3))
+    assert plant.tell(action("reverse", posting_id=str(confirmed.posting_id))) == []
+    assert kinds(plant.tell(order(operations=(LAST,), changed_us=4))) == [("reversal", "102"), ("reversal", "")]
+
+
 def test_a_posting_that_is_not_known_cannot_be_taken_back_and_somebody_is_told():
     plant = Plant()
     assert plant.tell(action("reverse", posting_id="nothing")) == []
@@ -227,6 +235,31 @@ def test_a_copy_is_not_posted_again():
     plant = Plant()
     assert len(plant.tell(confirmation(), confirmation())) == 1
     assert plant.desk.counts["copies"] == 1
+
+
+def test_what_was_posted_is_remembered_over_restarts_and_none_takes_the_place_of_another():
+    plant = Plant()
+    for n in range(150):
+        plant.tell(confirmation(n, good=1))
+        if n % 40 == 39:
+            plant.commit()
+            plant.restart()
+    plant.commit()
+    plant.restart()
+    assert plant.tell(*(confirmation(n, good=1) for n in range(150))) == []
+    first = plant.postings[0], plant.postings[70], plant.postings[-1]
+    assert len(plant.tell(*(action("reverse", n, posting_id=str(p.posting_id)) for n, p in enumerate(first)))) == 3
+
+
+def test_nothing_is_kept_of_what_waited_once_it_goes_on():
+    plant = Plant(told=references()[1:])
+    plant.tell(*map(confirmation, range(9)))
+    plant.tell(order())
+    queues, causes = plant.desk.queues, plant.desk.causes
+    assert not any((queues.size, queues._lines, queues._awaits, queues._awaiting, queues._bases, queues._asked))
+    assert not any((causes._causes, causes._of))
+    plant.commit()
+    assert not [name for name in plant.parts if name.startswith(("case:", "exception:"))]
 
 
 # -- people (M12, M29) ---------------------------------------------------------------------------

@@ -1,0 +1,82 @@
+"""The flow postings by its command: reference data from a folder or a topic, on both logs; once, however often run."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from canonical.contracts import Posting
+from dataflows.settings import load
+from sinks.commit_log import Record
+from sinks.kafka import KafkaLog
+from sinks.sqlite import SqliteLog, SqliteStreams
+from tests.command import told
+from tests.postings_world import confirmation, material, references, word
+
+PLANT = 'landing = "landing"\nplants = ["shipped:plant_a"]\n[pace]\nsettle_s = 0\n'
+REFERENCES = [*references(), material(inspected=True, changed_us=2)]
+CONFIRMATIONS = [*(confirmation(n, good=2_000) for n in range(3)), *(confirmation(n, "0020") for n in range(4))]
+MADE = ["confirmation"] * 7 + ["goods-receipt"] * 4
+
+
+def values(models):
+    return [model.model_dump_json().encode() for model in models]
+
+
+def fill(log):
+    log.restore("inputs")
+    records = [Record("confirmations", b"machine", value) for value in [*values(CONFIRMATIONS), b"{broken"]]
+    records += [Record("events", b"quality", value) for value in values([word()])]
+    log.commit("inputs", "", {}, records)
+    log.close()
+
+
+def ran(folder: Path) -> dict[str, int]:
+    return told(folder, "run", "postings", "--until-end")["written"]
+
+
+def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path):
+    (tmp_path / "plantsync.toml").write_text(PLANT + '[reference]\nfolder = "reference"\nsystems = ["north"]\n')
+    (tmp_path / "reference" / "north").mkdir(parents=True)
+    (tmp_path / "state").mkdir()
+    fill(SqliteLog(tmp_path / "state/plantsync.db"))
+
+    assert ran(tmp_path) == {"dead-letters": 1}  # All waits: nothing is known yet.
+    (tmp_path / "reference/north/all.ndjson").write_bytes(b"\n".join(values(REFERENCES)) + b"\n")
+    assert ran(tmp_path) == {"postings-north": len(MADE)}
+    assert ran(tmp_path) == {}
+
+    reader = SqliteStreams(tmp_path / "state/plantsync.db")
+    made = [Posting.model_validate_json(stored.value) for stored in reader.read("postings-north", 0, 100)]
+    reader.close()
+    assert sorted(posting.kind.value for posting in made) == MADE
+    assert [posting.number for posting in made] == list(range(len(MADE)))
+
+
+@pytest.mark.kafka
+def test_postings_on_kafka_with_reference_data_from_a_topic(kafka, tmp_path):
+    prefix, topic = f"t{uuid.uuid4().hex}.", f"erp-{uuid.uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": kafka.servers})
+    for future in admin.create_topics([NewTopic(topic, 2, 1)]).values():
+        future.result()
+    (tmp_path / "plantsync.toml").write_text(
+        f'plants = ["shipped:plant_a"]\n[log]\nkind = "kafka"\n[kafka]\nprefix = "{prefix}"\npartitions = 2\n'
+        f'replication_factor = 1\nproperties = {{ "bootstrap.servers" = "{kafka.servers}" }}\n'
+        f'[reference.topics]\nnorth = ["{topic}"]\n'
+    )
+    settings = load(tmp_path / "plantsync.toml")
+    fill(KafkaLog("inputs", settings.kafka.connection()))
+    assert ran(tmp_path) == {"dead-letters": 1}
+
+    producer = Producer({"bootstrap.servers": kafka.servers})
+    for value in values(REFERENCES):
+        producer.produce(topic, value)
+    producer.flush()
+    assert ran(tmp_path) == {"postings-north": len(MADE)}
+    assert ran(tmp_path) == {}
+    for future in admin.delete_topics([topic]).values():
+        future.result()
