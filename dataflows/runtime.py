@@ -135,6 +135,7 @@ def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     pace = settings.pace
     return Pace(
         commit_interval_us=round(pace.commit_interval_s * 1e6),
+        commit_interval_results_max=pace.commit_interval_results_max,
         commit_interval_max_us=round(pace.commit_interval_max_s * 1e6),
         commit_share_max=pace.commit_share_max,
         urgent_interval_us=round(pace.urgent_interval_s * 1e6),

@@ -31,7 +31,8 @@ class Pace:
     An interval ends after ``commit_interval_us``; after ``urgent_interval_us`` where something urgent
     waits to be committed (``Shard.urgent``). While every poll brings records it lasts so long that the
     commits of all shards of the source take no more than ``commit_share_max`` of the time, but no longer
-    than ``commit_interval_max_us``: whoever is behind has other things to do than to commit.
+    than ``commit_interval_max_us``, and not while ``commit_interval_results_max`` results wait: whoever is
+    behind has other things to do than to commit.
     Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
     end of an interval. It also ends with the batch that makes ``commit_results_max`` results wait, or that
     is read after ``commit_rows_max`` records.
@@ -39,6 +40,7 @@ class Pace:
 
     commit_interval_us: int = 500_000
     commit_interval_max_us: int = 10_000_000
+    commit_interval_results_max: int = 20_000
     commit_share_max: float = 0.1
     urgent_interval_us: int = 100_000
     commit_results_max: int = 1_000_000
@@ -130,18 +132,21 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         pace, passed_us = self._pace, now_us - self._interval_began_us
         over = passed_us >= self._interval_us()
         over |= self._shard.urgent and passed_us >= pace.urgent_interval_us
-        results = self._rows if self._shard.results is None else self._shard.results
-        over |= results >= pace.commit_results_max or self._rows >= pace.commit_rows_max
+        over |= self._results() >= pace.commit_results_max or self._rows >= pace.commit_rows_max
         if self._ended or over:
             self._end_interval(now_us)
         items, self._items = self._items, []
         return [(self._shard.name, item) for item in items]
 
+    def _results(self) -> int:
+        """Return how many results wait for the commit; a shard that does not count them may have one of each record."""
+        return self._rows if self._shard.results is None else self._shard.results
+
     def _interval_us(self) -> int:
         """Return how long an interval lasts in which nothing is urgent."""
         pace = self._pace
         self._costs_us[self._shard.name] = self._shard.commit_cost_us
-        if not self._behind:
+        if not self._behind or self._results() >= pace.commit_interval_results_max:
             return pace.commit_interval_us
         long_us = round(sum(self._costs_us.values()) / pace.commit_share_max)
         return max(pace.commit_interval_us, min(long_us, pace.commit_interval_max_us))

@@ -142,6 +142,11 @@ def test_the_limit_makes_no_interval_shorter():
     assert costing(*BACKLOG, commit_interval_us=2_000_000, commit_interval_max_us=1_000_000) == [2.0]
 
 
+def test_no_interval_is_made_longer_while_so_many_results_wait():
+    assert costing(*BACKLOG, commit_interval_results_max=30)[:4] == [0.2, 0.5, 0.8, 1.1]
+    assert costing(*BACKLOG, commit_interval_results_max=10)[:4] == [0.2, 0.4, 0.6, 0.8]
+
+
 def test_a_poll_that_brings_nothing_ends_the_long_interval():
     assert costing(*BACKLOG[:44], (0.45, 0), *BACKLOG[45:100]) == [0.2, 0.45, 0.95]
 
