@@ -29,6 +29,7 @@ from dataflows.processors.posting import checks, documents
 from dataflows.processors.posting.case import CASE, Case, Line
 from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.checks import View
+from dataflows.processors.posting.context import Contexts
 from dataflows.processors.posting.documents import Made
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.examination import Ready, RuledOut, Verdict, examined
@@ -78,6 +79,7 @@ class Casework:
         self._ending: tuple[Resolution, Action | None] = (Resolution.REVALIDATED, None)
         self._lanes = {sort: _lane(policy.lanes.get(sort, LANES[sort])) for sort in Sort}
         self._view = View(self.book, self.lots, policy)
+        self._contexts = Contexts(self.book)
         self._outcome = Outcome()
         self._urgent = False
 
@@ -187,7 +189,7 @@ class Casework:
     def _examined(self, case: Case, now_us: int) -> Verdict:
         self.book.looked.clear()
         self._view.now_us = now_us
-        return examined(case, self._view, self.orders.look(case.draft.plant, case.draft.order))
+        return examined(case, self._view, self._contexts, self.orders.look(case.draft.plant, case.draft.order))
 
     def _fail(self, line: Line, failure: Failure, now_us: int) -> None:
         """Let a line wait; it becomes an exception once it has waited too long."""

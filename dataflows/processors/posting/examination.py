@@ -6,7 +6,7 @@ confirms several operations, the last takes scrap, rework and times; those befor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, TypeVar
@@ -23,6 +23,7 @@ from canonical.contracts import (
 from dataflows.processors.posting import checks, components, moves
 from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
+from dataflows.processors.posting.context import Context, Contexts, key_of
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
@@ -67,10 +68,10 @@ class Failed(Exception):
         self.failure = failure
 
 
-def examined(case: Case, view: View, progress: OrderProgress) -> Verdict:
+def examined(case: Case, view: View, contexts: Contexts, progress: OrderProgress) -> Verdict:
     """Return what a case comes to as things are now."""
     try:
-        return _Examination(case, view, progress).verdict()
+        return _Examination(case, view, contexts, progress).verdict()
     except Failed as failed:
         return failed.failure
 
@@ -78,27 +79,53 @@ def examined(case: Case, view: View, progress: OrderProgress) -> Verdict:
 class _Examination:
     """The checks of one case."""
 
-    __slots__ = ("case", "draft", "passing", "progress", "view")
+    __slots__ = ("case", "contexts", "draft", "passing", "progress", "view")
 
-    def __init__(self, case: Case, view: View, progress: OrderProgress) -> None:
-        self.case, self.draft, self.view, self.progress = case, case.draft, view, progress
+    def __init__(self, case: Case, view: View, contexts: Contexts, progress: OrderProgress) -> None:
+        self.case, self.draft, self.view, self.contexts, self.progress = case, case.draft, view, contexts, progress
         self.passing = case.waived | view.policy.unchecked if case.waived else view.policy.unchecked
 
     def verdict(self) -> Verdict:
-        draft = self.draft
-        if draft.kind is PostingKind.CONFIRMATION and not (_made(draft) or _times(draft) or draft.final):
-            return RuledOut("nothing was made")
+        if self.draft.kind is PostingKind.CONFIRMATION:
+            return self._confirmation()
         route = self._route()
-        match draft.kind:
-            case PostingKind.CONFIRMATION:
-                return self._confirmation(route)
+        match self.draft.kind:
             case PostingKind.GOODS_RECEIPT:
                 return (self._receipt(route),)
             case _:
                 return self._movements(route)
 
-    def _confirmation(self, route: RouteReference) -> Verdict:
+    def _confirmation(self) -> Verdict:
+        draft = self.draft
+        if not (_made(draft) or _times(draft) or draft.final):
+            return RuledOut("nothing was made")
+        key = key_of(draft)
+        context = None if self.case.waived or self.case.erp else self.contexts.get(key)
+        if context is None:
+            found = self._context()
+            if isinstance(found, RuledOut):
+                return found
+            draft, context = found
+            if draft.unit == self.draft.unit and not self.case.waived and not self.case.erp:
+                self.contexts.keep(key, context)
+        elif context.material != draft.material:
+            draft = replace(draft, material=context.material)
+        route, order, posted, _, day, _ = context
+        reason = self._or(checks.reason_of(draft, self.view), "")
+        parts = tuple(_shares(draft, posted, reason))
+        if order is not None:
+            self._within_limits(parts, posted, order)
+        last = order.operations[-1].operation if order is not None and order.operations else None
+        return tuple(
+            Ready(part, route.erp, route.erp_plant, day, order if part.operation == last and part.good else None)
+            for part in parts
+        )
+
+    def _context(self) -> tuple[Draft, Context] | RuledOut:
+        """Look up all that does not depend on quantities; return the draft in the order's unit with it."""
         draft, view = self.draft, self.view
+        view.book.timed = False
+        route = self._route()
         order = self._order(route)
         steps = self._found(checks.steps_of(draft, view))
         if not steps:
@@ -112,16 +139,8 @@ class _Examination:
             named = work_center or operation.work_center or draft.work_center
             posted.append((operation, self._or(checks.work_center_of(draft, named, view), named)))
         draft = self._in_order_unit(order)
-        reason = self._or(checks.reason_of(draft, view), "")
         day = self._found(checks.day_of(draft, route.erp, view))
-        parts = tuple(_shares(draft, posted, reason))
-        if order is not None:
-            self._within_limits(parts, posted, order)
-        last = order.operations[-1].operation if order is not None and order.operations else None
-        return tuple(
-            Ready(part, route.erp, route.erp_plant, day, order if part.operation == last and part.good else None)
-            for part in parts
-        )
+        return draft, Context(route, order, tuple(posted), draft.material, day, frozenset(view.book.looked))
 
     def _receipt(self, route: RouteReference) -> Ready:
         draft, view = self.draft, self.view
@@ -202,7 +221,7 @@ class _Examination:
         return replace(draft, material=name, unit=order.unit, good=made[0], scrap=made[1], rework=made[2])
 
     def _within_limits(
-        self, parts: tuple[Draft, ...], posted: list[tuple[OrderOperation, str]], order: OrderReference
+        self, parts: tuple[Draft, ...], posted: Sequence[tuple[OrderOperation, str]], order: OrderReference
     ) -> None:
         """See that no operation yields too much, those of the same completion counting already."""
         self.view.book.looked.add(("progress", self.draft.plant, self.draft.order))
@@ -240,7 +259,7 @@ def _times(draft: Draft) -> int:
     return draft.setup_us or draft.machine_us or draft.labour_us
 
 
-def _shares(draft: Draft, posted: list[tuple[OrderOperation, str]], reason: str) -> Iterator[Draft]:
+def _shares(draft: Draft, posted: Sequence[tuple[OrderOperation, str]], reason: str) -> Iterator[Draft]:
     """Yield the draft of each operation that one completion confirms."""
     for operation, work_center in posted[:-1]:
         passed = draft.good + draft.scrap + draft.rework

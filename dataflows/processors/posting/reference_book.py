@@ -47,12 +47,16 @@ class ReferenceBook:
     """Records by subject. State: O(records), ``records_max`` of them.
 
     ``looked`` are the subjects asked for: who clears it before asking knows afterwards what the answer depends on.
+    ``timed`` says whether any of them has a record that does not hold for ever: then the answer depends on the instant.
+    ``version`` is another one whenever an answer may be.
     """
 
     def __init__(self, records_max: int) -> None:
         self.records_max = records_max
         self.size = 0
         self.looked: set[Subject] = set()
+        self.timed = False
+        self.version = 0
         self._subjects: dict[Subject, _Versions] = {}
         self._periods: dict[str, list[PeriodReference]] = {}  # as they are until one is told, or time turns one
         self._turns: list[tuple[int, Subject]] = []  # instants at which something comes into force or ends
@@ -75,6 +79,7 @@ class ReferenceBook:
         self._put(subject, rest, record)
         self._turn(subject, record, now_us)
         self._periods.pop(subject[1], None)
+        self.version += 1
         self._changed.add(subject)
         return subject
 
@@ -86,6 +91,7 @@ class ReferenceBook:
         """Yield what has come into force or ended until now."""
         while self._turns and self._turns[0][0] <= now_us:
             subject = heapq.heappop(self._turns)[1]
+            self.version += 1
             self._periods.pop(subject[1], None)
             yield subject
 
@@ -195,6 +201,8 @@ class ReferenceBook:
         versions = self._subjects.get(subject)
         if versions is None or (known := versions.get(rest)) is None:
             return None
+        if not self.timed:
+            self.timed = len(known) > 1 or any(r.valid_from_us > 0 or r.valid_to_us is not None for r in known.values())
         return _latest(known, at_us)
 
 
