@@ -77,6 +77,11 @@ class GatheringSection(Section):
     scrap_keep_days: int = Field(
         default=30, ge=1, le=366, description="A lot is forgotten so long after its last confirmation."
     )
+    final_wait_s: Wait = Field(
+        default=3_600.0,
+        description="An operation is told to be done when nothing has come for it for so long; 0: with its completion.",
+    )
+    finals_max: Limit = Field(default=50_000, description="Operations that wait for that; one more ends the oldest.")
     retry_s: float = Field(
         default=60.0, gt=0, le=86_400, description="What `postings.waiting_max` leaves no room for is tried again."
     )
@@ -103,6 +108,8 @@ class GatheringSection(Section):
             self._scrap(self.scrap_limit_percent) if self.scrap_limit_percent is not None else None,
             {plant.plant: PlantTime(plant.time_zone, plant.shifts) for plant in plants if plant.plant},
             _us(self.retry_s),
+            _us(self.final_wait_s),
+            self.finals_max,
         )
 
     def _activities(self) -> ActivityPolicy:

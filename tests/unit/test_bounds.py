@@ -12,15 +12,16 @@ from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import heap
 from dataflows.settings import Settings
-from dataflows.sources import kafka_partition, landed_files, log_stream, partition_queue
+from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
 from sinks import kafka
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs/bounds.md").read_text("utf-8")
+TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`erps.")
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
-SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace", "gathering"}
-CONSTANTS = (heap, kafka_partition, partition_queue, landed_files, log_stream, kafka)
+SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
+SECTIONS |= {"gathering", "postings", "erps"}
+CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:

@@ -43,6 +43,7 @@ from dataflows.processors.posting.casework import Casework, Outcome, Refused
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.examination import BINDING
 from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.finals import without_final
 from dataflows.processors.posting.gathering import Gathering
 from dataflows.processors.posting.policy import PostingPolicy, Sort
 from dataflows.processors.posting.queues import waived
@@ -85,6 +86,8 @@ class Desk(Casework):
         sort = _sort(confirmation)
         draft = documents.confirmed(confirmation, Lane.STANDARD)
         c = confirmation
+        if self.gathering.finals is not None and not c.revision:
+            draft = without_final(draft)
         base = draft.cause
         if c.revision:
             base = str(posting_id(c.plant, c.source, c.session, c.first_seq, c.kind, 0))

@@ -22,6 +22,7 @@ from dataflows.processors.posting.activities import TOLD, Activities, ActivityPo
 from dataflows.processors.posting.calendars import Calendars
 from dataflows.processors.posting.consumption import Consumption, ConsumptionPolicy
 from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.finals import Finals
 from dataflows.processors.posting.scrap_watch import Breach, ScrapPolicy, ScrapWatch
 from dataflows.processors.posting.shelf import Shelf
 
@@ -39,13 +40,18 @@ class PlantTime:
 
 @dataclass(frozen=True, slots=True)
 class GatheringPolicy:
-    """How each gatherer works; without a policy for them, starts and stops are passed over, and scrap is."""
+    """How each gatherer works; without a policy for them, starts and stops are passed over, and scrap is.
+
+    ``final_wait_us``: an operation is ended when nothing has come for it for so long; 0: by its completion itself.
+    """
 
     consumption: ConsumptionPolicy = field(default_factory=ConsumptionPolicy)
     activities: ActivityPolicy | None = None
     scrap: ScrapPolicy | None = None
     plants: Mapping[str, PlantTime] = field(default_factory=dict)
     retry_us: int = 60_000_000
+    final_wait_us: int = 3_600_000_000
+    finals_max: int = 50_000
 
 
 class Gathering:
@@ -58,6 +64,7 @@ class Gathering:
         self.consumption = Consumption(policy.consumption, calendars)
         self.activities = Activities(policy.activities, calendars) if policy.activities is not None else None
         self.scrap = ScrapWatch(policy.scrap) if policy.scrap is not None else None
+        self.finals = Finals(policy.final_wait_us, policy.finals_max) if policy.final_wait_us else None
         self._back: Shelf[tuple[int, Draft]] = Shelf(PREFIX, 1, _encoded, _decoded, lambda kept: kept[0])
 
     def event(self, event: Event, event_id: str, now_us: int) -> list[Draft]:
@@ -75,6 +82,8 @@ class Gathering:
         """Take a confirmation that was not known; return the drafts due, and the breach that begins or ends."""
         c = confirmation
         drafts: list[Draft] = []
+        if self.finals is not None and not c.revision:
+            drafts += self.finals.take(c, now_us)
         if c.final and not c.revision:
             drafts += self.consumption.end(c.plant, c.order, now_us)
             if self.activities is not None:
@@ -98,19 +107,21 @@ class Gathering:
             drafts += self.activities.wake(now_us)
         if self.scrap is not None:
             self.scrap.wake(now_us)
+        if self.finals is not None:
+            drafts += self.finals.wake(now_us)
         return drafts
 
     def due_us(self) -> int | None:
         """Return when ``wake`` has something to do."""
         back = self._back.first()
         dues = [None if back is None else back[0], self.consumption.due_us()]
-        dues += [each.due_us() for each in (self.activities, self.scrap) if each is not None]
+        dues += [each.due_us() for each in (self.activities, self.scrap, self.finals) if each is not None]
         return min((due_us for due_us in dues if due_us is not None), default=None)
 
     def encode(self) -> dict[str, bytes]:
         """Return the parts of the state that changed since the last call; an empty one is gone."""
         parts = {**self._back.parts(), **self.consumption.parts()}
-        for each in (self.activities, self.scrap):
+        for each in (self.activities, self.scrap, self.finals):
             if each is not None:
                 parts |= each.parts()
         return parts
@@ -119,7 +130,7 @@ class Gathering:
         """Take up what ``encode`` returned over time. Raises: StateVersionUnknown."""
         self._back.load(parts)
         self.consumption.load(parts)
-        for each in (self.activities, self.scrap):
+        for each in (self.activities, self.scrap, self.finals):
             if each is not None:
                 each.load(parts)
 
