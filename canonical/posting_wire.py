@@ -12,7 +12,11 @@ from canonical.contracts import BusinessException, Command
 from canonical.records import Headers
 from canonical.wire import Message, instant
 
-_COMMON: Final[Headers] = (("content-type", b"application/json"), ("ce_specversion", b"1.0"))
+_COMMON: Final[Headers] = (
+    ("content-type", b"application/json"),
+    ("ce_specversion", b"1.0"),
+    ("ce_source", b"/plantsync/postings"),
+)
 
 
 def order_key(plant: str, order: str) -> bytes:
@@ -67,12 +71,9 @@ def encode_exception(exception: BusinessException, recorded_us: int) -> Message:
 
 
 def _envelope(kind: bytes, name: str, at_us: int, recorded_us: int, key: bytes) -> Headers:
-    times = (("ce_time", instant(at_us)), ("ce_recordedtime", instant(recorded_us)))
-    return (
-        *_COMMON,
-        ("ce_type", kind),
-        ("ce_source", b"/plantsync/postings"),
-        ("ce_id", name.encode()),
-        ("ce_partitionkey", key),
-        *((attribute, text) for attribute, text in times if text is not None),
-    )
+    headers: Headers = (*_COMMON, ("ce_type", kind), ("ce_id", name.encode()), ("ce_partitionkey", key))
+    if text := instant(at_us):
+        headers += (("ce_time", text),)
+    if text := instant(recorded_us):
+        headers += (("ce_recordedtime", text),)
+    return headers

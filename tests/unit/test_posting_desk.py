@@ -247,6 +247,7 @@ def test_what_was_posted_is_remembered_over_restarts_and_none_takes_the_place_of
     plant.commit()
     plant.restart()
     assert plant.tell(*(confirmation(n, good=1) for n in range(150))) == []
+    assert [len(rows) for rows in plant.desk.history._chunks.values()] == [64, 64, 22]
     first = plant.postings[0], plant.postings[70], plant.postings[-1]
     assert len(plant.tell(*(action("reverse", n, posting_id=str(p.posting_id)) for n, p in enumerate(first)))) == 3
 
