@@ -35,7 +35,7 @@ FLOWS = ("confirmations", "postings", "delivery")
 ERP_OF = {"A": "s4", "B": "s5"}
 RATE, BURST = 0.05, 10
 """Requests a second and at once that each ERP takes, by the hurried clock."""
-SETTLED_S = 8.0
+SETTLED_S = 20.0
 """Nothing new for so long means that all is done."""
 
 

@@ -26,6 +26,7 @@ from canonical.wire import (
     encode_confirmations,
     encode_events,
 )
+from tests.golden.contracts.erp_samples import ERP_SAMPLES
 
 FOLDER = Path(__file__).parent
 PUBLISHED = sorted(FOLDER.glob("*.avro"))
@@ -42,7 +43,7 @@ DECODERS = {
 
 FAULT = {"code": "BAD_SEQUENCE", "detail": "seq is -1", "plant": "A", "source": "press-1", "session": "b7", "seq": -1}
 
-SAMPLES: dict[str, dict[str, Any]] = {
+SAMPLES: dict[str, dict[str, Any]] = ERP_SAMPLES | {
     "event": {
         "plant": "A", "source": "press-1", "session": "b7", "seq": 41, "type": "scrap",
         "occurred_us": 1_760_000_000_000_001, "recorded_us": 1_760_000_000_100_000, "order": "100042",
@@ -92,6 +93,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
 
 
 def plain(value: Any) -> Any:
+    """Return the value as JSON has it."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, UUID | date):
