@@ -69,7 +69,11 @@ def test_the_beginning_of_an_id_names_one_exception():
     known = {str(each.exception_id): each for each in (exception(number=0xABCD1111), exception(number=0xABCD2222))}
 
     assert named(known, ["ABCD1"]) == [exception(number=0xABCD1111)]
-    for name, words in (("abcd", "2 exceptions begin with abcd"), ("abc", "no exception abc"), ("ffff", "no exception")):
+    for name, words in (
+        ("abcd", "2 exceptions begin with abcd"),
+        ("abc", "no exception abc"),
+        ("ffff", "no exception"),
+    ):
         with pytest.raises(ExceptionUnknown, match=words):
             named(known, [name])
 
