@@ -109,7 +109,7 @@ class Twin:
             d["good"] for d in documents if (d["plant"], d["order"], d["operation"]) == (plant, order, operation)
         )
 
-    def _confirmed(self, c, now_us):
+    def _confirmed(self, c, now_us):  # noqa: C901, PLR0911, PLR0912 - one rule after the other, as a person reads them
         """Return the documents of a confirmation, none by rule, or None where it has to wait."""
         at = c.last_occurred_us
         if not (c.good or c.scrap or c.rework or c.final or c.setup_us or c.machine_us or c.labour_us):
