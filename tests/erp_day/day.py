@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,18 @@ SETTLED_S = 20.0
 class Day:
     """One such day in a folder.
 
-    Args: faults: of the ERPs, as ``FaultProfile``. kills: of each flow, at random instants. patience_s: of the world's.
+    Args:
+        faults: of the ERPs, as ``FaultProfile``.
+        away: ERPs that are down, from one hour of the day to another.
+        kills: of each flow, at random instants.
+        patience_s: of the world's, for everything to be settled.
     """
 
     folder: Path
     config: SimulationConfig
     speed: float
     faults: Mapping[str, Any] = field(default_factory=dict)
+    away: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     kills: int = 0
     seed: int = 1
     patience_s: float = 240.0
@@ -70,7 +76,7 @@ class Day:
                 processes.enter_context(flow.running())
             self._pass(replay, clock, flows)
             self._settle(flows)
-            return self._outcome(replay, port)
+            return self._outcome(replay, port, {name: flow.killed for name, flow in flows.items()})
 
     def _pass(self, replay: Replay, clock: HurriedClock, flows: Mapping[str, Service]) -> None:
         """Drop each hour's files when it is over, and kill flows at random instants."""
@@ -114,7 +120,7 @@ class Day:
                 seen, since = now, time.monotonic()
             time.sleep(0.3)
 
-    def _outcome(self, replay: Replay, port: int) -> Outcome:
+    def _outcome(self, replay: Replay, port: int, kills: Mapping[str, int]) -> Outcome:
         with streams(self.folder) as log:
             read = {
                 stream: [json.loads(record.value) for record in log.read(stream, 0, 10_000_000)]
@@ -127,11 +133,18 @@ class Day:
         }
         for erp in ERP_OF.values():
             asked[erp]["documents"] = documents(port, erp)
-        return Outcome(replay, read, asked)
+        return Outcome(replay, read, asked, kills)
+
+    def _maintenance(self, erp: str) -> list[dict[str, str]]:
+        if erp not in self.away:
+            return []
+        begin, end = (self.config.start + timedelta(hours=hour) for hour in self.away[erp])
+        return [{"begin": begin.isoformat(), "end": end.isoformat()}]
 
     def _configure(self, port: int) -> None:
         folder, commit_s = self.folder, 0.2 * self.speed
-        (folder / "faults.json").write_text(json.dumps(self.faults))
+        profiles = {erp: {**self.faults, "maintenance": self._maintenance(erp)} for erp in ERP_OF.values()}
+        (folder / "faults.json").write_text(json.dumps(profiles))
         (folder / "master.json").write_text(master_data(self.config, *ERP_OF).model_dump_json())
         for plant, erp in ERP_OF.items():
             place = folder / "reference" / erp
@@ -184,7 +197,7 @@ folder = "reference"
 systems = ["s4", "s5"]
 
 [postings]
-quality_timeout_s = 43200
+quality_timeout_s = 14400
 
 {erps}
 """)
@@ -245,6 +258,7 @@ class Outcome:
     replay: Replay
     streams: Mapping[str, list[dict[str, Any]]]
     erps: Mapping[str, Mapping[str, Any]]
+    kills: Mapping[str, int]
 
     def differences(self) -> list[str]:
         """Return where the ERPs have something else than the plants made, a sentence each."""
@@ -262,8 +276,35 @@ class Outcome:
             if self.erps[erp]["rate"]["violations"]:
                 found.append(f"{erp}: {self.erps[erp]['rate']['violations']} requests above the limit")
             found += [f"{erp}: {what} twice: {twice}" for what, twice in self.erps[erp]["duplicates"].items() if twice]
+            found += self._days(plant, erp)
+            found += self._lots(plant, erp)
             found += self._disorder(erp)
         return found
+
+    def _days(self, plant: str, erp: str) -> Iterator[str]:
+        """Yield the days to which something else is posted than was made in their shifts."""
+        made: Counter[tuple[str, str]] = Counter()
+        for row in self.replay.truth.plants[plant].shifts:
+            made[str(row.posting_date), row.unit] += row.good
+        booked: Counter[tuple[str, str]] = Counter()
+        for document in self.erps[erp]["documents"]:
+            if document["kind"] == "confirmation" and not document["reverses"] and not document["reversed_by"]:
+                booked[document["posting_date"], document["unit"]] += document["yield_quantity"]
+        for day in sorted(made.keys() | booked.keys()):
+            if made[day] != booked[day]:
+                yield f"{erp} {day}: {booked[day]} booked, {made[day]} made"
+
+    def _lots(self, plant: str, erp: str) -> Iterator[str]:
+        """Yield the lots of which another quantity lies in stock than was made."""
+        made: Counter[str] = Counter()
+        for row in self.replay.truth.plants[plant].orders:
+            made[row.lot] += row.good
+        there: Counter[str] = Counter()
+        for stock in self.erps[erp]["stocks"]:
+            there[stock["lot"]] += stock["quantity"]
+        for lot in sorted(made.keys() | there.keys()):
+            if made[lot] != there[lot]:
+                yield f"{erp} lot {lot}: {there[lot]} in stock, {made[lot]} made"
 
     def _disorder(self, erp: str) -> Iterator[str]:
         """Yield where the documents of an order were not made in the order of its postings."""

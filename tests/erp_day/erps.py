@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -22,13 +23,14 @@ def main(folder: str, port: str, limit: str, start_us: str, began_ns: str, speed
     options = Options(
         user="plantsync",
         key="simulated",
-        faults=FaultProfile.model_validate_json((place / "faults.json").read_bytes()),
         limit=Limit(float(rate), int(burst)),
         nonce=int(began_ns),
     )
     ledger = Ledger(place / "ledger.sqlite")
     clock = Clock(HurriedClock(int(start_us), int(began_ns), float(speed)))
     world = World([("sap", "s4"), ("sap", "s5")], load(place / "master.json"), clock, ledger, options)
+    for name, profile in json.loads((place / "faults.json").read_bytes()).items():
+        world.instances[name].schedule.profile = FaultProfile.model_validate(profile)
     try:
         serve(world, "127.0.0.1", int(port), lambda url: print(url, flush=True))
     finally:
