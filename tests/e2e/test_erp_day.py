@@ -56,7 +56,7 @@ def test_every_fault_and_five_kills_of_each_flow(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_one_erp_is_away_for_hours_over_the_end_of_a_month(tmp_path: Path) -> None:
     start = datetime(2026, 10, 31, 12, tzinfo=UTC)
-    day = Day(tmp_path, config(start, 5), speed=1500, away={"s5": (8.0, 14.0)})
+    day = Day(tmp_path, config(start, 5), speed=1200, away={"s5": (8.0, 14.0)})
     outcome = day.run()
     assert outcome.differences() == []
     assert set(open_exceptions(outcome)) <= NATURAL
