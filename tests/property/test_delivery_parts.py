@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canonical.records import NO_RECORDS, RawRecords
+from dataflows.processors.delivery.access import Access, Change
 from dataflows.processors.delivery.breaker import Breaker
 from dataflows.processors.delivery.bucket import Bucket
 from dataflows.processors.delivery.documents import SEGMENT, Documents
 from dataflows.processors.delivery.policy import DeliveryPolicy, backoff_us
+from dataflows.processors.delivery.reply import Call, CallKind, Reply, ReplyKind
 from dataflows.processors.delivery.turns import Turns
 from dataflows.sources.gated import Gated
 
@@ -213,3 +215,12 @@ def test_a_gate_neither_loses_nor_repeats_whatever_the_room(count, batch, rooms,
     assert got == list(range(count))
     assert gate.at_end()
     assert gate.behind() == 0
+
+
+def test_an_erp_that_says_it_is_away_for_long_is_believed_at_once():
+    policy = DeliveryPolicy(breaker_failures=5, probe_max_us=300_000_000)
+    call = Call(CallKind.SEND, (), (), began_us=1, until_us=2)
+    for wait_us, change in ((300_000_000, Change.NOTHING), (300_000_001, Change.AWAY)):
+        access = Access(policy, lambda: 1.0, 0)
+        access.begin()
+        assert access.answered(call, [Reply(ReplyKind.UNAVAILABLE, retry_after_us=wait_us)], 2) is change

@@ -79,7 +79,7 @@ class Access:
                 self._allowed = min(self._allowed * 2, self._policy.in_flight_max)
                 self._throttled = 0
         elif kinds & FAILED:
-            at_once = ReplyKind.UNAUTHORISED in kinds
+            at_once = any(self._says_away(reply) for reply in replies)
             if self.breaker.failed(now_us, self._chance(), at_once=at_once, began_us=call.began_us):
                 change = Change.AWAY
                 self._calm(now_us)
@@ -89,6 +89,11 @@ class Access:
             if reply.kind is ReplyKind.THROTTLED or reply.retry_after_us:
                 self._pause(reply, now_us)
         return change
+
+    def _says_away(self, reply: Reply) -> bool:
+        """Return whether one such answer is enough: the ERP does not know us, or says that it is away for long."""
+        away = reply.kind is ReplyKind.UNAVAILABLE and reply.retry_after_us > self._policy.probe_max_us
+        return away or reply.kind is ReplyKind.UNAUTHORISED
 
     def _pause(self, reply: Reply, now_us: int) -> None:
         self._throttled += not reply.retry_after_us
