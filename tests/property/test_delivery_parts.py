@@ -219,8 +219,10 @@ def test_a_gate_neither_loses_nor_repeats_whatever_the_room(count, batch, rooms,
 
 def test_an_erp_that_says_it_is_away_for_long_is_believed_at_once():
     policy = DeliveryPolicy(breaker_failures=5, probe_max_us=300_000_000)
-    call = Call(CallKind.SEND, (), (), began_us=1, until_us=2)
+    call = Call(CallKind.SEND, (), (), began_us=10_000_000, until_us=20_000_000)
     for wait_us, change in ((300_000_000, Change.NOTHING), (300_000_001, Change.AWAY)):
         access = Access(policy, lambda: 1.0, 0)
+        access.lease_us = 20_000_000
+        assert access.lets(10_000_000)
         access.begin()
-        assert access.answered(call, [Reply(ReplyKind.UNAVAILABLE, retry_after_us=wait_us)], 2) is change
+        assert access.answered(call, [Reply(ReplyKind.UNAVAILABLE, retry_after_us=wait_us)], 10_000_001) is change
