@@ -102,17 +102,19 @@ class Book:
 
     def due(self, now_us: int) -> str | None:
         """Return the confirmation whose open movement is due first, if one is."""
-        while self._due and self._due[0][0] <= now_us:
-            due_us, number = self._due[0]
-            movement = self.open.get(number)
-            if movement is not None and movement.due_us == due_us and _waits(movement):
-                return number
-            heapq.heappop(self._due)
-        return None
+        due_us = self.due_us()
+        return self._due[0][1] if due_us is not None and due_us <= now_us else None
 
     def due_us(self) -> int | None:
         """Return when something is due next."""
+        while self._due and not self._is_due(*self._due[0]):
+            heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
+
+    def _is_due(self, due_us: int, number: str) -> bool:
+        """Return whether a movement still waits for this instant."""
+        movement = self.open.get(number)
+        return movement is not None and movement.due_us == due_us and _waits(movement)
 
     def _apply(self, kind: str, body: Any) -> None:
         match kind:

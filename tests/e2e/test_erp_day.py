@@ -1,4 +1,4 @@
-"""Days of three plants end in documents of ERPs that misbehave: to the thousandth, once, in order (M24-M27, M41, M49)."""
+"""Days of three plants end in documents of ERPs that misbehave: to the thousandth, once, in order (M24-M27, M49)."""
 
 from __future__ import annotations
 

@@ -169,7 +169,9 @@ class Scenario:
         try:
             until(lambda: self.read_records() == len(self.records), "all records in commits")
         except AssertionError as error:
-            error.add_note(f"committed: {self.positions()}")
+            error.add_note(f"committed: {self.positions()} of {len(self.records)} records")
+            unseen = sorted(read(self.cluster.direct, self.topics).keys() - self.committed.values().keys())
+            error.add_note(f"a fresh reader sees {len(unseen)} records more: {unseen[:3]} ... {unseen[-3:]}")
             error.add_note("\n".join(f"it said: {service.said}" for service in self.services))
             raise
 

@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import threading
@@ -24,6 +25,13 @@ from sinks.erp.settings import ERP_SETTINGS
 from tests.conformance.erp_places import posting
 
 IN_DOUBT, UNAVAILABLE, UNAUTHORISED = Outcome.IN_DOUBT, Outcome.UNAVAILABLE, Outcome.UNAUTHORISED
+
+
+def whole(request):
+    """Whether all of a request has come."""
+    head, ended, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    return bool(ended) and len(body) >= int(length[1] if length else 0)
 
 
 class Server:
@@ -48,7 +56,7 @@ class Server:
         try:
             with self.context.wrap_socket(peer, server_side=True) if self.context else peer as stream:
                 request = b""
-                while b"\r\n\r\n" not in request:
+                while not whole(request):  # A peer that is answered in the middle may find the connection reset.
                     request += stream.recv(65_536)
                 self.heard.append(request.decode("latin-1"))
                 self.say(stream)
