@@ -61,7 +61,7 @@ def row(name: object, messages: int, runs: list[Figures]) -> tuple[Figures, list
     """Return the medians of runs, and a row of a table."""
     middle = {key: median(run[key] for run in runs) for key in runs[0]}
     cpu_ns = middle["cpu_s"] / messages * 1e9
-    later_ns = middle["later_cpu_s"] / (messages - FIRST) * 1e9
+    later_ns = middle["later_cpu_s"] / (messages - FIRST) * 1e9 if messages > FIRST else cpu_ns
     middle |= {"events_per_s": messages / middle["flow_s"], "cpu_ns": cpu_ns, "later_ns": later_ns}
     figures = (middle["events_per_s"], cpu_ns, later_ns, middle["peak_mb"])
     return middle, [str(name), *(f"{figure:,.0f}" for figure in figures)]

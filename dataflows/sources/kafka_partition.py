@@ -31,7 +31,11 @@ FETCHED_BYTES: Final = 64 << 20
 With four times as much the whole job takes a tenth more of the processor's time: its caches forget what was fetched.
 """
 FETCHED_BYTES_MIN: Final = 8 << 20
-FETCHING: Final[Mapping[str, object]] = {"queued.min.messages": 1_000_000, "fetch.queue.backoff.ms": 5}
+FETCHING: Final[Mapping[str, object]] = {
+    "queued.min.messages": 1_000_000,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.wait.max.ms": 100,  # How long the end of a partition takes to be told.
+}
 """Measured: 178 k to 761 k messages/s for one consumer. Settings of the user go before."""
 
 
