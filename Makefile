@@ -67,6 +67,7 @@ bench: $(READY) ## Measure speed, Kafka, latency, scaling, parts, recovery, memo
 	@echo "bench: measuring"
 	@$(BIN)/python -m benchmarks speed kafka latency scaling micro recovery memory
 	@$(BIN)/python -m benchmarks.audit
+	@$(BIN)/python -m benchmarks.postings
 	@echo "bench: drawing"
 	@$(BIN)/python -m benchmarks.pictures
 
