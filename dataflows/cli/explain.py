@@ -68,7 +68,7 @@ def _posting(posting: dict[str, Any]) -> Iterator[str]:
     before: int | None = None
     for name, us in posting["hops_us"].items():
         if us is not None:
-            took = "" if before is None else f"  +{(us - before) / 1e6:,.3f} s"
+            took = "" if before is None else f"  {(us - before) / 1e6:+,.3f} s"
             yield f"  {name.replace('_', ' '):<10}  {_at(us)}{took}"
             before = us
     for receipt in posting["receipts"]:
