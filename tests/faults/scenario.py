@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -139,11 +140,23 @@ class Scenario:
     def amid_a_transaction(self) -> None:
         """Wait until records have been at the brokers for a while and are still not committed."""
 
-        def waiting() -> bool:
-            now, committed = time.monotonic(), self.committed.values()
-            return any(seen.place not in committed and now - seen.at > OPEN_S for seen in self.everything.seen[-500:])
+        until(self.is_open, "an open transaction")
 
-        until(waiting, "an open transaction")
+    def is_open(self) -> bool:
+        """Whether records have been at the brokers for a while and are still not committed."""
+        now, committed = time.monotonic(), self.committed.values()
+        return any(seen.place not in committed and now - seen.at > OPEN_S for seen in self.everything.seen[-500:])
+
+    def paused(self, service: Service) -> None:
+        """Stop a process (SIGSTOP) that has sent records and not the end of their transaction."""
+        for _ in range(50):
+            self.amid_a_transaction()
+            service.process.send_signal(signal.SIGSTOP)
+            time.sleep(4 * OPEN_S)  # What was on its way when it was stopped has come by then.
+            if self.is_open():
+                return
+            service.process.send_signal(signal.SIGCONT)
+        raise AssertionError("it was never stopped amid a transaction")
 
     def transactional_id(self, partition: int) -> str:
         """Id of the transactions of the shard of an input partition."""

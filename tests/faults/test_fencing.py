@@ -41,6 +41,7 @@ def ended(scenario, plant, service, expected):
 
 def test_killed_and_started_again(scenario, cluster, expected, begun):
     plant, first = begun
+    scenario.paused(first)
     first.process.kill()
     first.ended()
     cluster.spoil(NONE)
@@ -62,7 +63,7 @@ def test_a_second_one_takes_over(scenario, expected):
 def test_a_zombie_is_fenced(scenario, cluster, expected, begun, paused_s):
     """It was paused amid a transaction and goes on when another has taken over."""
     plant, first = begun
-    first.process.send_signal(signal.SIGSTOP)
+    scenario.paused(first)
     paused = time.monotonic()
     cluster.spoil(NONE)
     second = scenario.service()
