@@ -144,7 +144,9 @@ class KafkaPartition:
         offsets: list[int] = []
         keys: list[bytes | None] = []
         headers: list[Headers] = []
-        while len(values) < BATCH_MESSAGES and (messages := self._checked(self._consumer.consume(CALL_MESSAGES, 0))):
+        while room := min(BATCH_MESSAGES - len(values), CALL_MESSAGES):
+            if not (messages := self._checked(self._consumer.consume(room, 0))):
+                break
             values += map(_VALUE, messages)
             offsets += map(_OFFSET, messages)
             keys += map(_KEY, messages)

@@ -24,6 +24,7 @@ def path(request, monkeypatch):
     """Read with the kernel, and as where there is none."""
     if request.param == "driver":
         monkeypatch.setattr(PartitionQueue, "of", lambda *_: None)
+        monkeypatch.setattr(kafka_partition, "CALL_MESSAGES", 700)  # which does not divide what a batch may hold
     elif partition_queue._library() is None:
         pytest.skip("the kernel is not compiled: no C compiler here")
     return request.param
