@@ -470,6 +470,7 @@ def test_what_is_replayed_is_read_as_it_was_the_first_time():
 # -- Written ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.elsewhere
 @pytest.mark.parametrize("posting", POSTINGS, ids=lambda posting: posting.kind)
 def test_what_is_written_is_valid(posting):
     etree = pytest.importorskip("lxml.etree", reason="lxml is not installed, and nothing else here validates")
