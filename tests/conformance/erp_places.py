@@ -72,6 +72,7 @@ class ErpPlace:
     later = False  # Whether it accepts first and works afterwards.
     dated = False  # Whether it says when it made a document.
     sessions = False  # Whether it has sessions that end.
+    bulk = False  # Whether it takes several postings in one request.
     rework = True  # Whether it has a quantity for rework.
     receipts = True  # Whether goods receipts are documents of their own.
     transfers = True  # Whether it moves stock apart from orders.
@@ -166,6 +167,7 @@ class SapPlace(ErpPlace):
     settings = MappingProxyType({"failed_movements": "ProdnOrdConfFailedGdsMvt"})
     dated = True
     sessions = True
+    bulk = True
     token_path = "/sap/bc/sec/oauth2/token"
 
 

@@ -26,11 +26,20 @@ def erp(request, simulator):
     place.close()
 
 
-def only(erp, *traits):
-    """Go on only for ERPs that are so."""
-    for trait in traits:
-        if not getattr(erp, trait):
-            pytest.skip(f"{erp.kind} has not: {trait}")
+def for_those(*traits, **wanted):
+    """Make a test one for the ERPs that have these traits, and none for the others."""
+    wanted = dict.fromkeys(traits, True) | wanted
+    kinds = [
+        kind for kind, place in PLACES.items() if all(getattr(place, trait) is value for trait, value in wanted.items())
+    ]
+    assert kinds
+    return pytest.mark.parametrize("erp", kinds, indirect=True)
+
+
+def for_each(faults):
+    """Make a test one for each ERP and each of its faults of this name."""
+    cases = [(kind, fault) for kind, place in PLACES.items() for fault in getattr(place, faults)]
+    return pytest.mark.parametrize(("erp", "fault"), cases, indirect=["erp"])
 
 
 def settled(erp, adapter, sent, answer):
@@ -64,8 +73,8 @@ def test_what_was_never_sent_is_not_found(erp):
 
 
 @pytest.mark.parametrize("make", MADE)
+@for_those("idempotent")
 def test_the_same_posting_sent_again_makes_no_second_document(erp, make):
-    only(erp, "idempotent")
     order, adapter = erp.order(), erp.adapter()
     sent = make(order)
     first = adapter.send(sent)
@@ -102,8 +111,8 @@ def test_a_refusal_has_its_code_and_its_words(erp):
         assert order in answer.message
 
 
+@for_those("idempotent")
 def test_what_was_refused_may_be_sent_again_when_its_cause_is_gone(erp):
-    only(erp, "idempotent")
     order, adapter = erp.order(status="created"), erp.adapter()
     sent = posting(order)
     assert adapter.send(sent).outcome is REJECTED
@@ -123,9 +132,8 @@ def test_a_quantity_or_unit_that_cannot_be_written_is_refused_unsent(erp):
         assert adapter.find(posting(erp.order(), operation="A")) is None
 
 
+@for_those(later=False)  # Who works later waits for the lock to go by itself.
 def test_a_locked_order_is_no_refusal(erp):
-    if erp.later:
-        pytest.skip("it waits for the lock to go by itself")
     order, adapter = erp.order(), erp.adapter()
     erp.ask("POST", "locks", {"order": order})
     sent = posting(order)
@@ -137,8 +145,8 @@ def test_a_locked_order_is_no_refusal(erp):
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [("throttled", Outcome.THROTTLED), ("unavailable", UNAVAILABLE)])
+@for_those("http")
 def test_an_erp_that_takes_nothing_now_names_the_time_to_wait(erp, fault, outcome):
-    only(erp, "http")
     order, adapter = erp.order(), erp.adapter()
     adapter.send(posting(erp.order()))
     erp.ask("PUT", "profile", {"retry_after_s": 7})
@@ -155,13 +163,11 @@ def test_nobody_there_is_unavailable(erp):
         assert adapter.find(posting("9")).outcome is UNAVAILABLE
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_a_failure_before_the_commit_is_in_doubt_and_then_not_found(erp, number):
-    if number >= len(erp.before):
-        pytest.skip(f"{erp.kind} has fewer ways to fail")
+@for_each("before")
+def test_a_failure_before_the_commit_is_in_doubt_and_then_not_found(erp, fault):
     order, adapter = erp.order(), erp.adapter(**erp.patience(0.5))
     adapter.send(posting(erp.order()))
-    erp.fault(erp.before[number])
+    erp.fault(fault)
     sent = posting(order)
     assert adapter.send(sent).outcome is IN_DOUBT
     assert adapter.find(sent) is None
@@ -169,14 +175,12 @@ def test_a_failure_before_the_commit_is_in_doubt_and_then_not_found(erp, number)
     assert erp.net(order) == MADE[posting]
 
 
-@pytest.mark.parametrize("number", range(3))
+@for_each("after")
 @pytest.mark.parametrize("make", [posting, issue])
-def test_a_failure_after_the_commit_is_in_doubt_and_then_found(erp, number, make):
-    if number >= len(erp.after):
-        pytest.skip(f"{erp.kind} has fewer ways to fail")
+def test_a_failure_after_the_commit_is_in_doubt_and_then_found(erp, fault, make):
     order, adapter = erp.order(), erp.adapter(**erp.patience(0.5))
     adapter.send(posting(erp.order()))
-    erp.fault(erp.after[number])
+    erp.fault(fault)
     sent = make(order)
     assert adapter.send(sent).outcome is IN_DOUBT
     found = adapter.find(sent)
@@ -190,8 +194,8 @@ def test_a_failure_after_the_commit_is_in_doubt_and_then_found(erp, number, make
     assert erp.net(order) == MADE[make]
 
 
+@for_those("http")
 def test_a_query_without_an_answer_says_so(erp):
-    only(erp, "http")
     adapter, sent = erp.adapter(), posting(erp.order())
     adapter.send(sent)
     erp.fault("server_error", path="GET")
@@ -199,8 +203,8 @@ def test_a_query_without_an_answer_says_so(erp):
     assert adapter.find(sent).outcome in {ACCEPTED, Outcome.CANNOT_TELL}
 
 
+@for_those("sessions")
 def test_an_ended_session_is_renewed_at_once(erp):
-    only(erp, "sessions")
     order, adapter = erp.order(), erp.adapter()
     for _ in range(2):
         assert adapter.send(posting(order)).outcome is ACCEPTED
@@ -208,8 +212,8 @@ def test_an_ended_session_is_renewed_at_once(erp):
     assert len(erp.documents(order)) == 2
 
 
+@for_those("http")
 def test_an_expired_token_is_renewed_at_once(erp):
-    only(erp, "http")
     order, adapter = erp.order(), erp.adapter(**erp.oauth())
     for _ in range(2):
         assert adapter.send(posting(order)).outcome is ACCEPTED
@@ -217,8 +221,8 @@ def test_an_expired_token_is_renewed_at_once(erp):
     assert erp.net(order) == {"yield": 2 * 12_345}
 
 
+@for_those("http")
 def test_wrong_credentials_are_told_apart_and_never_shown(erp):
-    only(erp, "http")
     sent = posting(erp.order())
     adapters = [erp.adapter(**erp.oauth("wr0ng"))]
     if erp.basic:
@@ -260,7 +264,8 @@ def test_a_reversal_of_what_is_not_there_is_refused(erp):
 
 def test_many_are_accepted_and_refused_each_by_itself(erp):
     adapter = erp.adapter()
-    if adapter.many_max == 1:
+    assert (adapter.many_max > 1) == erp.bulk
+    if not erp.bulk:
         order = erp.order()
         assert [answer.outcome for answer in adapter.send_many([posting(order)])] == [ACCEPTED]
         assert erp.net(order) == MADE[posting]
@@ -286,10 +291,9 @@ def test_many_are_accepted_and_refused_each_by_itself(erp):
     assert [answer.document for answer in again] == [answer.document for answer in answers]
 
 
+@for_those("bulk")
 def test_many_in_doubt_are_found_one_by_one(erp):
     adapter = erp.adapter(**erp.patience(0.5))
-    if adapter.many_max == 1:
-        pytest.skip("this protocol has no bulk requests")
     adapter.send(posting(erp.order()))
     erp.fault("timeout_after")
     sent = [posting(erp.order()) for _ in range(3)]
