@@ -13,11 +13,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from dataflows.erp_simulator import batch, odata, sap_confirmations, sap_inspection, sap_materials, sap_orders
+from dataflows.erp_simulator import batch, odata
 from dataflows.erp_simulator.access import COOKIE, Access
 from dataflows.erp_simulator.erp import Erp
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.refusal import Code, Refused
+from dataflows.erp_simulator.sap_confirmations import Confirmations
+from dataflows.erp_simulator.sap_inspection import Inspections
+from dataflows.erp_simulator.sap_materials import MaterialDocuments
+from dataflows.erp_simulator.sap_orders import ProductionOrders
 
 ROOT: Final = "/sap/opu/odata/sap/"
 _REQUEST_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -35,10 +39,8 @@ class Sap:
         self._erp, self._access = erp, access
         self._memory_us = request_memory_s * 1_000_000
         self._services: dict[str, Callable[[Call, str], Answer]] = {
-            sap_confirmations.SERVICE: sap_confirmations.Confirmations(erp).answer,
-            sap_materials.SERVICE: sap_materials.MaterialDocuments(erp).answer,
-            sap_inspection.SERVICE: sap_inspection.Inspections(erp).answer,
-            sap_orders.SERVICE: sap_orders.ProductionOrders(erp).answer,
+            service.NAME: service(erp).answer
+            for service in (Confirmations, MaterialDocuments, Inspections, ProductionOrders)
         }
 
     def answer(self, call: Call) -> Answer:

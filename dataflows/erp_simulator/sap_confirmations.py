@@ -7,54 +7,50 @@ from typing import Any, Final
 
 from dataflows.erp_simulator import fields, odata, sap_fields
 from dataflows.erp_simulator.document import Document, DocumentKind, Line, OpenState
-from dataflows.erp_simulator.erp import Erp, day_of
+from dataflows.erp_simulator.erp import day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import Confirmation, Movement, Reversal
 from dataflows.erp_simulator.proposal import proposal
 from dataflows.erp_simulator.refusal import Code, Refused
+from dataflows.erp_simulator.sap_service import Routes, SapService, Target
 from dataflows.erp_simulator.validation import in_unit
 
-SERVICE: Final = "API_PROD_ORDER_CONFIRMATION_2_SRV"
 _ITEMS: Final = "to_ProdnOrdConfMatlDocItm"
 _ZERO: Final = "00000000-0000-0000-0000-000000000000"
 
 
-class Confirmations:
+class Confirmations(SapService):
     """The service's entity sets and function imports."""
 
-    def __init__(self, erp: Erp) -> None:
-        """Translate for this ERP."""
-        self._erp = erp
+    NAME = "API_PROD_ORDER_CONFIRMATION_2_SRV"
 
-    def answer(self, call: Call, path: str) -> Answer:
-        """Work on a request to this service.
+    def _table(self) -> Routes:
+        return {
+            ("POST", "ProdnOrdConf2"): self._create,
+            ("POST", "CancelProdnOrdConf"): self._cancel,
+            ("GET", "ProdnOrdConf2"): self._read,
+            ("GET", "ProdnOrdConfFailedGdsMvt"): self._failures,
+            ("GET", "GetGdsMvtProposal"): self._proposal,
+        }
 
-        Raises: Refused.
-        """
-        first, _, rest = path.partition("/")
-        name, keys = odata.target(first)
-        match call.method, name:
-            case "POST", "ProdnOrdConf2":
-                return self._create(call)
-            case "POST", "CancelProdnOrdConf":
-                return self._cancel(call)
-            case "GET", "ProdnOrdConf2" if not keys:
-                return odata.collection(call, self._found(call))
-            case "GET", "ProdnOrdConf2":
-                number = f"{keys.get('ConfirmationGroup', '')}/{keys.get('ConfirmationCount', '')}"
-                document = self._document(number)
-                if rest:
-                    return odata.answer({"results": list(self._items(document))})
-                return self._said(document, 200, expand=_ITEMS in call.query.get("$expand", ""))
-            case "GET", "ProdnOrdConfFailedGdsMvt":
-                return odata.collection(call, (r for r in self._failed() if odata.matches(r, odata.conditions(call))))
-            case "GET", "GetGdsMvtProposal":
-                return odata.answer({"results": list(self._proposed(odata.parameters(call.query)))})
-            case _:
-                raise Refused(Code.DOCUMENT_UNKNOWN, document=path[:80])
+    def _read(self, call: Call, target: Target) -> Answer:
+        if not target.keys:
+            return odata.collection(call, self._found(call))
+        group, count = target.key("ConfirmationGroup"), target.key("ConfirmationCount")
+        document = self._document(f"{group.zfill(10)}/{count.zfill(8)}")
+        if target.navigation:
+            return odata.answer({"results": list(self._items(document))})
+        return self._said(document, 200, expand=_ITEMS in call.query.get("$expand", ""))
 
-    def _create(self, call: Call) -> Answer:
+    def _failures(self, call: Call, _: Target) -> Answer:
+        wanted = odata.conditions(call)
+        return odata.collection(call, (row for row in self._failed() if odata.matches(row, wanted)))
+
+    def _proposal(self, call: Call, _: Target) -> Answer:
+        return odata.answer({"results": list(self._proposed(odata.parameters(call.query)))})
+
+    def _create(self, call: Call, _: Target) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.CONFIRMATION)
         items = fields.nested(body, _ITEMS)
@@ -91,7 +87,7 @@ class Confirmations:
         )
         return self._said(document, 201, expand=True)
 
-    def _cancel(self, call: Call) -> Answer:
+    def _cancel(self, call: Call, _: Target) -> Answer:
         asked = odata.parameters(call.query)
         document = self._erp.reverse(
             Reversal(
@@ -134,13 +130,6 @@ class Confirmations:
                 if odata.matches(row, wanted):
                     yield row
 
-    def _document(self, number: str) -> Document:
-        group, _, count = number.partition("/")
-        found = self._erp.book.by_number.get(f"{group.zfill(10)}/{count.zfill(8)}")
-        if found is None:
-            raise Refused(Code.DOCUMENT_UNKNOWN, document=number)
-        return self._erp.book.documents[found]
-
     def _row(self, document: Document, items: list[Row] | None) -> Row:
         group, _, count = document.number.partition("/")
         order = self._erp.register.order(document.order)
@@ -175,7 +164,7 @@ class Confirmations:
             "VarianceReasonCode": document.reason,
         }
         uri = f"ProdnOrdConf2(ConfirmationGroup='{group}',ConfirmationCount='{count}')"
-        row["__metadata"] = {"uri": uri, "type": f"{SERVICE}.ProdnOrdConf2Type"}
+        row["__metadata"] = {"uri": uri, "type": f"{self.NAME}.ProdnOrdConf2Type"}
         row[_ITEMS] = odata.children(items or [], expand=items is not None, uri=f"{uri}/{_ITEMS}")
         return row
 

@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from dataflows.erp_simulator import fields, inspections, odata, sap_fields
-from dataflows.erp_simulator.erp import Erp, day_of
+from dataflows.erp_simulator.erp import day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import Decision, GoodsMovement, Movement
 from dataflows.erp_simulator.refusal import Code, Refused
+from dataflows.erp_simulator.sap_service import Routes, SapService, Target
 
-SERVICE: Final = "API_INSPECTIONLOT_SRV"
 
-
-class Inspections:
+class Inspections(SapService):
     """The service's entity sets."""
 
-    def __init__(self, erp: Erp) -> None:
-        """Translate for this ERP."""
-        self._erp = erp
+    NAME = "API_INSPECTIONLOT_SRV"
 
-    def answer(self, call: Call, path: str) -> Answer:
-        """Work on a request to this service.
+    def _table(self) -> Routes:
+        return {
+            ("GET", "A_InspectionLot"): self._read,
+            ("POST", "A_InspLotUsageDecision"): self._decide,
+            ("GET", "A_InspLotUsageDecision"): self._decision,
+            ("POST", "A_InspLotMatlDocItem"): self._post,
+        }
 
-        Raises: Refused.
-        """
-        name, keys = odata.target(path.partition("/")[0])
-        match call.method, name:
-            case "GET", "A_InspectionLot":
-                wanted = odata.conditions(call)
-                if keys:
-                    wanted = {"InspectionLot": keys.get("InspectionLot") or keys.get("", "")}
-                return odata.collection(call, (row for row in self._lots() if odata.matches(row, wanted)))
-            case "POST", "A_InspLotUsageDecision":
-                return self._decide(call)
-            case "GET", "A_InspLotUsageDecision":
-                return self._decision(keys.get("InspectionLot") or keys.get("", ""))
-            case "POST", "A_InspLotMatlDocItem":
-                return self._post(call)
-            case _:
-                raise Refused(Code.DOCUMENT_UNKNOWN, document=path[:80])
+    def _read(self, call: Call, target: Target) -> Answer:
+        wanted = {"InspectionLot": target.key("InspectionLot")} if target.keys else odata.conditions(call)
+        return odata.collection(call, (row for row in self._lots() if odata.matches(row, wanted)))
 
     def _lots(self) -> Iterator[Row]:
         book = self._erp.book
@@ -61,7 +48,7 @@ class Inspections:
                 "InspectionLotHasUsageDecision": lot in book.decisions,
             }
 
-    def _decide(self, call: Call) -> Answer:
+    def _decide(self, call: Call, _: Target) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.USAGE_DECISION)
         valuation = fields.text(body, "InspLotUsageDecisionValuation", 1)
@@ -82,7 +69,8 @@ class Inspections:
         )
         return odata.answer(self._row(lot), 201)
 
-    def _decision(self, lot: str) -> Answer:
+    def _decision(self, _: Call, target: Target) -> Answer:
+        lot = target.key("InspectionLot")
         if lot not in self._erp.book.decisions:
             raise Refused(Code.INSPECTION_LOT_UNKNOWN, lot=lot)
         return odata.answer(self._row(lot))
@@ -97,7 +85,7 @@ class Inspections:
             "InspectionLotUsageDecidedOn": odata.date_of(document.posting_date),
         }
 
-    def _post(self, call: Call) -> Answer:
+    def _post(self, call: Call, _: Target) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.INSPECTION_STOCK)
         lot = fields.text(body, "InspectionLot", 12)
@@ -116,6 +104,6 @@ class Inspections:
             GoodsMovement((), day_of(call.now_us), request_id=call.headers.get("requestid", "")),
             call.now_us,
         )
-        number, _, year = document.number.partition("/")
+        number, year = document.number.split("/")
         row = {**body, "MaterialDocument": number, "MaterialDocumentYear": year, "MaterialDocumentItem": "1"}
         return odata.answer(row, 201)

@@ -7,48 +7,38 @@ from typing import Final
 
 from dataflows.erp_simulator import fields, odata, sap_fields
 from dataflows.erp_simulator.document import Document, DocumentKind, Line
-from dataflows.erp_simulator.erp import Erp, day_of
+from dataflows.erp_simulator.erp import day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.posting import GoodsMovement, Movement, Reversal
 from dataflows.erp_simulator.refusal import Code, Refused
+from dataflows.erp_simulator.sap_service import Routes, SapService, Target
 
-SERVICE: Final = "API_MATERIAL_DOCUMENT_SRV"
 _ITEMS: Final = "to_MaterialDocumentItem"
 
 
-class MaterialDocuments:
+class MaterialDocuments(SapService):
     """The service's entity sets and function imports."""
 
-    def __init__(self, erp: Erp) -> None:
-        """Translate for this ERP."""
-        self._erp = erp
+    NAME = "API_MATERIAL_DOCUMENT_SRV"
 
-    def answer(self, call: Call, path: str) -> Answer:
-        """Work on a request to this service.
+    def _table(self) -> Routes:
+        return {
+            ("POST", "A_MaterialDocumentHeader"): self._create,
+            ("POST", "Cancel"): self._cancel,
+            ("GET", "A_MaterialDocumentHeader"): self._read,
+            ("GET", "A_MaterialDocumentItem"): self._lines,
+        }
 
-        Raises: Refused.
-        """
-        first, _, rest = path.partition("/")
-        name, keys = odata.target(first)
-        match call.method, name:
-            case "POST", "A_MaterialDocumentHeader":
-                return self._create(call)
-            case "POST", "Cancel":
-                return self._cancel(call)
-            case "GET", "A_MaterialDocumentHeader" if not keys:
-                return odata.collection(call, self._headers(call))
-            case "GET", "A_MaterialDocumentHeader":
-                document = self._document(keys)
-                if rest:
-                    return odata.answer({"results": list(self._items(document))})
-                return odata.answer(self._header(document, expand=_ITEMS in call.query.get("$expand", "")))
-            case "GET", "A_MaterialDocumentItem":
-                return odata.collection(call, self._lines(call, keys))
-            case _:
-                raise Refused(Code.DOCUMENT_UNKNOWN, document=path[:80])
+    def _read(self, call: Call, target: Target) -> Answer:
+        if not target.keys:
+            return odata.collection(call, self._headers(call))
+        document = self._document(f"{target.key('MaterialDocument')}/{target.key('MaterialDocumentYear')}")
+        if target.navigation:
+            return odata.answer({"results": list(self._items(document))})
+        return odata.answer(self._header(document, expand=_ITEMS in call.query.get("$expand", "")))
 
-    def _create(self, call: Call) -> Answer:
+    def _create(self, call: Call, _: Target) -> Answer:
         body = call.json()
         sap_fields.only(body, sap_fields.MATERIAL_DOCUMENT)
         document = self._erp.move(
@@ -64,7 +54,7 @@ class MaterialDocuments:
         )
         return odata.answer(self._header(document, expand=True), 201)
 
-    def _cancel(self, call: Call) -> Answer:
+    def _cancel(self, call: Call, _: Target) -> Answer:
         asked = odata.parameters(call.query)
         document = self._erp.reverse(
             Reversal(
@@ -101,23 +91,17 @@ class MaterialDocuments:
             if odata.matches(row, wanted):
                 yield row
 
-    def _lines(self, call: Call, keys: dict[str, str]) -> Iterator[Row]:
-        wanted = odata.conditions(call) | keys
-        for document in self._documents(wanted):
-            yield from (row for row in self._items(document) if odata.matches(row, wanted))
-
-    def _document(self, keys: dict[str, str]) -> Document:
-        number = f"{keys.get('MaterialDocument', '')}/{keys.get('MaterialDocumentYear', '')}"
-        if number not in self._erp.book.by_number:
-            raise Refused(Code.DOCUMENT_UNKNOWN, document=number)
-        return self._erp.book.documents[self._erp.book.by_number[number]]
+    def _lines(self, call: Call, target: Target) -> Answer:
+        wanted = {**odata.conditions(call), **target.keys}
+        rows = (row for document in self._documents(wanted) for row in self._items(document))
+        return odata.collection(call, (row for row in rows if odata.matches(row, wanted)))
 
     def _header(self, document: Document, *, expand: bool) -> Row:
         number, _, year = document.number.partition("/")
         sent = document.details.get("fields", {})
         uri = f"A_MaterialDocumentHeader(MaterialDocumentYear='{year}',MaterialDocument='{number}')"
         return {
-            "__metadata": {"uri": uri, "type": f"{SERVICE}.A_MaterialDocumentHeaderType"},
+            "__metadata": {"uri": uri, "type": f"{self.NAME}.A_MaterialDocumentHeaderType"},
             "MaterialDocumentYear": year,
             "MaterialDocument": number,
             "InventoryTransactionType": "WR" if document.cause else "WA",

@@ -6,42 +6,33 @@ from collections.abc import Iterator
 from typing import Final
 
 from dataflows.erp_simulator import odata, sap_fields
-from dataflows.erp_simulator.erp import Erp
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.master_data import Order, OrderStatus
-from dataflows.erp_simulator.refusal import Code, Refused
+from dataflows.erp_simulator.sap_service import Routes, SapService, Target
 
-SERVICE: Final = "API_PRODUCTION_ORDER_2_SRV"
 _OPERATIONS: Final = "to_ProductionOrderOperation"
 _COMPONENTS: Final = "to_ProductionOrderComponent"
 
 
-class ProductionOrders:
+class ProductionOrders(SapService):
     """The service's entity set A_ProductionOrder_2 with operations and components."""
 
-    def __init__(self, erp: Erp) -> None:
-        """Translate for this ERP."""
-        self._erp = erp
+    NAME = "API_PRODUCTION_ORDER_2_SRV"
 
-    def answer(self, call: Call, path: str) -> Answer:
-        """Work on a request to this service.
+    def _table(self) -> Routes:
+        return {("GET", "A_ProductionOrder_2"): self._read}
 
-        Raises: Refused.
-        """
-        first, _, rest = path.partition("/")
-        name, keys = odata.target(first)
-        if call.method != "GET" or name != "A_ProductionOrder_2":
-            raise Refused(Code.DOCUMENT_UNKNOWN, document=path[:80])
+    def _read(self, call: Call, target: Target) -> Answer:
         expand = call.query.get("$expand", "")
-        if not keys:
+        if not target.keys:
             wanted = odata.conditions(call)
             rows = (self._row(order, expand) for order in self._erp.book.data.orders)
             return odata.collection(call, (row for row in rows if odata.matches(row, wanted)))
-        order = self._erp.register.order(keys.get("ManufacturingOrder") or keys.get("", ""))
-        if rest == _OPERATIONS:
+        order = self._erp.register.order(target.key("ManufacturingOrder"))
+        if target.navigation == _OPERATIONS:
             return odata.answer({"results": list(self._operations(order))})
-        if rest == _COMPONENTS:
+        if target.navigation == _COMPONENTS:
             return odata.answer({"results": list(self._components(order))})
         return odata.answer(self._row(order, expand))
 
@@ -51,7 +42,7 @@ class ProductionOrders:
         confirmed = self._erp.book.confirmed[order.order, last, "yield"]
         received = self._erp.book.received[order.order]
         return {
-            "__metadata": {"uri": uri, "type": f"{SERVICE}.A_ProductionOrder_2Type"},
+            "__metadata": {"uri": uri, "type": f"{self.NAME}.A_ProductionOrder_2Type"},
             "ManufacturingOrder": order.order,
             "ManufacturingOrderType": order.order_type,
             "OrderIsCreated": order.status is OrderStatus.CREATED,
