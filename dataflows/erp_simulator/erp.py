@@ -255,7 +255,7 @@ class Erp:
     def _reverse_movement(
         self, original: Document, asked: Reversal, day: date, now_us: int, cause: str = ""
     ) -> Document:
-        lines = tuple(replace(x, movement_type=types.reversal(x.movement_type)) for x in original.lines)
+        lines = tuple(types.taken_back(x) for x in original.lines)
         check.stock_there(self.book.data, lines, self.book)
         document = replace(
             original,

@@ -1,13 +1,14 @@
 """Movement types: which stock goes down and which goes up.
 
-Law: a type and its reversal (type + 1) cancel each other exactly.
+Law: a line and what takes it back (``taken_back``) cancel each other exactly. That has the type plus one; 322, 344 and
+350 are also transfers of their own, from the place of the line to the receiving one, so that the places change sides.
 Source: DOMAIN 3.7 (public SAP documentation); names as in table T156.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dataflows.erp_simulator.document import Line
@@ -42,8 +43,13 @@ FORWARD: Final[Mapping[str, MovementType]] = {
     "309": _type(UNRESTRICTED, UNRESTRICTED, "04"),
     "311": _type(UNRESTRICTED, UNRESTRICTED, "04"),
     "321": _type(QUALITY, UNRESTRICTED, "04"),
+    "322": _type(UNRESTRICTED, QUALITY, "04"),
+    "323": _type(QUALITY, QUALITY, "04"),
+    "325": _type(BLOCKED, BLOCKED, "04"),
     "343": _type(BLOCKED, UNRESTRICTED, "04"),
+    "344": _type(UNRESTRICTED, BLOCKED, "04"),
     "349": _type(BLOCKED, QUALITY, "04"),
+    "350": _type(QUALITY, BLOCKED, "04"),
     "501": _type(None, UNRESTRICTED, "05"),
     "531": _type(None, UNRESTRICTED, "02", "05"),
     "551": _type(UNRESTRICTED, None, "03"),
@@ -52,11 +58,32 @@ FORWARD: Final[Mapping[str, MovementType]] = {
 }
 RECEIPT: Final = "101"
 ISSUE: Final = "261"
+_THERE_AND_BACK: Final = {"321": "322", "343": "344", "349": "350"}
+OPPOSITE: Final[Mapping[str, str]] = _THERE_AND_BACK | {back: there for there, back in _THERE_AND_BACK.items()}
+"""Types that are each other's reversal and transfers of their own."""
 
 
 def reversal(movement_type: str) -> str:
     """Return the type that takes a known type back; of a reversal the type that it reverses."""
+    if movement_type in OPPOSITE:
+        return OPPOSITE[movement_type]
     return str(int(movement_type) + (1 if movement_type in FORWARD else -1))
+
+
+def taken_back(line: Line) -> Line:
+    """Return the line that takes another back."""
+    back = replace(line, movement_type=reversal(line.movement_type))
+    if line.movement_type not in OPPOSITE:
+        return back
+    return replace(
+        back,
+        material=line.receiving_material or line.material,
+        storage_location=line.receiving_location or line.storage_location,
+        lot=line.receiving_lot or line.lot,
+        receiving_material=line.material if line.receiving_material else "",
+        receiving_location=line.storage_location if line.receiving_location else "",
+        receiving_lot=line.lot if line.receiving_lot else "",
+    )
 
 
 def known(movement_type: str) -> MovementType | None:

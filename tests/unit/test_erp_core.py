@@ -318,3 +318,35 @@ def test_duplicates_are_found():
     erp.confirm(FINE, NOW_US)
 
     assert list(duplicates(erp.book)["external_ids"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("movement_type", "source", "target"),
+    [
+        ("311", "unrestricted", "unrestricted"),
+        ("321", "quality", "unrestricted"),
+        ("322", "unrestricted", "quality"),
+        ("323", "quality", "quality"),
+        ("325", "blocked", "blocked"),
+        ("343", "blocked", "unrestricted"),
+        ("344", "unrestricted", "blocked"),
+        ("349", "blocked", "quality"),
+        ("350", "quality", "blocked"),
+    ],
+)
+def test_a_transfer_goes_from_its_place_to_the_other_and_back_again(erp, movement_type, source, target):
+    before = dict(erp.book.stocks)
+    line = Movement(
+        movement_type, "RESIN", 700, "KG", plant="1010", storage_location="RM01", lot="R1", receiving_location="RM02"
+    )
+
+    moved = erp.move(GoodsMovement((line,), TODAY, code="04"), NOW_US)
+
+    there = {key: erp.book.stocks[key] - before.get(key, 0) for key in erp.book.stocks}
+    assert {key[2:]: change for key, change in there.items() if change} == {
+        ("RM01", "R1", source): -700,
+        ("RM02", "R1", target): 700,
+    }
+    back = erp.reverse(Reversal(moved.number), NOW_US)
+    assert {key: quantity for key, quantity in erp.book.stocks.items() if quantity} == before
+    assert back.lines[0].movement_type != movement_type
