@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ import requests
 from canonical.contracts import OWNERS, ExceptionCode
 from dataflows.demo.replay import Replay
 from dataflows.simulator import FolderWriter, SimulationConfig
+from dataflows.simulator.booked import Booked, compare_booked
 from dataflows.simulator.erp_orders import master_data, references
 from sinks.sqlite import SqliteStreams
 from tests.erp_day.hurried import HurriedClock
@@ -282,47 +282,14 @@ class Outcome:
         """Return where the ERPs have something else than the plants made, a sentence each."""
         found: list[str] = []
         for plant, erp in ERP_OF.items():
-            made: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-            for row in self.replay.truth.plants[plant].orders:
-                made[row.order, row.operation] += Counter(good=row.good, scrap=row.scrap, rework=row.rework)
-            has = {(row["order"].lstrip("0"), row["operation"]): row for row in self.erps[erp]["totals"]["operations"]}
-            for key, sums in made.items():
-                there = has.get((key[0].lstrip("0"), key[1]), {"yield": 0, "scrap": 0, "rework": 0})
-                booked = {"good": there["yield"], "scrap": there["scrap"], "rework": there["rework"]}
-                if booked != {name: sums[name] for name in booked}:
-                    found.append(f"{erp} {key}: {booked} booked, {dict(sums)} made")
+            said = self.erps[erp]
+            booked = Booked(said["totals"]["operations"], said["documents"], said["stocks"])
+            found += [f"{erp} {words}" for words in compare_booked(self.replay.truth.plants[plant], booked)]
             if self.erps[erp]["rate"]["violations"]:
                 found.append(f"{erp}: {self.erps[erp]['rate']['violations']} requests above the limit")
             found += [f"{erp}: {what} twice: {twice}" for what, twice in self.erps[erp]["duplicates"].items() if twice]
-            found += self._days(plant, erp)
-            found += self._lots(plant, erp)
             found += self._disorder(erp)
         return found
-
-    def _days(self, plant: str, erp: str) -> Iterator[str]:
-        """Yield the days to which something else is posted than was made in their shifts."""
-        made: Counter[tuple[str, str]] = Counter()
-        for row in self.replay.truth.plants[plant].shifts:
-            made[str(row.posting_date), row.unit] += row.good
-        booked: Counter[tuple[str, str]] = Counter()
-        for document in self.erps[erp]["documents"]:
-            if document["kind"] == "confirmation" and not document["reverses"] and not document["reversed_by"]:
-                booked[document["posting_date"], document["unit"]] += document["yield_quantity"]
-        for day in sorted(made.keys() | booked.keys()):
-            if made[day] != booked[day]:
-                yield f"{erp} {day}: {booked[day]} booked, {made[day]} made"
-
-    def _lots(self, plant: str, erp: str) -> Iterator[str]:
-        """Yield the lots of which another quantity lies in stock than was made."""
-        made: Counter[str] = Counter()
-        for row in self.replay.truth.plants[plant].orders:
-            made[row.lot] += row.good
-        there: Counter[str] = Counter()
-        for stock in self.erps[erp]["stocks"]:
-            there[stock["lot"]] += stock["quantity"]
-        for lot in sorted(made.keys() | there.keys()):
-            if made[lot] != there[lot]:
-                yield f"{erp} lot {lot}: {there[lot]} in stock, {made[lot]} made"
 
     def _disorder(self, erp: str) -> Iterator[str]:
         """Yield where the documents of an order were not made in the order of its postings."""
