@@ -22,10 +22,13 @@ def demo(
     ] = RECORDS,
     as_json: Json = False,
 ) -> None:
-    """Simulate plants, run the flows, kill one of them half-way, and check what reached the store.
+    """Simulate plants and ERPs, run the flows, kill two of them on the way, and check what reached store and ERPs.
 
-    Everything is real but the plants: files, processes, the kill, SQLite and DuckDB. Exit code 0 means
-    that every record is accounted for and that exactly what was made was confirmed.
+    Everything is real but plants and ERPs: files, processes, HTTP, the kills, SQLite and DuckDB. The ERPs throttle,
+    lock an order, and give no answer to what they have booked. Exit code 0 means that every record is accounted for,
+    that exactly what was made was confirmed, and that it is in the ERPs, once, or waits under an exception.
+
+    Example: plantsync demo --folder demo
     """
     import os
     import signal

@@ -7,9 +7,11 @@ demo waits for seconds, so the demo writes copies of the shipped mappings and ch
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from canonical.plants import shipped
+from dataflows.demo.erps import BURST, RATE_PER_S
 from dataflows.demo.folder import DemoFolder
 
 CHANGES: Final = {
@@ -37,12 +39,45 @@ published = "analytics.duckdb"
 [pace]
 commit_interval_s = 0.5
 settle_s = 0.0 # files appear whole here: they are renamed into place
+
+[reference]
+folder = "reference"
+systems = [{systems}]
+
+# Waits of hours are seconds here, as the days of the plants are.
+[postings]
+patience_s = 3
+quality_timeout_s = 6
+"""
+ERP: Final = """
+[erps.{name}]
+rate_per_s = {rate_per_s} # of its calls and, together, of the requests that they take; the ERP allows {allowed}
+burst = {burst}
+bulk_max = 20
+lease_s = 1
+settle_s = 3
+backoff_s = 0.2
+backoff_max_s = 2
+probe_s = 0.5
+probe_max_s = 2
+
+[erps.{name}.adapter]
+kind = "sap"
+base_url = "{url}"
+user = "plantsync"
+password = "simulated" # of the simulated ERP; for a real one name where it lies: {{ env = "NAME" }}
+read_timeout_s = 2
+answer_timeout_s = 3
 """
 
 
-def configure(folder: DemoFolder) -> None:
-    """Write the settings file and the mappings it names."""
+def configure(folder: DemoFolder, erps: Mapping[str, str]) -> None:
+    """Write the settings file and the mappings it names, and make the landing folder.
+
+    Args: erps: the URL of each ERP.
+    """
     folder.plants.mkdir()
+    folder.landing.mkdir()
     names = []
     for path in shipped():
         text = path.read_text("utf-8")
@@ -53,4 +88,7 @@ def configure(folder: DemoFolder) -> None:
         header = HEADER.format(keys=", ".join(changed) or "none")
         (folder.plants / path.name).write_text(header + text, encoding="utf-8")
         names.append(f'"plants/{path.name}"')
-    folder.settings.write_text(SETTINGS.format(plants=", ".join(names)), encoding="utf-8")
+    settings = SETTINGS.format(plants=", ".join(names), systems=", ".join(f'"{erp}"' for erp in erps))
+    pace = {"rate_per_s": RATE_PER_S * 0.8, "burst": BURST // 2, "allowed": RATE_PER_S}
+    settings += "".join(ERP.format(name=name, url=url, **pace) for name, url in erps.items())
+    folder.settings.write_text(settings, encoding="utf-8")

@@ -1,6 +1,7 @@
-"""The demonstration: plants drop files, flows run as processes, one is killed, and the store is checked.
+"""The demonstration: plants drop files, flows run as processes, two are killed, and store and ERPs are checked.
 
-The main job at full length in embedded mode: files, ``confirmations``, SQLite, ``analytics``, DuckDB.
+The main job at full length in embedded mode: files, ``confirmations``, SQLite; from there ``analytics`` to DuckDB, and
+``postings`` and ``delivery`` to ERPs that fail on the way.
 """
 
 from __future__ import annotations
@@ -8,24 +9,29 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from dataflows.analytics import NAME as ANALYTICS
 from dataflows.confirmations import NAME as CONFIRMATIONS
+from dataflows.delivery import NAME as DELIVERY
 from dataflows.demo.configuration import configure
-from dataflows.demo.flow_process import FlowProcess
+from dataflows.demo.erp_report import ErpOutcome, read_erps
+from dataflows.demo.erps import Erps, prepare
+from dataflows.demo.flows import Flows
 from dataflows.demo.folder import DemoFolder
+from dataflows.demo.paperwork import Paperwork
 from dataflows.demo.replay import Replay
-from dataflows.demo.report import Kill, Report, read_outcome
+from dataflows.demo.report import Kill, Outcome, Report, read_outcome
 from dataflows.demo.tally import Tally
+from dataflows.postings import NAME as POSTINGS
 from dataflows.simulator import FolderWriter, SimulationConfig
 from sinks.commit_log import PlantsyncError
 
 POLL_S: Final = 0.1
-PATIENCE_S: Final = 30.0
-"""No commit for so long means that none will come."""
+PATIENCE_S: Final = 60.0
+"""Nothing new for so long means that nothing will come."""
 QUERIES: Final = (
     "SELECT plant, source, read, late, duplicates, faults, balanced FROM conservation ORDER BY ALL",
     "SELECT reason, scrap, share FROM scrap_by_reason WHERE plant = 'A' AND unit = 'H87' ORDER BY scrap DESC",
@@ -39,11 +45,12 @@ class DemoStalled(PlantsyncError):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far the demonstration has come: ``done`` of ``whole`` records are committed."""
+    """How far the demonstration has come: ``done`` of ``whole`` records are committed, ``documents`` are made."""
 
     text: str
     done: int = 0
     whole: int = 0
+    documents: int = 0
 
 
 Watch = Callable[[Stage], None]
@@ -57,8 +64,8 @@ class Demonstration:
         folder: where everything is written.
         config: what to simulate.
         replay_s: seconds in which the simulated hours pass.
-        environment: of the flows' processes.
-        program: how the reader calls plantsync, for the queries shown.
+        environment: of the processes.
+        program: how the reader calls plantsync, for the commands shown.
         watch: told of every stage and, several times a second, of progress.
     """
 
@@ -72,104 +79,151 @@ class Demonstration:
     def run(self) -> Report:
         """Run it and return the report.
 
-        Raises: DemoFolderRefused, FlowDied, DemoStalled where nothing begins; StoreUnavailable.
+        Raises: DemoFolderRefused; ServiceDied, ErpsSilent, DemoStalled where nothing begins; StoreUnavailable.
         """
         began_s = time.monotonic()
         with self.folder.claimed():
             self.folder.output.mkdir()
-            configure(self.folder)
-            self.watch(Stage(f"simulating {self.config.hours} hours of plants {', '.join(self.config.plants)}"))
-            replay = Replay(self.config)
-            replay.truth.save(self.folder.truth)
-            with self._tally() as tally:
-                kill = self._flows(replay, tally)
-            self.watch(Stage("comparing the store with the truth"))
-            outcome = read_outcome(self.folder.published, replay.truth)
+            closed = prepare(self.folder, self.config)
+            with Erps(self.folder, self.environment) as erps:
+                configure(self.folder, erps.ready())
+                with Flows(self.folder, self.environment) as flows:
+                    outcome, booked, kills = self._shown(erps, flows, closed)
+                erps.stop()
+        settings = self.folder.settings
         return Report(
             outcome=outcome,
-            kill=kill,
+            erps=booked,
+            kill=kills[0],
+            delivery_kill=kills[1],
             seconds=round(time.monotonic() - began_s, 1),
             cpu_seconds=round(_cpu_s(), 1),
-            settings=self.folder.settings,
+            settings=settings,
             store=self.folder.published,
-            queries=tuple(f'{self.program} query -c {self.folder.settings} "{query}"' for query in QUERIES),
+            queries=tuple(f'{self.program} query -c {settings} "{query}"' for query in QUERIES),
+            commands=tuple(f"{self.program} {command} -c {settings}" for command in _commands(booked)),
         )
 
-    @contextmanager
-    def _tally(self) -> Iterator[Tally]:
-        tally = Tally(self.folder.log)
-        try:
-            yield tally
-        finally:
-            tally.close()
+    def _shown(self, erps: Erps, flows: Flows, closed: str) -> tuple[Outcome, ErpOutcome, tuple[Kill, Kill]]:
+        """Let everything happen; return what store and ERPs say, and how flows were killed."""
+        for flow in (CONFIRMATIONS, POSTINGS, DELIVERY):
+            flows.start(flow)
+        self.watch(Stage(f"simulating {self.config.hours} hours of plants {', '.join(self.config.plants)}"))
+        replay = Replay(self.config)
+        replay.truth.save(self.folder.truth)
+        with closing(Tally(self.folder.log)) as tally, closing(Paperwork(self.folder.log)) as paperwork:
+            kills = _Run(self, flows, replay, tally, paperwork, closed).through()
+            self.watch(Stage("comparing the store and the ERPs with the truth"))
+            outcome = read_outcome(self.folder.published, replay.truth)
+            return outcome, read_erps(erps, paperwork, replay.truth, closed), kills
 
-    def _flows(self, replay: Replay, tally: Tally) -> Kill:
-        """Run the flows while the plants drop their files; return when all is confirmed and stored."""
-        whole = replay.records_to_read()
-        half = replay.hours // 2
-        hours = enumerate(replay.hourly(FolderWriter(self.folder.landing)), 1)
-        with self._started(CONFIRMATIONS) as first:
-            self._until(tally, first, self.folder.log.exists)
-            with self._started(ANALYTICS) as analytics:
-                self._drop(hours, half, tally, whole, first)
-                self._until(tally, first, lambda: tally.total("read") > 0)
-                signal = first.kill()
-                tally.update()
-                committed = tally.total("read")
-                self.watch(
-                    Stage(f"confirmations killed (kill -9 {first.pid}) after {committed:,} records", committed, whole)
-                )
-                with self._started(CONFIRMATIONS) as second:
-                    self.watch(Stage(f"confirmations restarted as process {second.pid}", committed, whole))
-                    self._drop(hours, replay.hours, tally, whole, second)
-                    self.watch(
-                        Stage("the plants are silent: waiting for the last confirmations to close", committed, whole)
-                    )
-                    try:
-                        self._until(tally, second, lambda: tally.settled(whole), whole)
-                    except DemoStalled as stalled:  # The report tells what is missing.
-                        self.watch(Stage(str(stalled), tally.total("read"), whole))
-                    second.stop()
-                analytics.stop()
-        self.watch(Stage("analytics restarted, until it has read everything", whole, whole))
-        with self._started(ANALYTICS, "--until-end") as last:
-            last.ended()
-        return Kill(pid=first.pid, signal=signal, committed=committed, restarted_pid=second.pid)
 
-    def _started(self, flow: str, *options: str) -> FlowProcess:
-        output = self.folder.output / f"{flow}.txt"
-        return FlowProcess(flow, self.folder.settings, output, self.environment, options)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The days of the plants, and what the flows make of them."""
 
-    def _drop(self, hours: Iterator[tuple[int, str]], until: int, tally: Tally, whole: int, flow: FlowProcess) -> None:
+    demo: Demonstration
+    flows: Flows
+    replay: Replay
+    tally: Tally
+    paperwork: Paperwork
+    closed: str
+
+    def through(self) -> tuple[Kill, Kill]:
+        """Let the plants drop their files; return when all is confirmed, stored and delivered."""
+        hours = enumerate(self.replay.hourly(FolderWriter(self.demo.folder.landing)), 1)
+        self._until(self.demo.folder.log.exists)
+        self.flows.start(ANALYTICS)
+        self._drop(hours, self.replay.hours // 2)
+        self._until(lambda: self.tally.total("read") > 0)
+        first = self._kill(CONFIRMATIONS, "records", lambda: self.tally.total("read"))
+        self._drop(hours, self.replay.hours * 3 // 4)
+        self._until(lambda: self.paperwork.documents > 0)
+        second = self._kill(DELIVERY, "documents", lambda: self.paperwork.documents)
+        self._drop(hours, self.replay.hours)
+        self._tell("the plants are silent: waiting for the last confirmations to close")
+        self._settled(lambda: self.tally.settled(self._whole))
+        self.flows.stop(CONFIRMATIONS)
+        self.flows.stop(ANALYTICS)
+        self._tell("all is confirmed: waiting for the last documents")
+        last = self.flows.start(ANALYTICS, "--until-end")
+        del self.flows.running[ANALYTICS]  # It ends by itself.
+        self._settled(lambda: self.paperwork.settled(self.closed))
+        last.ended()
+        self.flows.stop(POSTINGS)
+        self.flows.stop(DELIVERY)
+        return first, second
+
+    @property
+    def _whole(self) -> int:
+        return self.replay.records_to_read()
+
+    def _kill(self, flow: str, what: str, counted: Callable[[], int]) -> Kill:
+        """Kill a flow and start it again."""
+        killed = self.flows.running[flow]
+        signal = killed.kill()
+        self._update()
+        committed = counted()
+        self._tell(f"{flow} killed (kill -9 {killed.pid}) after {committed:,} {what}")
+        again = self.flows.start(flow)
+        self._tell(f"{flow} restarted as process {again.pid}")
+        return Kill(flow=flow, pid=killed.pid, signal=signal, committed=committed, restarted_pid=again.pid)
+
+    def _drop(self, hours: Iterator[tuple[int, str]], until: int) -> None:
         """Let the plants drop their files at the pace of the replay, up to an hour."""
-        pause_s = self.replay_s / self.config.hours
+        pause_s = self.demo.replay_s / self.demo.config.hours
         for number, hour in hours:
-            flow.alive()
-            tally.update()
-            self.watch(
-                Stage(f"plants drop their files of {hour[:4]}-{hour[4:6]}-{hour[6:8]}", tally.total("read"), whole)
-            )
+            self.flows.alive()
+            self._update()
+            self._tell(f"plants drop their files of {hour[:4]}-{hour[4:6]}-{hour[6:8]}")
             if number == until:
                 return
             time.sleep(pause_s)
 
-    def _until(self, tally: Tally, flow: FlowProcess, reached: Callable[[], bool], whole: int = 0) -> None:
-        """Wait. Raises: FlowDied; DemoStalled when nothing has been committed for ``PATIENCE_S``."""
-        seen, since_s = (-1, -1), time.monotonic()
+    def _settled(self, reached: Callable[[], bool]) -> None:
+        """Wait; where nothing comes any more the report tells what is missing."""
+        try:
+            self._until(reached)
+        except DemoStalled as stalled:
+            self._tell(str(stalled))
+
+    def _until(self, reached: Callable[[], bool]) -> None:
+        """Wait. Raises: ServiceDied; DemoStalled when nothing has been committed for ``PATIENCE_S``."""
+        seen: object = None
+        since_s = time.monotonic()
         while not reached():
-            flow.alive()
-            tally.update()
-            now = (tally.total("read"), tally.confirmations)
+            self.flows.alive()
+            self._update()
+            now = (self.tally.total("read"), self.tally.confirmations, self.paperwork.documents)
             if now != seen:
                 seen, since_s = now, time.monotonic()
-                self.watch(Stage("", tally.total("read"), whole))
+                self._tell("")
             if time.monotonic() - since_s > PATIENCE_S:
                 raise DemoStalled(
                     f"nothing was committed for {PATIENCE_S:.0f} s: {now[0]:,} records read, "
-                    f"{tally.total('held'):,} held, {tally.confirmed_events:,} of {tally.total('accounted'):,} events "
-                    f"confirmed; see {self.folder.output}"
+                    f"{self.tally.total('held'):,} held, {self.tally.confirmed_events:,} of "
+                    f"{self.tally.total('accounted'):,} events confirmed, {self.paperwork.documents:,} documents made, "
+                    f"{self.paperwork.pending:,} pending; see {self.demo.folder.output}"
                 )
             time.sleep(POLL_S)
+
+    def _update(self) -> None:
+        self.tally.update()
+        self.paperwork.update()
+
+    def _tell(self, text: str) -> None:
+        self.demo.watch(Stage(text, self.tally.total("read"), self._whole, self.paperwork.documents))
+
+
+def _commands(erps: ErpOutcome) -> Iterator[str]:
+    """Yield what a reader may type next: about what waits, about one of it, and about a document."""
+    yield "exceptions list"
+    closed = next((each for each in erps.exceptions if each.code == "ORDER_CLOSED"), None)
+    if closed is not None:
+        yield f"exceptions show {closed.example[:8]}"
+    if erps.found:
+        yield f"explain {erps.found[0].document} --plant {erps.found[0].plant}"
+    yield "audit"
 
 
 def _cpu_s() -> float:

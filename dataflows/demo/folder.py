@@ -35,6 +35,8 @@ class DemoFolder:
         self.published = root / "analytics.duckdb"
         self.output = root / "output"
         self.truth = root / "truth.json"
+        self.reference = root / "reference"
+        self.erps = root / "erps"
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -61,7 +63,7 @@ class DemoFolder:
 
     def _empty(self) -> None:
         files = (self.settings, self.published, self.truth)
-        folders = (self.plants, self.landing, self.state, self.output)
+        folders = (self.plants, self.landing, self.state, self.output, self.reference, self.erps)
         strangers = {path.name for path in self.root.iterdir()} - {path.name for path in (*files, *folders)} - {MARKER}
         abandoned = {name for name in strangers if name.startswith(f".{self.published.name}.")}  # by a killed writer
         if others := sorted(strangers - abandoned):

@@ -17,9 +17,14 @@ def shown(console: Console) -> Iterator[Watch]:
     """Give what is to be told of the stages while the block runs."""
     began_s = time.monotonic()
     latest = ""
-    columns = (TextColumn("records committed"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("records committed"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[documents]:,} documents of the ERPs"),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("", total=None)
+        bar = progress.add_task("", total=None, documents=0)
 
         def watch(stage: Stage) -> None:
             nonlocal latest
@@ -27,6 +32,6 @@ def shown(console: Console) -> Iterator[Watch]:
                 latest = stage.text
                 console.print(f"{time.monotonic() - began_s:5.1f} s  {latest}", highlight=False, markup=False)
             if stage.whole:
-                progress.update(bar, completed=stage.done, total=stage.whole)
+                progress.update(bar, completed=stage.done, total=stage.whole, documents=stage.documents)
 
         yield watch

@@ -1,4 +1,4 @@
-"""The report: what the demo's store holds, whether it adds up, and whether it is what the plants made."""
+"""The report: what the demo's store and ERPs hold, whether it adds up, and whether it is what the plants made."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field, computed_field
 
 from canonical.contracts.ledger import imbalances
+from dataflows.demo.erp_report import ErpOutcome
+from dataflows.demo.row import ReportRow
 from dataflows.simulator import Truth, compare
 from sinks.published import open_published
 
@@ -42,11 +44,7 @@ HOURS: Final = """
 """
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlantReport(_Row):
+class PlantReport(ReportRow):
     """What became of one plant's records; the names are those of ``LedgerEntry``."""
 
     plant: str
@@ -77,7 +75,7 @@ class PlantReport(_Row):
         )
 
 
-class HourlyOutput(_Row):
+class HourlyOutput(ReportRow):
     """What a plant made in one hour, in whole units."""
 
     plant: str
@@ -87,16 +85,17 @@ class HourlyOutput(_Row):
     scrap: float
 
 
-class Kill(_Row):
-    """How the confirmations flow was killed."""
+class Kill(ReportRow):
+    """How a flow was killed."""
 
+    flow: str
     pid: int
     signal: int = Field(description="Number of the signal of which it died.")
-    committed: int = Field(description="Records whose outcome was committed by then.")
+    committed: int = Field(description="Records, or documents, whose outcome was committed by then.")
     restarted_pid: int
 
 
-class Outcome(_Row):
+class Outcome(ReportRow):
     """What the store says, compared with the truth."""
 
     plants: tuple[PlantReport, ...]
@@ -128,22 +127,26 @@ class Outcome(_Row):
         return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 
-class Report(_Row):
+class Report(ReportRow):
     """Everything the demo has to say."""
 
     outcome: Outcome
+    erps: ErpOutcome
     kill: Kill
+    delivery_kill: Kill
     seconds: float
     cpu_seconds: float = Field(description="Of all processes together.")
     settings: Path
     store: Path = Field(description="The published snapshot, for queries.")
-    queries: tuple[str, ...] = Field(description="Commands to try.")
+    queries: tuple[str, ...] = Field(description="Queries of the store to try.")
+    commands: tuple[str, ...] = Field(description="Commands about documents and exceptions to try.")
 
     @computed_field  # type: ignore[prop-decorator] # mypy does not know it; pydantic documents it
     @property
     def passed(self) -> bool:
-        """Whether the balance holds, the truth matched and the flow was really killed."""
-        return self.outcome.balanced and self.outcome.truth_matched and self.kill.signal == 9
+        """Whether the balance holds, store and ERPs match the truth, and the flows were really killed."""
+        matched = self.outcome.balanced and self.outcome.truth_matched and self.erps.truth_matched
+        return matched and self.kill.signal == self.delivery_kill.signal == 9
 
 
 def read_outcome(store: Path, truth: Truth) -> Outcome:

@@ -1,14 +1,19 @@
-"""``plantsync demo`` as a newcomer types it: a process of its own, flows that are processes, a real kill."""
+"""``plantsync demo`` as a newcomer types it: processes, real kills, ERPs that misbehave (M10, M24-M27, M39)."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from dataflows.demo.report import read_outcome
+from dataflows.demo.page import show
+from dataflows.demo.report import Report, read_outcome
 from dataflows.simulator import Truth
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
@@ -79,16 +84,90 @@ def test_the_queries_shown_work_when_pasted(report):
         assert len(done.stdout.splitlines()) > 2
 
 
-def test_it_runs_again_in_its_folder_and_shows_the_same_outcome_in_plain_text(report, folder):
-    done = demo(folder)
-    assert done.returncode == 0, done.stderr
-    assert "\x1b" not in done.stdout
-    assert max(map(len, done.stdout.partition("ask the store:")[0].splitlines())) <= 80
+def test_what_was_made_is_in_the_erps_or_waits_under_an_exception(report):
+    erps = report["erps"]
+    assert erps["differences"] == []
+    assert erps["truth_matched"]
+    assert [(row["plant"], row["unit"]) for row in erps["plants"]] == [
+        ("A", "H87"), ("A", "KGM"), ("B", "H87"), ("B", "KGM")
+    ]  # fmt: skip
+    for row in erps["plants"]:
+        assert row["made"] == row["booked"] + row["waiting"]
+        assert row["booked"] > 0
+        assert row["confirmations"] > 0 < row["receipts"]
+    assert sum(row["confirmations"] for row in erps["plants"]) < erps["documents"]
+
+
+def test_what_waits_finds_its_owner(report):
+    waits = {row["code"]: row for row in report["erps"]["exceptions"]}
+    assert waits["ORDER_CLOSED"]["owner"] == waits["QUALITY_RELEASE_MISSING"]["owner"] == "plant-supervisor"
+    assert report["erps"]["closed_order"] in waits["ORDER_CLOSED"]["message"]
+    assert waits["ORDER_CLOSED"]["waiting"] > 0 < sum(row["waiting"] for row in report["erps"]["plants"])
+    assert waits["ROUTE_MISSING"]["owner"] == "integration-support"
+    assert waits["ROUTE_MISSING"]["waiting"] > 0
+
+
+def test_the_erps_fail_and_delivery_is_killed_on_the_way(report):
+    wrong = report["erps"]["faults"]
+    assert wrong == dict.fromkeys(("throttled", "timeout_after", "order_locked", "error_after", "session_expired"), 2)
+    assert len(report["erps"]["found"]) >= 2  # each answer that was lost is of one document or more
+    kill = report["delivery_kill"]
+    assert kill["signal"] == 9
+    assert kill["pid"] != kill["restarted_pid"]
+    assert 0 < kill["committed"] < report["erps"]["documents"]
+
+
+def test_the_commands_shown_work_when_pasted(report):
+    said = []
+    for command in report["commands"]:
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    listed, shown, explained, audited = said
+    assert all(waits["code"] in listed for waits in report["erps"]["exceptions"])
+    assert report["erps"]["closed_order"] in shown
+    assert "found by asking" in explained
+    assert "Nothing lost, nothing twice" in audited
+
+
+def test_the_page_is_plain_text_no_wider_than_a_terminal(report):
+    paper = StringIO()
+    show(Report.model_validate(report, extra="ignore"), Console(file=paper, width=160))
+    page = paper.getvalue()
+    assert "\x1b" not in page
+    assert max(map(len, page.partition("ask the store:")[0].splitlines())) <= 80
     read = sum(plant["read"] for plant in report["outcome"]["plants"])
-    assert f"{read:,} read = " in done.stdout
-    assert "truth matched yes" in " ".join(done.stdout.split())
-    assert "▒" in done.stdout
-    assert "killed" in done.stderr
+    assert f"{read:,} read = " in page
+    assert " ".join(page.split()).count("truth matched yes") == 2
+    assert f"{report['erps']['documents']:,}, each once" in page
+    assert "▒" in page
+    for command in (*report["queries"], *report["commands"]):
+        assert command in page
+
+
+@pytest.mark.usefixtures("report")
+def test_ctrl_c_ends_every_process_of_a_demo_that_runs_again_in_its_folder(folder):
+    command = [PLANTSYNC, "demo", "--folder", folder, "--records", str(RECORDS)]
+    demo = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with demo:
+        for line in demo.stderr:
+            if "plants drop" in line:
+                break
+        assert group(demo.pid) > 4  # itself, the ERPs and three flows
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        assert demo.wait(60) == 130, demo.stderr.read()
+    assert group(demo.pid) == 0
+
+
+def group(leader):
+    """Count the processes of a session."""
+    sessions = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            sessions.append(int(place.read_text().rpartition(")")[2].split()[3]))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return sessions.count(leader)
 
 
 @pytest.mark.parametrize("marked", [False, True])

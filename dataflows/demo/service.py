@@ -1,11 +1,11 @@
-"""A flow as a process of its own, as an operator would start it."""
+"""A command of plantsync as a process of its own, as an operator would start it."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,34 +13,33 @@ from typing import Final, Self
 from sinks.commit_log import PlantsyncError
 
 STOP_S: Final = 20.0
-"""A flow that does not stop for so long when the demo is broken off is killed."""
+"""A process that does not stop for so long when the demo is broken off is killed."""
 END_S: Final = 120.0
 PLANTSYNC: Final = ("-c", "from dataflows.cli import main; main()")
 
 
-class FlowDied(PlantsyncError):
-    """A flow ended without being told to, or did not end."""
+class ServiceDied(PlantsyncError):
+    """A process ended without being told to, or did not end."""
 
 
-class FlowProcess:
-    """``plantsync run FLOW`` until the block ends; then it is told to stop, and killed if it does not.
+class Service:
+    """``plantsync ARGUMENTS`` until the block ends; then it is told to stop, and killed if it does not.
 
     Args:
-        flow: which one.
-        settings: the settings file.
-        output: the file to which its messages are appended.
+        name: what it is called in messages.
+        arguments: of the command.
+        output: the file to which everything it says is appended.
         environment: of the process.
-        options: further options of the command.
     """
 
     def __init__(
-        self, flow: str, settings: Path, output: Path, environment: Mapping[str, str], options: tuple[str, ...] = ()
+        self, name: str, arguments: Sequence[str | Path], output: Path, environment: Mapping[str, str]
     ) -> None:
-        self.flow = flow
+        self.name = name
         self._output = output
         with output.open("ab") as messages:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; ourselves
-                [sys.executable, *PLANTSYNC, "run", flow, "--config", settings, *options],
+                [sys.executable, *PLANTSYNC, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
@@ -53,7 +52,7 @@ class FlowProcess:
         return self._process.pid
 
     def alive(self) -> None:
-        """Raise FlowDied unless it runs."""
+        """Raise ServiceDied unless it runs."""
         if self._process.poll() is not None:
             raise self._died()
 
@@ -64,25 +63,25 @@ class FlowProcess:
         return -self._process.wait()
 
     def stop(self) -> None:
-        """Let it make its last commit and end. Raises: FlowDied."""
+        """Let it make its last commit and end. Raises: ServiceDied."""
         self.alive()
         self._process.terminate()
         self.ended()
 
     def ended(self) -> None:
-        """Wait until it has ended in order. Raises: FlowDied."""
+        """Wait until it has ended in order. Raises: ServiceDied."""
         try:
             code = self._process.wait(END_S)
         except subprocess.TimeoutExpired as error:
-            raise FlowDied(f"flow {self.flow} has not ended within {END_S:.0f} s; see {self._output}") from error
+            raise ServiceDied(f"{self.name} has not ended within {END_S:.0f} s; see {self._output}") from error
         if code != 0:
             raise self._died()
 
-    def _died(self) -> FlowDied:
+    def _died(self) -> ServiceDied:
         code = self._process.returncode
         why = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         last = self._output.read_text("utf-8", "replace").strip().splitlines()[-5:]
-        return FlowDied("\n".join([f"flow {self.flow} ended with {why}; the end of {self._output}:", *last]))
+        return ServiceDied("\n".join([f"{self.name} ended with {why}; the end of {self._output}:", *last]))
 
     def __enter__(self) -> Self:
         return self
