@@ -43,6 +43,8 @@ _LINES: Final = ("content-type", b"application/x-ndjson")
 _SPECVERSION: Final = ("ce_specversion", b"1.0")
 _MANY: Final = 256
 """Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
+LINES_BYTES_MAX: Final = 500_000
+"""Of a message that holds lines: any number of sources may change in a commit, and a broker takes 1 MB by default."""
 _REMEMBERED: Final = 1 << 14
 """Sources and seconds repeat: so many parts of envelopes are kept."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
@@ -106,14 +108,17 @@ def encode_gaps(rows: Columns) -> list[Message]:
     )
 
 
-def encode_ledger(shard: str, rows: Columns) -> Message:
-    """Return one message for all LEDGER_ENTRY[n] of a shard, a line of JSON each; ``rows`` names no shard."""
-    return shard.encode(), _lines(LedgerEntry, shard, rows), (_LINES,)
+def encode_ledger(shard: str, rows: Columns) -> list[Message]:
+    """Return messages for all LEDGER_ENTRY[n] of a shard, a line of JSON each; ``rows`` names no shard.
+
+    As few as can be, of ``LINES_BYTES_MAX`` at most, except where a line alone is longer.
+    """
+    return _cut(shard, _lines(LedgerEntry, shard, rows))
 
 
-def encode_ranges(shard: str, rows: Columns) -> Message:
-    """Return one message for all LEDGER_RANGE[n] of a shard, a line of JSON each; ``rows`` names no shard."""
-    return shard.encode(), _lines(LedgerRange, shard, rows), (_LINES,)
+def encode_ranges(shard: str, rows: Columns) -> list[Message]:
+    """Return messages for all LEDGER_RANGE[n] of a shard, as ``encode_ledger`` does."""
+    return _cut(shard, _lines(LedgerRange, shard, rows))
 
 
 def encode_trail(rows: Columns) -> list[Message]:
@@ -170,6 +175,20 @@ def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
             return sink.getvalue()[:-1]
     listed: Columns = {name: getattr(column, "tolist", lambda column=column: column)() for name, column in rows.items()}
     return b"\n".join(_documents(model, listed))
+
+
+def _cut(shard: str, lines: bytes) -> list[Message]:
+    """Return lines as messages, cut where one ends."""
+    values, start = [], 0
+    while len(lines) - start > LINES_BYTES_MAX:
+        end = lines.rfind(b"\n", start, start + LINES_BYTES_MAX + 1)
+        if end < 0:
+            end = lines.find(b"\n", start)
+            if end < 0:
+                break
+        values.append(lines[start:end])
+        start = end + 1
+    return [(shard.encode(), value, (_LINES,)) for value in (*values, lines[start:])]
 
 
 def _documents(model: type[BaseModel], rows: Columns) -> list[bytes]:

@@ -211,10 +211,10 @@ class Account:
             rows = {name: [*column.tolist(), unread.get(name, 0)] for name, column in rows.items()}
         if len(rows["source"]):
             rows["committed_us"] = np.full(len(rows["source"]), commit.now_us)
-            commit.records.append(Record(LEDGER, *encode_ledger(self.shard.name, rows)))
+            commit.records += [Record(LEDGER, *message) for message in encode_ledger(self.shard.name, rows)]
         if commit.ranges:
             lines = ranges.joined(commit.ranges, commit.now_us)
-            commit.records.append(Record(RANGES, *encode_ranges(self.shard.name, lines)))
+            commit.records += [Record(RANGES, *message) for message in encode_ranges(self.shard.name, lines)]
         return {"account": orjson.dumps(self.unread)}
 
 

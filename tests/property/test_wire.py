@@ -122,7 +122,7 @@ def test_ledger_lines_come_back_in_order(rows: list[dict[str, Any]], other: list
     rows, other = ([{**row, "plant": "A"} for row in part] for part in (rows, other))
     values = []
     for part in (rows, other):
-        key, value, _ = encode_ledger(shard, {k: v for k, v in as_columns(part).items() if k != "shard"})
+        ((key, value, _),) = encode_ledger(shard, {k: v for k, v in as_columns(part).items() if k != "shard"})
         assert key == shard.encode()
         values.append(value)
         for line in value.splitlines():

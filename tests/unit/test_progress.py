@@ -12,7 +12,7 @@ from sinks.streams import EVENTS, LEDGER
 def entries(shard: str, held: dict[str, int]) -> Record:
     columns = {name: [0] * len(held) for name, field in LedgerEntry.model_fields.items() if field.annotation is int}
     texts = {"plant": ["P"] * len(held), "source": list(held), "session": [""] * len(held)}
-    return Record(LEDGER, *encode_ledger(shard, columns | texts | {"held": list(held.values())}))
+    return Record(LEDGER, *encode_ledger(shard, columns | texts | {"held": list(held.values())})[0])
 
 
 def test_the_newest_entry_of_a_session_counts() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 
+from canonical import wire
 from canonical.contracts import Gap, LedgerEntry
 from canonical.schemas import arrow_schema
 from canonical.wire import (
@@ -100,14 +102,27 @@ def test_ledger_lines_are_the_same_written_singly_and_in_bulk(count: int) -> Non
         columns[name] = [texts[(row + i) % 3] if text else (row - 2) * 5**i for row in range(count)]
     columns["committed_us"] = list(range(count))
     shard = columns.pop("shard")[0]
-    key, value, _ = encode_ledger(shard, columns)
+    ((key, value, _),) = encode_ledger(shard, columns)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     assert key == shard.encode()
     assert value.split(b"\n") == [
         orjson.dumps({name: {**row, "shard": shard}[name] for name in LedgerEntry.model_fields}) for row in rows
     ]
     as_numpy = {name: column if isinstance(column[0], str) else np.array(column) for name, column in columns.items()}
-    assert encode_ledger(shard, as_numpy)[1] == value
+    assert encode_ledger(shard, as_numpy)[0][1] == value
+
+
+@pytest.mark.parametrize("size", [1, 400, 1_000, 1_000_000])
+def test_the_lines_of_many_sources_become_messages_that_kafka_takes(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(wire, "LINES_BYTES_MAX", size)
+    rows = {"source": ["m" * (length % 13) for length in range(100)], "read": list(range(100))}
+    lines = wire._lines(LedgerEntry, "s", rows).split(b"\n")
+    messages = encode_ledger("s", rows)
+    assert [line for _, value, _ in messages for line in value.split(b"\n")] == lines
+    assert {(key, headers) for key, _, headers in messages} == {(b"s", (wire._LINES,))}
+    values = [value for _, value, _ in messages]
+    assert all(len(value) <= size or b"\n" not in value for value in values)
+    assert all(len(one) + 1 + len(other.split(b"\n")[0]) > size for one, other in pairwise(values)), "as few as can be"
 
 
 def test_a_value_takes_no_more_memory_than_it_is_long() -> None:
