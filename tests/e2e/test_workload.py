@@ -11,16 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.kafka_topic import committed, create, filled
 from benchmarks.workload import MAPPING, Workload, as_peers_row, canon, workload
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.faults.watcher import Watcher
 from tests.kafka_broker import Broker
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
@@ -37,10 +37,11 @@ def made() -> Workload:
 
 
 def mapping(folder: Path, name: str, where: str) -> Path:
-    """Write the mapping of W with another place to read from."""
+    """Write the mapping of W with another place to read from; no test lasts until a missing number is given up."""
     head, _, rest = MAPPING.read_text().partition("[input]")
+    fields, sequencing, rest = rest.partition("[fields]")[2].partition("[sequencing]\n")
     path = folder / f"{name}.toml"
-    path.write_text(f"{head}[input]\n{where}\n\n[fields]{rest.partition('[fields]')[2]}")
+    path.write_text(f"{head}[input]\n{where}\n\n[fields]{fields}{sequencing}gap_timeout_s = 3600\n{rest}")
     return path
 
 
@@ -116,7 +117,7 @@ def streams(tmp_path: Path) -> Iterator[Callable[[str], list[bytes]]]:
     return read
 
 
-def agrees(made: Workload, values: list[bytes]) -> None:
+def agrees(made: Workload, values: Iterable[bytes]) -> None:
     assert canon(map(as_peers_row, values)) == (made.rows, made.digest)
 
 
@@ -142,27 +143,14 @@ def test_files_of_five_plants_in_two_processes(
 @pytest.fixture(scope="module")
 def topic(made: Workload, kafka: Broker) -> str:
     """A topic with W, each source in one partition, in the order of arrival."""
-    name = f"w-{time.time_ns()}"
-    admin = AdminClient({"bootstrap.servers": kafka.servers})
-    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(30)
-    producer = Producer({
-        "bootstrap.servers": kafka.servers,
-        "linger.ms": 50,
-        "compression.type": "lz4",
-        "queue.buffering.max.messages": 1_000_000,
-    })  # fmt: skip
-    for chunk in sorted(made.chunks.iterdir()):
-        for line in chunk.read_bytes().splitlines():
-            at = line.index(b'"source":"') + 10
-            producer.produce(name, line, line[at : line.index(b'"', at)])
-        producer.flush(60)
-    return name
+    return filled(kafka.servers, made, PARTITIONS, **{"compression.type": "lz4"})
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("kills", [False, True], ids=["two processes", "killed three times"])
 def test_kafka(made: Workload, kafka: Broker, topic: str, tmp_path: Path, kills: bool) -> None:
     prefix = f"ps-{time.time_ns()}."
+    ledger = f"{prefix}ledger"
     mapping(tmp_path, "w", f'topics = ["{topic}"]')
     settings = tmp_path / "plantsync.toml"
     settings.write_text(
@@ -171,34 +159,10 @@ def test_kafka(made: Workload, kafka: Broker, topic: str, tmp_path: Path, kills:
         f'properties = {{"bootstrap.servers" = "{kafka.servers}"}}\n[pace]\ncommit_interval_s = 0.1\n'
     )
     if kills:
-        kill_three_times(settings, lambda: len(committed(kafka, f"{prefix}ledger")))
+        create(kafka.servers, ledger, 2)  # As the flow would, so that it can be watched from the start.
+        with Watcher(kafka.servers, {ledger: 2}, "read_committed") as watcher:
+            kill_three_times(settings, lambda: len(watcher.seen))
         finish(start(settings))
     else:
         finish(start(settings, "0/2"), start(settings, "1/2"))
-    agrees(made, committed(kafka, f"{prefix}confirmations"))
-
-
-def committed(kafka: Broker, topic: str) -> list[bytes]:
-    """Return what a reader that sees committed records only finds in a topic."""
-    consumer = Consumer({
-        "bootstrap.servers": kafka.servers,
-        "group.id": "check",
-        "isolation.level": "read_committed",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-    })  # fmt: skip
-    try:
-        found = consumer.list_topics(timeout=30).topics.get(topic)
-        if found is None or not found.partitions:
-            return []
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in found.partitions])
-        values, open_partitions = [], set(found.partitions)
-        while open_partitions:
-            for message in consumer.consume(1_000, 0.1):
-                if message.error() is None:
-                    values.append(message.value())
-                else:
-                    open_partitions.discard(message.partition())
-        return values
-    finally:
-        consumer.close()
+    agrees(made, committed(kafka.servers, f"{prefix}confirmations"))
