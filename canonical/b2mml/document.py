@@ -63,13 +63,13 @@ class Document:
         return self.verb in SAYING
 
 
-def read_document(data: bytes, bounds: Bounds | None = None) -> Document:
+def read_document(data: bytes) -> Document:
     """Return the document that the bytes are.
 
     Raises: Refusal, as ``read_element``, with UNKNOWN_SCHEMA (another namespace), UNKNOWN_TYPE (no noun that is
     read) and MISSING_FIELD (no ApplicationArea or DataArea).
     """
-    namespace, root = read_element(data, bounds or Bounds())
+    namespace, root = read_element(data, Bounds())
     release = NAMESPACES.get(namespace)
     if release is None:
         raise Refusal(

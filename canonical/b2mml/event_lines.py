@@ -22,7 +22,6 @@ from typing import Final
 import orjson
 
 from canonical.b2mml.document import Document, read_document
-from canonical.b2mml.element import Bounds
 from canonical.b2mml.orders import CONSUMED, PRODUCED
 from canonical.b2mml.refusal import Refusal, shown
 from canonical.b2mml.segments import MaterialActual, ResourceActual, Segment, segments
@@ -51,7 +50,7 @@ _UNCOUNTED: Final = ("", "Consumable")
 Line = dict[str, object]
 
 
-def event_lines(data: bytes, bounds: Bounds | None = None) -> list[bytes]:
+def event_lines(data: bytes) -> list[bytes]:
     """Return the records of a file that was dropped: of a document a line of JSON each, or the document itself.
 
     A file of such lines, as a replay drops it, is its lines; an empty one holds none.
@@ -61,17 +60,23 @@ def event_lines(data: bytes, bounds: Bounds | None = None) -> list[bytes]:
     if is_line(data):
         return [line for line in data.split(b"\n") if line.strip()]
     try:
-        document = read_document(data, bounds)
+        return lines_of(read_document(data), data) or [data]
     except Refusal:
         return [data]
-    if refusal_of(document) is not None:
-        return [data]
+
+
+def lines_of(document: Document, data: bytes) -> list[bytes]:
+    """Return a line of JSON for each event of a document; none where it says nothing.
+
+    Args: data: the bytes it was read from, which name its events.
+    Raises: Refusal with UNKNOWN_TYPE where it is no report of events.
+    """
+    _refuse_other(document)
     identity = hashlib.sha256(data).hexdigest()
-    lines = [
+    return [
         orjson.dumps({"event_id": f"{identity}#{ordinal}"} | _bounded(line))
         for ordinal, line in enumerate(_lines(document))
     ]
-    return lines or [data]
 
 
 def is_line(record: bytes) -> bool:
@@ -79,18 +84,16 @@ def is_line(record: bytes) -> bool:
     return record.lstrip()[:1] == b"{"
 
 
-def refusal_of(document: Document) -> Refusal | None:
-    """Return why a document is no report of events; None where it is, or where it says nothing."""
+def _refuse_other(document: Document) -> None:
     if "Performance" not in document.noun:
-        return Refusal(
+        raise Refusal(
             FaultCode.UNKNOWN_TYPE, f"{document.noun} is reference data and no event; drop it into the reference folder"
         )
     if document.withdrawn and document.says:
-        return Refusal(
+        raise Refusal(
             FaultCode.UNKNOWN_TYPE,
             f"{document.verb or document.noun} takes back what was reported; correct it where it was confirmed",
         )
-    return None
 
 
 def _bounded(line: Line) -> Line:

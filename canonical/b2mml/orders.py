@@ -13,7 +13,7 @@ Source: ISA-95 part 2; B2MML ProductionSchedule (V0401 to V0600), OperationsSche
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -138,7 +138,7 @@ def _component(requirement: Element, operation: str, ordinal: int, terms: Terms)
     material = key(requirement.value("MaterialDefinitionID"), "the material consumed")
     if not material:
         raise Refusal(FaultCode.MISSING_FIELD, f"line {requirement.line}: a component names no material")
-    item = _property(requirement, "MaterialRequirementProperty", terms.item_property)
+    item = value_of(requirement.all("MaterialRequirementProperty"), terms.item_property)
     required, unit = _amount(requirement, material, terms)
     return OrderComponent(
         item=key(item or requirement.value("ID") or f"{ordinal:04d}", f"the item of {material}"),
@@ -166,11 +166,7 @@ def _work_center(segment: Element, terms: Terms) -> str:
     return key(equipment or place(segment), "a work centre")
 
 
-def _property(element: Element, kind: str, name: str) -> str:
-    return value_of(element.all(kind), name)
-
-
-def value_of(properties: Iterator[Element] | tuple[Element, ...], name: str) -> str:
+def value_of(properties: Iterable[Element], name: str) -> str:
     """Return the first value of the property or parameter of this ID; empty where there is none."""
     for found in properties:
         if found.value("ID") == name:

@@ -27,12 +27,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from xml.sax.saxutils import escape
 
+from canonical.b2mml.document import NAMESPACES
 from canonical.b2mml.event_lines import COMPLETED, REWORK, SCRAP, SCRAP_REASON, SETUP
 from canonical.b2mml.orders import CONSUMED, PRODUCED
 from canonical.contracts.posting import Movement, Posting, PostingKind
 
-NAMESPACE: Final = "http://www.mesa.org/xml/B2MML"
-RELEASE: Final = "V0700"
+NAMESPACE, RELEASE = list(NAMESPACES.items())[-1]
+"""The newest release that is read."""
 SENDER: Final = "plantsync"
 
 MOVEMENT_TYPE: Final = "MovementType"
@@ -81,7 +82,9 @@ def performance(posting: Posting) -> bytes:
                 _of(
                     "OperationsResponse",
                     _element("ID", response),
-                    _of("HierarchyScope", _element("EquipmentID", posting.erp_plant), _level("Site")),
+                    _of(
+                        "HierarchyScope", _element("EquipmentID", posting.erp_plant), _element("EquipmentLevel", "Site")
+                    ),
                     operations,
                     _optional("OperationsRequestID", posting.order),
                     _element("ResponseState", "Aborted" if reversal else COMPLETED),
@@ -205,10 +208,6 @@ def _quantity(value: str, unit: str) -> str:
 
 def _value(text: str, kind: str, unit: str) -> str:
     return _of("Value", _element("ValueString", text), _element("DataType", kind), _optional("UnitOfMeasure", unit))
-
-
-def _level(level: str) -> str:
-    return _element("EquipmentLevel", level)
 
 
 def _decimal(thousandths: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from canonical.b2mml.document import Document, read_document
-from canonical.b2mml.element import Bounds, Element
+from canonical.b2mml.element import Element
 from canonical.b2mml.materials import DEFINITION, LOTS, lot_status, material, spoken_of
 from canonical.b2mml.orders import REQUESTS, order
 from canonical.b2mml.refusal import DocumentFault, Refusal
@@ -30,10 +30,10 @@ class References:
     faults: tuple[DocumentFault, ...] = ()
 
 
-def read_references(data: bytes, terms: Terms, bounds: Bounds | None = None) -> References:
+def read_references(data: bytes, terms: Terms) -> References:
     """Return the reference records of a document, and what in it could not be used; a question has neither."""
     try:
-        document = read_document(data, bounds)
+        document = read_document(data)
         if "Performance" in document.noun:
             raise Refusal(  # noqa: TRY301, a document of another kind is refused as one that cannot be read
                 FaultCode.UNKNOWN_TYPE,

@@ -12,7 +12,7 @@ _SHOWN_MAX: Final = 48
 
 
 class Refusal(ValueError):
-    """Ends the reading of a document, or of the one thing in it that is at fault; never leaves this package."""
+    """Ends the reading of a document, or of the one thing in it that is at fault; its decoder makes faults of them."""
 
     def __init__(self, code: FaultCode, detail: str) -> None:
         super().__init__(detail)

@@ -13,14 +13,13 @@ import orjson
 import pyarrow as pa
 
 from canonical.b2mml.document import read_document
-from canonical.b2mml.event_lines import FAULT, FIELDS, event_lines, is_line, refusal_of
+from canonical.b2mml.event_lines import FAULT, FIELDS, event_lines, is_line, lines_of
 from canonical.b2mml.refusal import Refusal, shown
 from canonical.contracts.fault import FaultCode
 from canonical.decoders.parsed import Parsed
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords, RowFault
 
-_DETAIL_MAX: Final = 240
 _CODES: Final = frozenset(FaultCode)
 
 
@@ -60,15 +59,12 @@ def parse_b2mml(mapping: PlantMapping, records: RawRecords) -> Parsed:
 
 def _only_event(value: bytes) -> dict[str, str] | None:
     """Return the line of a document's one event; None where the document says nothing. Raises: Refusal."""
-    document = read_document(value)
-    if (refusal := refusal_of(document)) is not None:
-        raise refusal
-    lines = event_lines(value)
+    lines = lines_of(read_document(value), value)
     if len(lines) > 1:
         raise Refusal(
             FaultCode.MALFORMED, f"{len(lines)} events in one message; drop the document into the folder of its plant"
         )
-    return _line(lines[0], len(lines[0])) if is_line(lines[0]) else None
+    return _line(lines[0], len(lines[0])) if lines else None
 
 
 def _line(value: bytes, bytes_max: int) -> dict[str, str]:
@@ -78,7 +74,7 @@ def _line(value: bytes, bytes_max: int) -> dict[str, str]:
     try:
         line = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise Refusal(_form(value), str(error)[:_DETAIL_MAX]) from error
+        raise Refusal(_form(value), str(error)) from error
     assert isinstance(line, dict), "JSON that begins with a brace is an object"
     if FAULT in line:
         match line[FAULT]:
