@@ -15,8 +15,8 @@ from sinks.erp.settings import ErpSettings
 
 ENVIRONMENT: Final = "environment"
 """Under this name the context of the validation holds the environment's variables."""
-CANNOT_BE_ASKED: Final = frozenset({"oracle"})
-"""Kinds that seldom know what became of a call: after a crash each posting of the window needs a person."""
+ASKED_AT: Final = {"oracle": "history_path", "d365": "messages_path"}
+"""Settings without which an ERP seldom knows what became of a call: each posting in doubt needs a person then."""
 SECRETS: Final = frozenset({"password", "client_secret"})
 ANSWER_TIMEOUTS: Final = ("read_timeout_s", "acknowledgement_wait_s")
 """Keys of an adapter that say how long it waits for an answer."""
@@ -116,6 +116,6 @@ class ErpSection(Section):
         }
         counts: dict[str, Any] = {name: value for name, value in self if isinstance(value, int)}
         counts["bulk_max"] = min(self.bulk_max, bulk_max)
-        if self.adapter.kind in CANNOT_BE_ASKED:
+        if getattr(self.adapter, ASKED_AT.get(self.adapter.kind, "kind")) is None:
             counts |= {"window_max": min(self.window_max, self.in_flight_max), "order_window_max": 1}
         return DeliveryPolicy(**counts, **times, rate_milli=round(self.rate_per_s * 1000))

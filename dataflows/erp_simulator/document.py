@@ -128,6 +128,7 @@ class MessageState(StrEnum):
     QUEUED = "Queued"
     PROCESSED = "Processed"
     FAILED = "Failed"
+    REMOVED = "Removed"  # by a person or a client, after it had failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ class Message:
     failing_attempts: int = 0
     attempts: int = 0
     error: str = ""
+    code: str = ""
     documents: tuple[str, ...] = ()
 
     @classmethod

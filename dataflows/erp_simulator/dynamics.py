@@ -3,12 +3,14 @@
 A message is accepted when it can be read; whether it can be booked shows later, in its state. The
 service knows no id of the sender, so a message that is sent twice is booked twice. The list of
 messages stands for the page "Manufacturing execution systems integration"; it has no public API.
+A route card says what an operation yielded, a report as finished puts the product on stock. The message that moves
+stock stands for a type of one's own.
 Source: learn.microsoft.com, "Integrate with third-party manufacturing execution systems"; DOMAIN 3.9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from hashlib import sha256
 from typing import Any, Final
@@ -16,11 +18,12 @@ from typing import Any, Final
 import orjson
 
 from dataflows.erp_simulator import fields
+from dataflows.erp_simulator import movement_types as types
 from dataflows.erp_simulator.document import Document, Message
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
-from dataflows.erp_simulator.master_data import OrderStatus
+from dataflows.erp_simulator.master_data import Order, OrderStatus
 from dataflows.erp_simulator.message_queue import MessageQueue
 from dataflows.erp_simulator.order_events import post_activity, set_status
 from dataflows.erp_simulator.posting import Activity, Confirmation, GoodsMovement, Movement
@@ -32,6 +35,8 @@ LINES_MAX: Final = 500
 _CONTENT_MAX: Final = 1_000_000
 _PAGE_MAX: Final = 1000
 _CAUSES: Final = frozenset({"None", "Material", "Machine", "OperatingStaff"})
+_STATUSES: Final = {"": "", "Available": types.UNRESTRICTED, "Quality": types.QUALITY, "Blocking": types.BLOCKED}
+TRANSFER: Final = "InventoryTransfer"
 
 
 class Dynamics:
@@ -46,6 +51,7 @@ class Dynamics:
             "ProdProductionOrderPickingList": self._picking_list,
             "ProdProductionOrderRouteCard": self._route_card,
             "ProdProductionOrderEnd": self._end,
+            TRANSFER: self._transfer,
         }
         self.queue = MessageQueue(erp.book, self._process, delay_us=delay_us, retry_us=retry_us)
 
@@ -79,7 +85,7 @@ class Dynamics:
         if not isinstance(content, str) or len(content) > _CONTENT_MAX:
             raise Refused(Code.FIELD_WRONG, field="_messageContent", reason="it is a string that holds JSON")
         order = fields.text(call.within("POST", call.path, {}, content.encode()).json(), "ProductionOrderNumber", 40)
-        if not order:
+        if not order and kind != TRANSFER:
             raise Refused(Code.FIELD_WRONG, field="ProductionOrderNumber", reason="it is mandatory")
         company = fields.text(body, "_companyId", 4)
         self.queue.accept(company, kind, order, content, call.now_us, call.trouble.failing_attempts)
@@ -120,31 +126,42 @@ class Dynamics:
 
     def _report_finished(self, message: Message, content: Row, now_us: int) -> list[Document]:
         order = self._erp.register.order(message.order)
-        documents = []
+        documents: list[Document] = []
+        movements: list[Movement] = []
+        day = day_of(now_us)
         for number, line in _lines(content, "ReportFinishedLines"):
-            cause = fields.text(line, "ErrorCause", 20) or "None"
-            if cause not in _CAUSES:
-                raise Refused(Code.FIELD_WRONG, field="ErrorCause", reason=f"none of {', '.join(sorted(_CAUSES))}")
-            last = order.operations[-1].operation if order.operations else ""
-            documents.append(
-                self._erp.confirm(
-                    Confirmation(
-                        order=order.order,
-                        operation=_operation(line, "ToOperationNumber") or last,
-                        posting_date=_day(line, "ReportAsFinishedDate", now_us),
-                        yield_quantity=fields.real(line, "ReportedGoodQuantity"),
-                        scrap_quantity=fields.real(line, "ReportedErrorQuantity"),
-                        plant=fields.text(line, "ProductionSiteId", 10),
-                        lot=fields.text(line, "ItemBatchNumber", 20),
-                        reason="" if cause == "None" else cause,
-                        final=fields.text(line, "EndJob", 3) == "Yes",
-                        external_id=_external(message),
-                        details={"part": f"line {number}", "executed": line.get("ExecutedDateTime")},
-                    ),
-                    now_us,
+            day = _day(line, "ReportAsFinishedDate", now_us)
+            if failed := fields.real(line, "ReportedErrorQuantity"):
+                scrapped = Confirmation(
+                    order=order.order,
+                    operation=_operation(line, "ToOperationNumber") or order.operations[-1].operation,
+                    posting_date=day,
+                    scrap_quantity=failed,
+                    reason=_cause(line),
+                    external_id=_external(message),
+                    details={"part": f"line {number}"},
                 )
-            )
+                documents.append(self._erp.confirm(scrapped, now_us))
+            movements += self._received(order, line)
+        if movements or not documents:
+            asked = GoodsMovement(tuple(movements), day, external_id=_external(message))
+            documents.append(self._erp.move(asked, now_us))
         return documents
+
+    @staticmethod
+    def _received(order: Order, line: Row) -> Iterator[Movement]:
+        if quantity := fields.real(line, "ReportedGoodQuantity"):
+            yield Movement(
+                types.RECEIPT if quantity > 0 else types.reversal(types.RECEIPT),
+                fields.text(line, "ItemNumber", 40) or order.material,
+                abs(quantity),
+                order.unit,
+                plant=fields.text(line, "ProductionSiteId", 10),
+                storage_location=fields.text(line, "ProductionWarehouseId", 10),
+                lot=fields.text(line, "ItemBatchNumber", 20),
+                stock_type=_status(line, "InventoryStatusId"),
+                order=order.order,
+            )
 
     def _picking_list(self, message: Message, content: Row, now_us: int) -> list[Document]:
         movements = []
@@ -169,23 +186,59 @@ class Dynamics:
         return [self._erp.move(asked, now_us)]
 
     def _route_card(self, message: Message, content: Row, now_us: int) -> list[Document]:
-        return [
-            post_activity(
-                self._erp,
-                Activity(
+        documents = []
+        for number, line in _lines(content, "RouteCardLines"):
+            operation, day = _operation(line, "OperationNumber"), _day(line, "ConsumptionDate", now_us)
+            resource, hours = fields.text(line, "OperationsResourceId", 20), fields.real(line, "Hours")
+            good, failed = (fields.real(line, name) for name in ("GoodQuantity", "ErrorQuantity"))
+            done = fields.text(line, "OperationCompleted", 3) == "Yes"
+            if good or failed or done or not hours:
+                made = Confirmation(
                     order=message.order,
-                    operation=_operation(line, "OperationNumber"),
-                    posting_date=_day(line, "ConsumptionDate", now_us),
-                    resource=fields.text(line, "OperationsResourceId", 20),
-                    quantity=fields.real(line, "Hours"),
+                    operation=operation,
+                    posting_date=day,
+                    yield_quantity=good,
+                    scrap_quantity=failed,
+                    work_center=resource,
+                    reason=_cause(line),
+                    final=done,
+                    external_id=_external(message),
+                    details={"part": f"line {number}"},
+                )
+                documents.append(self._erp.confirm(made, now_us))
+            if hours:
+                spent = Activity(
+                    order=message.order,
+                    operation=operation,
+                    posting_date=day,
+                    resource=resource,
+                    quantity=hours,
                     unit="HUR",
                     external_id=_external(message),
                     part=f"line {number}",
-                ),
-                now_us,
+                )
+                documents.append(post_activity(self._erp, spent, now_us))
+        return documents
+
+    def _transfer(self, message: Message, content: Row, now_us: int) -> list[Document]:
+        movements = []
+        day = day_of(now_us)
+        for _, line in _lines(content, "TransferJournalLines"):
+            source, target = _status(line, "SourceInventoryStatusId"), _status(line, "DestinationInventoryStatusId")
+            day = _day(line, "TransactionDate", now_us)
+            movements.append(
+                Movement(
+                    types.TRANSFERS[source or types.UNRESTRICTED, target or types.UNRESTRICTED],
+                    fields.text(line, "ItemNumber", 40),
+                    fields.real(line, "InventoryQuantity"),
+                    fields.text(line, "InventoryUnitSymbol", 10),
+                    plant=fields.text(line, "SourceInventorySiteId", 10),
+                    storage_location=fields.text(line, "SourceWarehouseId", 10),
+                    lot=fields.text(line, "ItemBatchNumber", 20),
+                    receiving_location=fields.text(line, "DestinationWarehouseId", 10),
+                )
             )
-            for number, line in _lines(content, "RouteCardLines")
-        ]
+        return [self._erp.move(GoodsMovement(tuple(movements), day, external_id=_external(message)), now_us)]
 
 
 def _external(message: Message) -> str:
@@ -194,6 +247,22 @@ def _external(message: Message) -> str:
     if isinstance(posting_id, str) and posting_id:
         return posting_id
     return sha256(f"{message.company}/{message.type}/{message.content}".encode()).hexdigest()
+
+
+def _cause(line: Row) -> str:
+    """Return why something failed; empty where it is not said."""
+    cause = fields.text(line, "ErrorCause", 20) or "None"
+    if cause not in _CAUSES:
+        raise Refused(Code.FIELD_WRONG, field="ErrorCause", reason=f"none of {', '.join(sorted(_CAUSES))}")
+    return "" if cause == "None" else cause
+
+
+def _status(line: Row, name: str) -> str:
+    """Return the stock type of an inventory status; empty where none is named."""
+    status = fields.text(line, name, 10)
+    if status not in _STATUSES:
+        raise Refused(Code.FIELD_WRONG, field=name, reason=f"none of {', '.join(filter(None, _STATUSES))}")
+    return _STATUSES[status]
 
 
 def _lines(content: Row, name: str) -> list[tuple[int, Row]]:

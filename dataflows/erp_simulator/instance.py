@@ -21,6 +21,7 @@ from dataflows.erp_simulator.clock import Clock
 from dataflows.erp_simulator.erp import Erp, Late
 from dataflows.erp_simulator.exchange import Answer, Call, Dialect, Trouble
 from dataflows.erp_simulator.faults import AFTER_COMMIT, WRITES_ONLY, Fault, Schedule
+from dataflows.erp_simulator.oracle_staged import RESOURCE as STAGED
 from dataflows.erp_simulator.refusal import Refused
 from dataflows.erp_simulator.throttle import Bucket
 
@@ -179,6 +180,8 @@ class Instance:
             impossible |= WRITES_ONLY
         if self.kind == "sap" and not call.path.endswith("/$batch"):
             impossible |= {Fault.PARTIAL}
+        if self.kind == "oracle":
+            impossible |= {Fault.PARTIAL if call.path.endswith(f"/{STAGED}") else Fault.MESSAGE_FAILS}
         if "bearer" not in call.headers.get("authorization", "").lower():
             impossible |= {Fault.TOKEN_EXPIRED}
         return frozenset(Fault) - impossible

@@ -1,4 +1,4 @@
-"""Messages that are accepted now and processed later, as Dynamics' message processor does.
+"""Messages that are accepted now and processed later, as Dynamics' message processor does, and Oracle's interfaces.
 
 Law: messages of one order are processed in the order of their acceptance, each until it is Processed
 or, after ``attempts_max`` failures, Failed; only then comes the next. Orders do not wait for each other.
@@ -41,10 +41,12 @@ class MessageQueue:
             if message.state is MessageState.QUEUED:
                 self._queue(message)
 
-    def accept(self, company: str, kind: str, order: str, content: str, now_us: int, failing: int) -> Message:
-        """Queue a message; its first ``failing`` attempts will fail."""
+    def accept(
+        self, company: str, kind: str, order: str, content: str, now_us: int, failing: int, *, at_once: bool = False
+    ) -> Message:
+        """Queue a message; its first ``failing`` attempts will fail. One ``at_once`` is due already."""
         number = len(self._book.messages) + 1
-        due_us = now_us + self._delay_us
+        due_us = now_us if at_once else now_us + self._delay_us
         message = Message(number, company, kind, order, content, now_us, due_us, failing_attempts=failing)
         self._book.record("message", message)
         self._queue(message)
@@ -56,6 +58,10 @@ class MessageQueue:
         self._book.record("message", message)
         self._queue(message)
         return message
+
+    def remove(self, failed: Message) -> None:
+        """Forget a failed message, which is not processed any more."""
+        self._book.record("message", replace(failed, state=MessageState.REMOVED))
 
     def wake(self, now_us: int) -> None:
         """Process what is due, each message at its own instant."""
@@ -99,6 +105,7 @@ class MessageQueue:
                 state=MessageState.FAILED if failed else MessageState.QUEUED,
                 attempts=attempts,
                 error=str(error),
+                code=error.words.oracle if isinstance(error, Refused) else "",
                 due_us=at_us + self._retry_us,
             )
             self._book.record("message", done)

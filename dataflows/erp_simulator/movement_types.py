@@ -56,6 +56,12 @@ FORWARD: Final[Mapping[str, MovementType]] = {
     "553": _type(QUALITY, None, "03"),
     "555": _type(BLOCKED, None, "03"),
 }
+TRANSFERS: Final[Mapping[tuple[str, str], str]] = {
+    (movement.source, movement.target): name
+    for name, movement in FORWARD.items()
+    if name != "309" and movement.source is not None and movement.target is not None
+}
+"""The type of a transfer, by the stock types that it goes from and to, of one material."""
 RECEIPT: Final = "101"
 ISSUE: Final = "261"
 _THERE_AND_BACK: Final = {"321": "322", "343": "344", "349": "350"}

@@ -1,4 +1,4 @@
-"""Oracle Fusion Cloud SCM: work order transactions over REST.
+"""Oracle Fusion Cloud SCM over REST: transactions of work orders here; stock and what can be read, beside.
 
 Each detail of a request is booked or refused by itself, and the answer is 201 all the same: whoever
 looks at the status alone takes refusals for successes. Transactions cannot be read back (405), and
@@ -8,16 +8,15 @@ Source: DOMAIN 3.8. The names of the error fields are assumed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from dataflows.erp_simulator import fields
+from dataflows.erp_simulator import fields, oracle_queries, oracle_staged
 from dataflows.erp_simulator.document import Document
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
-from dataflows.erp_simulator.master_data import Order
+from dataflows.erp_simulator.oracle_staged import StagedTransactions
 from dataflows.erp_simulator.order_events import post_activity
 from dataflows.erp_simulator.posting import Activity, Confirmation, GoodsMovement, Movement
 from dataflows.erp_simulator.refusal import Code, Refused
@@ -33,15 +32,20 @@ _MOVES: Final = {
     "BYPRODUCT_COMPLETION": "531",
     "BYPRODUCT_RETURN": "532",
 }
-_CONDITION: Final = re.compile(r"\s*(\w+)\s*=\s*[\"']?([^\"';]*)[\"']?\s*")
 
 
 class Oracle:
     """The dialect of Oracle Fusion."""
 
-    def __init__(self, erp: Erp) -> None:
-        """Translate for ``erp``."""
+    def __init__(self, erp: Erp, *, delay_us: int) -> None:
+        """Translate for ``erp``; staged lines that take too long are processed ``delay_us`` later."""
         self._erp = erp
+        self.staged = StagedTransactions(erp, delay_us=delay_us)
+        self._readable: dict[str, Callable[[Call], Iterable[Row]]] = {
+            "workOrders": lambda _: oracle_queries.work_orders(erp),
+            "workOrderTransactionHistory": lambda call: oracle_queries.history(erp, call),
+            "inventoryCompletedTransactions": lambda call: oracle_queries.completed(erp, call),
+        }
         self._resources: dict[str, tuple[str, Callable[[Row, Call], list[Document]]]] = {
             "operationTransactions": ("OperationTransactionDetail", self._operation),
             "materialTransactions": ("MaterialTransactionDetail", self._material),
@@ -54,9 +58,12 @@ class Oracle:
         if not call.path.startswith(ROOT):
             return self.failure(404, "Not Found")
         try:
-            if resource == "workOrders" and call.method == "GET":
-                return self._work_orders(call)
-            if resource.partition("/")[0] not in self._resources:
+            if resource in self._readable and call.method == "GET":
+                return oracle_queries.collection(call, self._readable[resource](call))
+            name, _, number = resource.partition("/")
+            if name == oracle_staged.RESOURCE:
+                return self.staged.answer(call, number)
+            if name not in self._resources:
                 return self.failure(404, "Not Found")
             if call.method != "POST" or resource not in self._resources:
                 return Answer(405, b"The GET action is not supported.", "text/plain", {"Allow": "POST"})
@@ -66,7 +73,7 @@ class Oracle:
 
     def refusal(self, refused: Refused, status: int | None = None) -> Answer:
         """Return a refusal of the whole request."""
-        return self._problem(status or 400, str(refused), refused.words.oracle)
+        return self._problem(status or refused.words.status, str(refused), refused.words.oracle)
 
     def failure(self, status: int, text: str) -> Answer:
         """Return a failure of the server."""
@@ -128,7 +135,7 @@ class Oracle:
                 lot=lots[0] if lots else "",
                 reason=fields.text(detail, "ReasonCode", 30),
                 external_id=fields.text(detail, "TransactionNote", 240),
-                details={"part": f"{before}-{after}"},
+                details={"part": f"{before}-{after}", "fields": detail},
             ),
             call.now_us,
         )
@@ -144,6 +151,7 @@ class Oracle:
             raise Refused(Code.FIELD_WRONG, field="TransactionTypeCode", reason=f"none of {', '.join(_MOVES)}")
         lots = fields.nested(detail, "TransactionLot") or [{}]
         whole = fields.real(detail, "TransactionQuantity")
+        subinventory = fields.text(detail, "SubinventoryCode", 10)
         shares = [fields.real(lot, "TransactionQuantity") if "TransactionQuantity" in lot else whole for lot in lots]
         if sum(shares) != whole:
             raise Refused(Code.FIELD_WRONG, field="TransactionLot", reason="the lots' sum is not the quantity")
@@ -153,7 +161,8 @@ class Oracle:
                 material=fields.text(detail, "InventoryItemNumber", 300),
                 quantity=share,
                 unit=fields.text(detail, "TransactionUnitOfMeasure", 25),
-                storage_location=fields.text(detail, "SubinventoryCode", 10),
+                storage_location=subinventory,
+                stock_type=oracle_staged.stock_type(subinventory) if subinventory else "",
                 lot=fields.text(lot, "LotNumber", 80),
                 order=fields.text(detail, "WorkOrderNumber", 40),
             )
@@ -167,7 +176,7 @@ class Oracle:
                     day,
                     external_id=external_id or fields.text(detail, "TransactionNote", 240),
                     operation=_sequence(detail),
-                    details={"part": code},
+                    details={"part": code, "fields": detail},
                 ),
                 call.now_us,
             )
@@ -187,61 +196,6 @@ class Oracle:
             part=resource,
         )
         return [post_activity(self._erp, activity, call.now_us)]
-
-    def _work_orders(self, call: Call) -> Answer:
-        """Return work orders that fulfil ``q=Name=value;Name=value``, with their operations and materials."""
-        wanted: dict[str, str] = {}
-        for part in filter(None, call.query.get("q", "").split(";")):
-            if not (found := _CONDITION.fullmatch(part)):
-                return self.failure(400, "q is not understood; only Name=value joined by ';' is supported")
-            wanted[found[1]] = found[2]
-        rows = [self._work_order(order) for order in self._erp.book.data.orders]
-        rows = [row for row in rows if all(str(row.get(name)) == value for name, value in wanted.items())]
-        offset, limit = call.number("offset", 0), min(call.number("limit", 25), 500)
-        page = rows[offset : offset + limit]
-        return Answer.of(
-            {
-                "items": page,
-                "count": len(page),
-                "hasMore": offset + limit < len(rows),
-                "limit": limit,
-                "offset": offset,
-            }
-        )
-
-    def _work_order(self, order: Order) -> Row:
-        book = self._erp.book
-
-        def made(operation: str, name: str) -> float:
-            return book.confirmed[order.order, operation, name] / 1000
-
-        return {
-            "WorkOrderNumber": order.order,
-            "OrganizationCode": order.plant,
-            "ItemNumber": order.material,
-            "PlannedStartQuantity": order.planned_thousandths / 1000,
-            "CompletedQuantity": book.received[order.order] / 1000,
-            "WorkOrderStatusCode": f"ORA_{order.status.value.upper().replace(' ', '_')}",
-            "Operation": [
-                {
-                    "OperationSequenceNumber": int(step.operation),
-                    "WorkCenterCode": step.work_center,
-                    "CompletedQuantity": made(step.operation, "yield"),
-                    "ScrappedQuantity": made(step.operation, "scrap"),
-                    "RejectedQuantity": made(step.operation, "rework"),
-                }
-                for step in order.operations
-            ],
-            "Material": [
-                {
-                    "ItemNumber": component.material,
-                    "Quantity": component.required_thousandths / 1000,
-                    "IssuedQuantity": book.withdrawn[order.order, component.material] / 1000,
-                    "SupplyType": "Operation Pull" if component.backflush else "Push",
-                }
-                for component in order.components
-            ],
-        }
 
 
 def _sequence(detail: Row) -> str:

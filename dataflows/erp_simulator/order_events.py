@@ -13,7 +13,7 @@ from dataflows.erp_simulator.refusal import Code, Refused
 
 
 def post_activity(erp: Erp, asked: Activity, now_us: int) -> Document:
-    """Book time of a resource.
+    """Book time of a resource; a negative one takes back.
 
     Raises: Refused.
     """
@@ -21,7 +21,7 @@ def post_activity(erp: Erp, asked: Activity, now_us: int) -> Document:
     check.order_open(order, erp.book, now_us)
     step = Confirmation(order.order, asked.operation, asked.posting_date, plant=asked.plant)
     operation = check.operation(order, asked.operation, erp.register, step, now_us)
-    if asked.quantity <= 0:
+    if not asked.quantity:
         raise Refused(Code.QUANTITY_NOT_POSITIVE)
     check.period_open(erp.book.data, asked.posting_date)
     document = Document(

@@ -25,7 +25,7 @@ from dataflows.erp_simulator.throttle import Bucket, Limit
 _SAP_ONLY: Final = frozenset({Fault.SESSION_EXPIRED, Fault.MOVEMENT_FAILS})
 TRAITS: Final = {
     "sap": Traits("/sap/bc/sec/oauth2/token", basic=True, impossible=frozenset({Fault.MESSAGE_FAILS})),
-    "oracle": Traits("/oauth2/v1/token", basic=True, impossible=_SAP_ONLY | {Fault.MESSAGE_FAILS}),
+    "oracle": Traits("/oauth2/v1/token", basic=True, impossible=_SAP_ONLY),
     "d365": Traits("/oauth2/v2.0/token", basic=False, impossible=_SAP_ONLY | {Fault.PARTIAL}),
     "drop": Traits("", basic=True, impossible=_SAP_ONLY | {Fault.PARTIAL, Fault.MESSAGE_FAILS}),
 }
@@ -109,7 +109,7 @@ class World:
             dialect=dialect,
             seed=options.seed,
             wake=wake,
-            again=dialect.queue.again if isinstance(dialect, Dynamics) else None,
+            again=_again(dialect),
         )
 
     @staticmethod
@@ -121,7 +121,8 @@ class World:
             case "sap":
                 return Sap(erp, access), None
             case "oracle":
-                return Oracle(erp), None
+                oracle = Oracle(erp, delay_us=int(options.message_delay_s * 1e6))
+                return oracle, oracle.staged.queue.wake
             case "d365":
                 delay_us, retry_us = int(options.message_delay_s * 1e6), int(options.message_retry_s * 1e6)
                 dynamics = Dynamics(erp, delay_us=delay_us, retry_us=retry_us)
@@ -130,3 +131,14 @@ class World:
                 assert kind == "drop", kind
                 assert options.drop_folder is not None
                 return NoInterface(), Drop(options.drop_folder / name, erp, schedule).wake
+
+
+def _again(dialect: Dialect) -> Callable[[int, int], object] | None:
+    """Return what queues a failed message once more; None where there are none."""
+    match dialect:
+        case Dynamics():
+            return dialect.queue.again
+        case Oracle():
+            return dialect.staged.queue.again
+        case _:
+            return None

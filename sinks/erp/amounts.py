@@ -1,4 +1,6 @@
-"""Quantities, durations and instants as ERPs write them. Quantities are exact; a float never holds one.
+"""Quantities, durations, instants and numbers of operations as ERPs write them.
+
+Quantities are exact; a float never holds one.
 
 Source: OData 2.0 (Edm.Decimal, Edm.DateTime, Edm.Time in JSON); DOMAIN 3.7.
 """
@@ -9,7 +11,10 @@ from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from canonical.units import UNITS
+from sinks.erp.unmappable import Unmappable
 
 DECIMAL_13_3_MAX: Final = 10**13 - 1
 """The largest Dec(13,3), in thousandths: ten digits before the point."""
@@ -21,6 +26,21 @@ def decimal(thousandths: int) -> str:
     sign = "-" if thousandths < 0 else ""
     whole, part = divmod(abs(thousandths), 1000)
     return f"{sign}{whole}.{part:03d}"
+
+
+def json_number(thousandths: int) -> orjson.Fragment:
+    """Return thousandths as a JSON number of three decimals."""
+    return orjson.Fragment(decimal(thousandths))
+
+
+def operation_number(operation: str) -> int:
+    """Return an operation as the number that it is in most ERPs.
+
+    Raises: Unmappable.
+    """
+    if not (operation.isascii() and operation.isdigit() and len(operation) < 10):
+        raise Unmappable("operation", f"operation {operation!r} is no number, as the ERP's operations are")
+    return int(operation)
 
 
 def duration(micros: int, unit: str) -> int:

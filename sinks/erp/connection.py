@@ -18,6 +18,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -39,6 +40,15 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     cookies: Mapping[str, str]
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body; empty where it is none."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 class AnswerTooLong(requests.RequestException):

@@ -17,7 +17,7 @@ import orjson
 
 from canonical.contracts.posting import Posting
 from sinks.erp import d365_payload
-from sinks.erp.connection import Connection, refused
+from sinks.erp.connection import Connection, json_object, refused
 from sinks.erp.one_by_one import OneByOne
 from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
@@ -26,7 +26,7 @@ from sinks.erp.unmappable import Unmappable
 
 PAGE: Final = "1000"
 PAGES_MAX: Final = 20
-NOTHING: Final = Answer(Outcome.ACCEPTED, message="nothing to be told: the report as finished says it all")
+NOTHING: Final = Answer(Outcome.ACCEPTED, message="nothing to be told: the posting has no quantity and no time")
 
 Message = Mapping[str, Any]
 
@@ -65,7 +65,7 @@ class D365Adapter(OneByOne):
             return reply
         if 200 <= reply.status < 300:
             return self._arrived(posting)
-        problem = _object(reply.body)
+        problem = json_object(reply.body)
         code, words = str(problem.get("ExceptionType") or ""), str(problem.get("Message") or "")
         if reply.status == 400 and words:
             return Answer(Outcome.REJECTED, code=f"D365/{code or reply.status}", message=words)
@@ -121,7 +121,7 @@ class D365Adapter(OneByOne):
             )
             if isinstance(reply, Answer):
                 return reply
-            page = _object(reply.body)
+            page = json_object(reply.body)
             value = page.get("value")
             if not 200 <= reply.status < 300 or not isinstance(value, list):
                 return refused(reply, writes=False)
@@ -136,12 +136,4 @@ class D365Adapter(OneByOne):
 
 
 def _posting_id(message: Message) -> str:
-    return str(_object(str(message.get("MessageContent", "")).encode()).get("PostingId", ""))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return str(json_object(str(message.get("MessageContent", "")).encode()).get("PostingId", ""))

@@ -3,26 +3,33 @@
 Laws: a posting always becomes the same message. Quantities are exact JSON numbers, and no float on the way. What
 the messages cannot say is refused (``Unmappable``).
 
-A report as finished at the last operation receives the product by itself, so a receipt is no message. Times are
-booked by the route when its consumption rule says so. PostingId is no member of Dynamics' own: it ignores those it
-does not know, and keeps the content.
+What an operation yielded, and its times, are lines of a route card; a report as finished puts the product on stock,
+as which the inventory status says, so it is what a receipt becomes. Routes are not consumed by it, as the route card
+did. Dynamics ships no message that moves stock; the message processor takes types of one's own, and one for
+transfers can be named in the settings. PostingId is no member of Dynamics' own: it ignores those it does not know,
+and keeps the content.
 
 Source: DOMAIN 3.9, 3.10; learn.microsoft.com, "Integrate with third-party manufacturing execution systems".
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from canonical.contracts.posting import Movement, Posting, PostingKind
-from sinks.erp.amounts import decimal, iso_utc
+from canonical.contracts.reference import StockType
+from sinks.erp.amounts import duration, iso_utc, json_number, operation_number
 from sinks.erp.settings import D365Settings
+from sinks.erp.transfers import Place, Transfer, transfer
 from sinks.erp.unmappable import Unmappable
 
-RECEIPTS = frozenset({"101", "102"})
-CONSUMPTION = frozenset({"261", "262"})
+RECEIPTS: Final = frozenset({"101", "102"})
+CONSUMPTION: Final = frozenset({"261", "262"})
+BACK: Final = frozenset({"102", "262"})
+
+Line = dict[str, Any]
 
 
 def message(posting: Posting, settings: D365Settings) -> tuple[str, str] | None:
@@ -30,55 +37,116 @@ def message(posting: Posting, settings: D365Settings) -> tuple[str, str] | None:
 
     Raises: Unmappable.
     """
+    if (move := transfer(posting)) is not None:
+        if settings.transfer_message is None:
+            words = "Dynamics ships no message that moves stock; name one of your own as transfer_message"
+            raise Unmappable("movement", words)
+        return _message(settings.transfer_message, posting, "TransferJournalLines", [_moved(posting, move, settings)])
     if not posting.order:
         raise Unmappable("order", "a message is about a production order, and the posting has none")
     if posting.movements:
         types = {line.movement_type for line in posting.movements}
+        numbered = enumerate(posting.movements, 1)
         if types <= RECEIPTS:
-            return None
-        if not types <= CONSUMPTION:
-            raise Unmappable("movement", f"no message moves goods as {', '.join(sorted(types - CONSUMPTION))} does")
-        lines = [_picked(posting, number, line, settings) for number, line in enumerate(posting.movements, 1)]
-        return _message("ProdProductionOrderPickingList", posting, {"PickingListLines": lines})
-    if not (posting.good or posting.scrap or posting.rework or posting.final):
-        return None
-    return _message(
-        "ProdProductionOrderReportFinished", posting, {"ReportFinishedLines": [_finished(posting, settings)]}
-    )
+            lines = [_finished(posting, number, line, settings) for number, line in numbered]
+            return _message("ProdProductionOrderReportFinished", posting, "ReportFinishedLines", lines)
+        if types <= CONSUMPTION:
+            lines = [_picked(posting, number, line, settings) for number, line in numbered]
+            return _message("ProdProductionOrderPickingList", posting, "PickingListLines", lines)
+        raise Unmappable("movement", f"no message moves goods as {', '.join(sorted(types - CONSUMPTION))} does")
+    lines = _worked(posting, settings)
+    return _message("ProdProductionOrderRouteCard", posting, "RouteCardLines", lines) if lines else None
 
 
-def _message(kind: str, posting: Posting, lines: dict[str, Any]) -> tuple[str, str]:
-    content = {"ProductionOrderNumber": posting.order, "PostingId": str(posting.posting_id), **lines}
+def _message(kind: str, posting: Posting, name: str, lines: list[Line]) -> tuple[str, str]:
+    content = {"ProductionOrderNumber": posting.order, "PostingId": str(posting.posting_id), name: lines}
     return kind, orjson.dumps(content).decode()
 
 
-def _finished(posting: Posting, settings: D365Settings) -> dict[str, Any]:
+def _worked(posting: Posting, settings: D365Settings) -> list[Line]:
+    """Return the lines of a route card: the process with its quantities, and the setup where there was one."""
     if posting.rework and settings.rework == "refuse":
         raise Unmappable("rework", "Dynamics has no quantity to be reworked; set rework, or withdraw and enter by hand")
     sign = -1 if posting.kind is PostingKind.REVERSAL else 1
-    operation = operation_number(posting.operation)
-    cause = settings.error_causes.get(posting.reason, "None") if posting.scrap or posting.rework else "None"
-    return {
-        "LineNumber": 1,
-        "ItemNumber": posting.material,
+    common = {
+        "OperationNumber": operation_number(posting.operation),
+        "ConsumptionDate": posting.posting_date.isoformat(),
+    }
+    if posting.work_center:
+        common["OperationsResourceId"] = posting.work_center
+    lines: list[Line] = []
+    if posting.setup_us:
+        lines.append({**common, "TaskType": "Setup", "Hours": json_number(sign * duration(posting.setup_us, "HUR"))})
+    if posting.good or posting.scrap or posting.rework or posting.final or posting.machine_us:
+        failed = posting.scrap or posting.rework
+        process = {
+            "TaskType": "Process",
+            "Hours": json_number(sign * duration(posting.machine_us, "HUR")),
+            "GoodQuantity": json_number(sign * posting.good),
+            "ErrorQuantity": json_number(sign * (posting.scrap + posting.rework)),
+            "ErrorCause": settings.error_causes.get(posting.reason, "None") if failed else "None",
+            "OperationCompleted": "Yes" if posting.final and sign > 0 else "No",
+        }
+        lines.append(common | process)
+    return lines
+
+
+def _finished(posting: Posting, number: int, line: Movement, settings: D365Settings) -> Line:
+    quantity = -line.quantity if line.movement_type in BACK else line.quantity
+    finished: Line = {
+        "LineNumber": number,
+        "ItemNumber": line.material,
         "ProductionType": "MainItem",
-        "ReportedGoodQuantity": number(sign * posting.good),
-        "ReportedErrorQuantity": number(sign * (posting.scrap + posting.rework)),
-        "ErrorCause": cause,
+        "ReportedGoodQuantity": json_number(quantity),
+        "AutomaticRouteConsumptionRule": "Never",
         "ExecutedDateTime": iso_utc(posting.end_us),
         "ReportAsFinishedDate": posting.posting_date.isoformat(),
-        "FromOperationNumber": operation,
-        "ToOperationNumber": operation,
-        "ItemBatchNumber": posting.lot,
+        "ItemBatchNumber": line.lot,
         "ProductionSiteId": posting.erp_plant,
-        "EndJob": "Yes" if posting.final and sign > 0 else "No",
+        "ProductionWarehouseId": line.storage_location,
+    }
+    status = _status(line.stock_type, settings)
+    return finished | ({"InventoryStatusId": status} if status else {})
+
+
+def _status(stock_type: StockType, settings: D365Settings) -> str:
+    """Return the inventory status of a stock type; empty for unrestricted stock where it needs none.
+
+    Raises: Unmappable.
+    """
+    found = settings.inventory_statuses.get(stock_type, "")
+    if not found and stock_type is not StockType.UNRESTRICTED:
+        words = f"in Dynamics {stock_type} stock is one of an inventory status"
+        raise Unmappable("stock-type", f"{words}; say which one: inventory_statuses.{stock_type}")
+    return found
+
+
+def _moved(posting: Posting, move: Transfer, settings: D365Settings) -> Line:
+    line = move.line
+    return {
+        "LineNumber": 1,
+        "ItemNumber": line.material,
+        "ItemBatchNumber": line.lot,
+        "InventoryQuantity": json_number(line.quantity),
+        "InventoryUnitSymbol": settings.units.get(line.unit, line.unit),
+        "TransactionDate": posting.posting_date.isoformat(),
+        **_end("Source", posting, move.source, settings),
+        **_end("Destination", posting, move.target, settings),
     }
 
 
-def _picked(posting: Posting, line_number: int, line: Movement, settings: D365Settings) -> dict[str, Any]:
-    quantity = number(-line.quantity if line.movement_type == "262" else line.quantity)
-    picked: dict[str, Any] = {
-        "LineNumber": line_number,
+def _end(end: str, posting: Posting, place: Place, settings: D365Settings) -> Line:
+    return {
+        f"{end}InventorySiteId": posting.erp_plant,
+        f"{end}WarehouseId": place.storage_location,
+        f"{end}InventoryStatusId": _status(place.stock_type, settings),
+    }
+
+
+def _picked(posting: Posting, number: int, line: Movement, settings: D365Settings) -> Line:
+    quantity = json_number(-line.quantity if line.movement_type in BACK else line.quantity)
+    picked: Line = {
+        "LineNumber": number,
         "ItemNumber": line.material,
         "ConsumptionBOMQuantity": quantity,
         "ProposalBOMQuantity": quantity,
@@ -89,18 +157,3 @@ def _picked(posting: Posting, line_number: int, line: Movement, settings: D365Se
         "ProductionWarehouseId": line.storage_location,
     }
     return picked | ({"OperationNumber": operation_number(posting.operation)} if posting.operation else {})
-
-
-def number(thousandths: int) -> orjson.Fragment:
-    """Return thousandths as a JSON number of three decimals, exact."""
-    return orjson.Fragment(decimal(thousandths))
-
-
-def operation_number(operation: str) -> int:
-    """Return the number of an operation.
-
-    Raises: Unmappable.
-    """
-    if not (operation.isascii() and operation.isdigit() and len(operation) < 10):
-        raise Unmappable("operation", f"operation {operation!r} is no number, as the ERP's operations are")
-    return int(operation)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from sinks.erp.connection import Reply, refused, retry_after
+from sinks.erp.connection import Reply, json_object, refused, retry_after
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.sap_payload import CONFIRMATION_ITEMS
 from sinks.erp.settings import SapSettings
@@ -77,7 +77,7 @@ def answer_of_read(reply: Reply) -> Answer:
 
 def entity(body: bytes) -> Row | None:
     """Return the entity of a reply; None where there is none."""
-    inner = _object(body).get("d")
+    inner = json_object(body).get("d")
     if isinstance(inner, dict) and len(inner) == 1:
         # A function import may be wrapped in its own name.
         (only,) = inner.values()
@@ -87,7 +87,7 @@ def entity(body: bytes) -> Row | None:
 
 def rows(body: bytes) -> list[Row] | None:
     """Return the entities of a reply; None where it is not a collection."""
-    inner = _object(body).get("d")
+    inner = json_object(body).get("d")
     found = inner.get("results") if isinstance(inner, dict) else inner
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else None
 
@@ -121,7 +121,7 @@ def error_of(body: bytes) -> SapError | None:
 
     The code is that of the first error among the details where the outer one is the framework's.
     """
-    error = _object(body).get("error")
+    error = json_object(body).get("error")
     if not isinstance(error, dict):
         return _xml_error(body)
     code, message = str(error.get("code", "")), error.get("message")
@@ -168,11 +168,3 @@ def _xml_error(body: bytes) -> SapError | None:
     if code is None or message is None:
         return None
     return SapError(code[1].decode("utf-8", "replace"), message[1].decode("utf-8", "replace"))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, model_validator
 
 from canonical import units
+from canonical.contracts.reference import StockType
 
 LOOPBACK: Final = "localhost"
 
@@ -156,6 +157,22 @@ class OracleSettings(HttpSettings):
     source_system: Annotated[str, Field(min_length=1, max_length=30)] = Field(
         "PLANTSYNC", description="SourceSystemCode, registered in Oracle as EXTERNAL."
     )
+    history_path: ResourcePath | None = Field(
+        None,
+        description="Resource that lists transactions of work orders by TransactionNote, in the words of the details "
+        "that made them; Oracle ships none, and without one a person looks where an answer was lost.",
+    )
+    receipts: Literal["transaction", "operation"] = Field(
+        "transaction",
+        description="How a product gets on stock: by a transaction of its own (process orders), or with the completion "
+        "of the last operation (discrete orders), where receipts are not posted.",
+    )
+    subinventories: dict[StockType, dict[Name, Name]] = Field(
+        {}, description="By stock type, the subinventory in which such stock of a storage location lies."
+    )
+    organizations: dict[Name, Name] = Field(
+        {}, description="OrganizationName of a plant, which transfers of stock want; otherwise its code."
+    )
     units: dict[UnitCode, Name] = Field({}, description="Oracle's unit for a Recommendation 20 code.")
     locked_codes: tuple[str, ...] = Field(
         ("WIE_WORK_ORDER_LOCKED", "INV_ITEM_LOCKED"), description="Message names that mean a lock."
@@ -180,6 +197,14 @@ class D365Settings(HttpSettings):
         "without one nobody is asked whether a message arrived, nor how its processing ended.",
     )
     units: dict[UnitCode, Name] = Field({}, description="Unit symbol for a Recommendation 20 code.")
+    inventory_statuses: dict[StockType, Name] = Field(
+        {}, description="InventoryStatusId of stock of a type; unrestricted stock may do without."
+    )
+    transfer_message: Name | None = Field(
+        None,
+        description="Message type of one's own that moves stock between warehouses and inventory statuses; Dynamics "
+        "ships none, and without one transfers are refused.",
+    )
     error_causes: dict[str, Literal["Material", "Machine", "OperatingStaff"]] = Field(
         {}, description="ErrorCause for a reason of scrap; others are None."
     )

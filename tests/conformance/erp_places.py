@@ -68,14 +68,11 @@ class ErpPlace:
     http = True  # Whether it is spoken to over HTTP.
     basic = True  # Whether it takes a password.
     idempotent = True  # Whether the same posting sent twice makes one document.
-    finds = True  # Whether it can be asked for a document.
     later = False  # Whether it accepts first and works afterwards.
     dated = False  # Whether it says when it made a document.
     sessions = False  # Whether it has sessions that end.
     bulk = False  # Whether it takes several postings in one request.
     rework = True  # Whether it has a quantity for rework.
-    receipts = True  # Whether goods receipts are documents of their own.
-    transfers = True  # Whether it moves stock apart from orders.
     before = ("server_error", "bad_gateway", "reset_before")
     after = ("error_after", "reset_after", "timeout_after")
 
@@ -148,6 +145,15 @@ class ErpPlace:
         self.settle()
         return self.ask("GET", f"documents?order={order}&limit=1000")["rows"]
 
+    def stock(self, lot):
+        """What lies there of a lot, by stock type."""
+        self.settle()
+        sums = Counter()
+        for row in self.ask("GET", "stocks"):
+            if row["lot"] == lot:
+                sums[row["stock_type"]] += row["quantity"]
+        return {name: quantity for name, quantity in sums.items() if quantity}
+
     def net(self, order):
         """What the documents of an order come to: quantities confirmed, and moved by movement type."""
         sums = Counter()
@@ -173,23 +179,30 @@ class SapPlace(ErpPlace):
 
 class OraclePlace(ErpPlace):
     kind = "oracle"
+    settings = MappingProxyType(
+        {
+            "history_path": "/fscmRestApi/resources/11.13.18.05/workOrderTransactionHistory",
+            "subinventories": {"quality": {"FG01": "FG01Q"}, "blocked": {"FG01": "FG01B"}},
+        }
+    )
     idempotent = False
-    finds = False
-    transfers = False
     token_path = "/oauth2/v1/token"
 
 
 class D365Place(ErpPlace):
     kind = "d365"
     settings = MappingProxyType(
-        {"company": "1010", "messages_path": "/api/services/SysMessageServices/SysMessageService/Messages"}
+        {
+            "company": "1010",
+            "messages_path": "/api/services/SysMessageServices/SysMessageService/Messages",
+            "inventory_statuses": {"unrestricted": "Available", "quality": "Quality", "blocked": "Blocking"},
+            "transfer_message": "InventoryTransfer",
+        }
     )
     basic = False
     idempotent = False
     later = True
     rework = False
-    receipts = False
-    transfers = False
     token_path = "/oauth2/v2.0/token"
 
     def access(self):
@@ -254,9 +267,15 @@ def issue(order, *lines, **others):
     return posting(order, kind=PostingKind.GOODS_ISSUE, movements=lines, good=0, machine_us=0, unit="KGM", **others)
 
 
-def receipt(order, quantity=5_000, **others):
-    lines = (movement("101", quantity=quantity, lot="L1", storage_location="FG01"),)
+def receipt(order, quantity=5_000, lot="L1", stock_type="unrestricted", **others):
+    lines = (movement("101", quantity=quantity, lot=lot, storage_location="FG01", stock_type=stock_type),)
     return posting(order, kind=PostingKind.GOODS_RECEIPT, operation="", movements=lines, good=0, machine_us=0, **others)
+
+
+def transfer(movement_type, **others):
+    """A transfer of a piece between places or stock types, without an order."""
+    lines = (movement(movement_type, **others),)
+    return posting("", kind=PostingKind.STOCK_TRANSFER, operation="", movements=lines, good=0, machine_us=0)
 
 
 def movement(movement_type, **others):

@@ -81,12 +81,12 @@ def test_every_protocol_in_one_process(data, tmp_path):
             session.fetch_token(f"{simulator.url('d365')}/oauth2/v2.0/token", grant_type="client_credentials")
             content = {
                 "ProductionOrderNumber": "1000020",
-                "ReportFinishedLines": [{"ReportedGoodQuantity": 3, "ToOperationNumber": 10}],
+                "RouteCardLines": [{"GoodQuantity": 3, "OperationNumber": 10}],
             }
             body = {
                 "_companyId": "USMF",
                 "_messageQueue": "JmgMES3P",
-                "_messageType": "ProdProductionOrderReportFinished",
+                "_messageType": "ProdProductionOrderRouteCard",
                 "_messageContent": json.dumps(content),
             }
             assert session.post(f"{simulator.url('d365')}{D365}/SendMessage", json=body, timeout=10).status_code == 200

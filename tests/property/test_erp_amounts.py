@@ -57,8 +57,8 @@ def test_quantities_for_oracle_and_dynamics_are_exact(good, scrap):
         state: quantity for state, quantity in (("COMPLETE", good), ("SCRAP", scrap)) if quantity
     }
     if good or scrap:
-        (line,) = exact(d365_payload.message(sent, D365)[1])["ReportFinishedLines"]
-        assert (line["ReportedGoodQuantity"] * 1000, line["ReportedErrorQuantity"] * 1000) == (good, scrap)
+        (line,) = exact(d365_payload.message(sent, D365)[1])["RouteCardLines"]
+        assert (line["GoodQuantity"] * 1000, line["ErrorQuantity"] * 1000) == (good, scrap)
 
 
 @given(st.integers(0, 10**12), st.sampled_from([("SEC", 10**6), ("MIN", 60 * 10**6), ("HUR", 3600 * 10**6)]))

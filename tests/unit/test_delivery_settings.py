@@ -58,6 +58,25 @@ def test_every_number_reaches_the_policy(file):
 
 
 @pytest.mark.parametrize(
+    ("adapter", "window"),
+    [
+        ('kind = "oracle"\nuser = "u"\npassword = "x"', 8),
+        ('kind = "oracle"\nuser = "u"\npassword = "x"\nhistory_path = "/history"', 200),
+        ('kind = "d365"\ncompany = "C"', 8),
+        ('kind = "d365"\ncompany = "C"\nmessages_path = "/messages"', 200),
+    ],
+)
+def test_the_window_is_small_where_nobody_can_be_asked(file, adapter, window):
+    oauth = 'token_url = "https://login.example.com"\nclient_id = "c"\nclient_secret = "x"'
+    place = '[erps.s4.adapter]\nbase_url = "https://erp.example.com"\n'
+    text = BEGIN + place + adapter + (f"\n[erps.s4.adapter.oauth]\n{oauth}" if "d365" in adapter else "")
+    policy = settings.load(file(text)).erps["s4"].policy(bulk_max=1)
+
+    assert policy.window_max == window
+    assert (policy.order_window_max == 1) == (window == 8)
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         (BEGIN + "ratee = 1\n" + SAP + 'password = "x"', "plantsync.toml:4: erps.s4.ratee: unknown key"),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dataflows.erp_simulator.faults import Plan
-from dataflows.erp_simulator.truth import duplicates
+from dataflows.erp_simulator.truth import duplicates, stocks
 from tests.erp_world import NOW_US, Client, body_of, world
 
 SERVICE = "/api/services/SysMessageServices/SysMessageService"
@@ -32,9 +32,9 @@ def _send(client, kind, content):
     return client.post(f"{SERVICE}/SendMessage", body)
 
 
-def _finished(order, quantity, operation=10):
-    line = {"ReportedGoodQuantity": quantity, "ToOperationNumber": operation, "ReportAsFinishedDate": "2026-03-10"}
-    return {"ProductionOrderNumber": order, "ReportFinishedLines": [line]}
+def _card(order, quantity, operation=10):
+    line = {"GoodQuantity": quantity, "OperationNumber": operation, "ConsumptionDate": "2026-03-10"}
+    return {"ProductionOrderNumber": order, "RouteCardLines": [line]}
 
 
 def _states(client):
@@ -47,7 +47,7 @@ def test_a_password_will_not_do(d365):
 
 
 def test_a_message_is_booked_later(client, d365):
-    assert _send(client, "ProdProductionOrderReportFinished", _finished("1000020", 10)).status == 200
+    assert _send(client, "ProdProductionOrderRouteCard", _card("1000020", 10)).status == 200
     assert not d365.book.documents
 
     d365.clock.set(NOW_US + 2 * S)
@@ -57,9 +57,9 @@ def test_a_message_is_booked_later(client, d365):
 
 
 def test_a_bad_message_fails_after_three_attempts_and_holds_its_order_only(client, d365):
-    _send(client, "ProdProductionOrderReportFinished", _finished("1000020", 500))
-    _send(client, "ProdProductionOrderReportFinished", _finished("1000020", 1))
-    _send(client, "ProdProductionOrderReportFinished", _finished("1000021", 1))
+    _send(client, "ProdProductionOrderRouteCard", _card("1000020", 500))
+    _send(client, "ProdProductionOrderRouteCard", _card("1000020", 1))
+    _send(client, "ProdProductionOrderRouteCard", _card("1000021", 1))
 
     d365.clock.set(NOW_US + 3 * S)
     assert _states(client) == [("1000020", "Queued", 1), ("1000020", "Queued", 0), ("1000021", "Processed", 1)]
@@ -72,7 +72,7 @@ def test_a_bad_message_fails_after_three_attempts_and_holds_its_order_only(clien
 def test_messages_of_an_order_are_booked_in_order(client, d365):
     d365.schedule.plans.append(Plan(fault="message_fails"))
     for quantity in (1, 2, 3):
-        _send(client, "ProdProductionOrderReportFinished", _finished("1000020", quantity))
+        _send(client, "ProdProductionOrderRouteCard", _card("1000020", quantity))
 
     d365.clock.set(NOW_US + 60 * S)
     d365.wake()
@@ -82,9 +82,9 @@ def test_messages_of_an_order_are_booked_in_order(client, d365):
 
 
 def test_copies_are_told_by_posting_id_or_by_all_they_say(client, d365):
-    named = _finished("1000020", 1) | {"PostingId": "p-1"}
-    for content in (named, named, _finished("1000020", 1)):
-        _send(client, "ProdProductionOrderReportFinished", content)
+    named = _card("1000020", 1) | {"PostingId": "p-1"}
+    for content in (named, named, _card("1000020", 1)):
+        _send(client, "ProdProductionOrderRouteCard", content)
 
     d365.clock.set(NOW_US + 60 * S)
     d365.wake()
@@ -95,9 +95,9 @@ def test_copies_are_told_by_posting_id_or_by_all_they_say(client, d365):
 
 
 def test_a_message_is_all_or_nothing(client, d365):
-    content = _finished("1000020", 1)
-    content["ReportFinishedLines"].append({"ReportedGoodQuantity": 500, "ToOperationNumber": 10})
-    _send(client, "ProdProductionOrderReportFinished", content)
+    content = _card("1000020", 1)
+    content["RouteCardLines"].append({"GoodQuantity": 500, "OperationNumber": 10})
+    _send(client, "ProdProductionOrderRouteCard", content)
 
     d365.clock.set(NOW_US + 60 * S)
 
@@ -107,26 +107,46 @@ def test_a_message_is_all_or_nothing(client, d365):
 
 def test_every_type_is_booked(client, d365):
     _send(client, "ProdProductionOrderStart", {"ProductionOrderNumber": "1000020", "StartedDate": "2026-03-10"})
-    _send(client, "ProdProductionOrderReportFinished", _finished("1000020", 5))
+    _send(client, "ProdProductionOrderRouteCard", _card("1000020", 5))
     pick = {"ItemNumber": "STEEL", "ConsumptionBOMQuantity": 1.25, "BOMUnitSymbol": "kg", "OperationNumber": 10}
     _send(client, "ProdProductionOrderPickingList", {"ProductionOrderNumber": "1000020", "PickingListLines": [pick]})
     card = {"OperationNumber": 10, "Hours": 1.5, "OperationsResourceId": "TURN"}
     _send(client, "ProdProductionOrderRouteCard", {"ProductionOrderNumber": "1000020", "RouteCardLines": [card]})
+    line = {
+        "ReportedGoodQuantity": 3,
+        "ReportedErrorQuantity": 1,
+        "ItemBatchNumber": "P1",
+        "InventoryStatusId": "Quality",
+    }
+    finished = {"ProductionOrderNumber": "1000020", "ReportFinishedLines": [line | {"ToOperationNumber": 10}]}
+    _send(client, "ProdProductionOrderReportFinished", finished)
+    away = {"ItemNumber": "PUMP", "InventoryQuantity": 2, "InventoryUnitSymbol": "PC", "ItemBatchNumber": "P1"}
+    places = {"SourceWarehouseId": "FG01", "DestinationWarehouseId": "FG02", "SourceInventoryStatusId": "Quality"}
+    moved = away | places | {"SourceInventorySiteId": "1010", "DestinationInventoryStatusId": "Available"}
+    _send(client, "InventoryTransfer", {"PostingId": "t-1", "TransferJournalLines": [moved]})
     _send(client, "ProdProductionOrderEnd", {"ProductionOrderNumber": "1000020", "EndedDate": "2026-03-10"})
-    _send(client, "ProdProductionOrderReportFinished", _finished("1000020", 6))
+    _send(client, "ProdProductionOrderRouteCard", _card("1000020", 6))
 
     d365.clock.set(NOW_US + 60 * S)
 
-    assert [state for _, state, _ in _states(client)] == ["Processed"] * 5 + ["Failed"]
+    assert [state for _, state, _ in _states(client)] == ["Processed"] * 7 + ["Failed"]
     assert [d.kind.value for d in d365.book.documents] == [
         "order status",
         "confirmation",
         "goods movement",  # backflush
         "goods movement",
         "activity",
+        "confirmation",  # of what failed, as it was reported with what was finished
+        "goods movement",  # its backflush
+        "goods movement",  # receipt
+        "goods movement",  # transfer
         "order status",
     ]
-    assert d365.book.withdrawn["1000020", "STEEL"] == 2_500 + 1_250
+    assert {(s["storage_location"], s["stock_type"], s["quantity"]) for s in stocks(d365.book) if s["lot"] == "P1"} == {
+        ("FG01", "quality", 1_000),
+        ("FG02", "unrestricted", 2_000),
+    }
+    assert d365.book.withdrawn["1000020", "STEEL"] == 2_500 + 1_250 + 500
 
 
 @pytest.mark.parametrize(
@@ -157,7 +177,7 @@ def test_a_page_that_is_no_number_is_refused(client):
 def test_what_is_queued_survives_a_restart(tmp_path):
     path = tmp_path / "erp.sqlite"
     first, d365 = world("d365", path=path)
-    _send(Client(d365, {}).token("/oauth2/v2.0/token"), "ProdProductionOrderReportFinished", _finished("1000020", 3))
+    _send(Client(d365, {}).token("/oauth2/v2.0/token"), "ProdProductionOrderRouteCard", _card("1000020", 3))
     first.ledger.close()
 
     d365 = world("d365", path=path, now_us=NOW_US + 60 * S)[1]

@@ -111,7 +111,79 @@ def test_transactions_cannot_be_read(client):
     assert client.get(f"{ROOT}/operationTransactions/1").status == 405
 
 
-@pytest.mark.parametrize("query", ["limit=x", "offset=-1", "q=WorkOrderNumber>1"])
+STAGED = {
+    "OrganizationName": "1010",
+    "TransactionTypeName": "Subinventory Transfer",
+    "TransactionMode": "1",
+    "SourceCode": "PLANTSYNC",
+    "SourceHeaderId": 7,
+    "SourceLineId": 1,
+    "TransactionReference": "t-1",
+    "TransactionDate": "2026-03-10",
+    "ItemNumber": "RESIN",
+    "TransactionQuantity": 2.5,
+    "TransactionUnitOfMeasure": "KG",
+    "SubinventoryCode": "RM01",
+    "TransferSubinventory": "RM1Q",
+    "UseCurrentCostFlag": "true",
+    "lotItemLots": [{"LotNumber": "R1", "TransactionQuantity": 2.5}],
+}
+
+
+def _items(client, resource, condition=""):
+    return body_of(client.get(f"{ROOT}/{resource}?q={condition}"))["items"]
+
+
+def test_a_staged_transfer_is_gone_when_it_is_processed(client, oracle):
+    said = client.post(f"{ROOT}/inventoryStagedTransactions", STAGED)
+
+    assert (said.status, body_of(said)["ErrorCode"]) == (201, None)
+    assert _items(client, "inventoryStagedTransactions") == []
+    (row,) = _items(client, "inventoryCompletedTransactions", "Reference='t-1'")
+    assert (row["SubinventoryCode"], row["TransferSubinventory"]) == ("RM01", "RM1Q")
+    assert oracle.book.stocks["RESIN", "1010", "RM1Q", "R1", "quality"] == 2_500
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ItemNumber": "GOLD"}, "INV_ITEM_INVALID"),
+        ({"TransferSubinventory": "RM01"}, "JBO-25009"),
+        ({"lotItemLots": [{"LotNumber": "R1", "TransactionQuantity": 2}]}, "JBO-25009"),
+        ({"TransactionDate": "2026-04-10"}, "INV_PERIOD_NOT_OPEN"),
+    ],
+)
+def test_a_staged_transfer_that_cannot_be_processed_stays_with_its_error(client, oracle, change, code):
+    said = client.post(f"{ROOT}/inventoryStagedTransactions", STAGED | change)
+
+    assert (said.status, body_of(said)["ErrorCode"]) == (201, code)
+    (row,) = _items(client, "inventoryStagedTransactions", "SourceCode='PLANTSYNC';SourceHeaderId=7")
+    assert row["ErrorCode"] == code
+    assert not oracle.book.documents
+    line = f"{ROOT}/inventoryStagedTransactions/{row['TransactionInterfaceId']}"
+    assert [client.ask("DELETE", line).answer.status for _ in range(2)] == [204, 404]
+    assert _items(client, "inventoryStagedTransactions") == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"SourceHeaderId": "7"}, {"SourceHeaderId": 2**63}, {"TransactionMode": "3"}, {"OrganizationName": ""}]
+)
+def test_a_line_that_is_no_line_is_not_staged(client, change):
+    assert client.post(f"{ROOT}/inventoryStagedTransactions", STAGED | change).status == 400
+    assert _items(client, "inventoryStagedTransactions") == []
+
+
+def test_a_history_tells_details_by_their_note(client):
+    _post(client, FINE, FINE | {"ToDispatchState": "SCRAP"}, FINE | {"TransactionNote": "other"})
+
+    rows = _items(client, "workOrderTransactionHistory", "TransactionNote='note-1'")
+
+    assert [row["ToDispatchState"] for row in rows] == ["COMPLETE", "SCRAP"]
+    assert [row["TransactionId"] for row in rows] == ["0000000001/00000001", "0000000001/00000002"]
+    assert client.get(f"{ROOT}/workOrderTransactionHistory").status == 400
+
+
+@pytest.mark.parametrize("query", ["limit=x", "offset=-1", "q=WorkOrderNumber>1", "q=Colour=red"])
 def test_work_orders_are_asked_for_properly(client, query):
     assert client.get(f"{ROOT}/workOrders?{query}").status == 400
 

@@ -10,21 +10,40 @@ import pytest
 
 from canonical.contracts.posting import PostingKind
 from canonical.contracts.reference import StockType
-from sinks.erp import d365_payload, oracle_payload, sap_payload
+from sinks.erp import d365_payload, oracle_payload, sap_payload, transfers
 from sinks.erp.drop import file_name
 from sinks.erp.settings import ERP_SETTINGS
+from sinks.erp.transfers import transfer as transfer_of
 from sinks.erp.unmappable import Unmappable
-from tests.conformance.erp_places import issue, movement, posting, receipt, reversal
+from tests.conformance.erp_places import issue, movement, posting, receipt, reversal, transfer
 
 FIXTURES = Path(__file__).parents[3] / "shared/fixtures/sap"
 KEY = UUID("0123abcd-4567-5890-abcd-ef0123456789")
 HTTP = {"base_url": "https://erp.example.com", "user": "me", "password": "s"}
 SAP = ERP_SETTINGS.validate_python({"kind": "sap", **HTTP, "plant_time_zones": {"1010": "Europe/Berlin"}})
-ORACLE = ERP_SETTINGS.validate_python({"kind": "oracle", **HTTP, "units": {"H87": "Ea"}})
+ORACLE = ERP_SETTINGS.validate_python(
+    {
+        "kind": "oracle",
+        **HTTP,
+        "units": {"H87": "Ea"},
+        "subinventories": {"quality": {"FG01": "FG01Q"}},
+        "organizations": {"1010": "Plant 1010"},
+    }
+)
 OAUTH = {"token_url": "https://login.example.com/t", "client_id": "c", "client_secret": "s"}
 D365 = ERP_SETTINGS.validate_python(
-    {"kind": "d365", "base_url": "https://d.example.com", "oauth": OAUTH, "company": "USMF", "rework": "error"}
+    {
+        "kind": "d365",
+        "base_url": "https://d.example.com",
+        "oauth": OAUTH,
+        "company": "USMF",
+        "rework": "error",
+        "inventory_statuses": {"quality": "QI"},
+        "transfer_message": "Move",
+    }
 )
+RELEASE = transfer("321", lot="L1", stock_type="quality", storage_location="FG01", to_storage_location="WH02")
+ROUTE_CARD = {"OperationNumber": 10, "ConsumptionDate": "2026-03-02", "OperationsResourceId": "PRESS-1"}
 
 
 def fixture(name):
@@ -199,24 +218,126 @@ def test_what_oracle_has_no_word_for_is_refused():
 
 
 def test_messages_for_dynamics():
-    sent = posting("P-1", posting_id=KEY, scrap=1_000, rework=500, final=True)
+    sent = posting("P-1", posting_id=KEY, scrap=1_000, rework=500, final=True, setup_us=1_800_000_000)
     kind, content = d365_payload.message(sent, D365)
-    assert kind == "ProdProductionOrderReportFinished"
-    (line,) = json.loads(content)["ReportFinishedLines"]
-    assert (line["ReportedGoodQuantity"], line["ReportedErrorQuantity"], line["EndJob"]) == (12.345, 1.5, "Yes")
-    assert (line["FromOperationNumber"], line["ToOperationNumber"], line["ItemBatchNumber"]) == (10, 10, "L1")
-    (line,) = json.loads(d365_payload.message(reversal(sent), D365)[1])["ReportFinishedLines"]
-    assert (line["ReportedGoodQuantity"], line["EndJob"]) == (-12.345, "No")
+    assert kind == "ProdProductionOrderRouteCard"
+    assert json.loads(content) == {
+        "ProductionOrderNumber": "P-1",
+        "PostingId": str(KEY),
+        "RouteCardLines": [
+            {**ROUTE_CARD, "TaskType": "Setup", "Hours": 0.5},
+            {
+                **ROUTE_CARD,
+                "TaskType": "Process",
+                "Hours": 0.025,
+                "GoodQuantity": 12.345,
+                "ErrorQuantity": 1.5,
+                "ErrorCause": "None",
+                "OperationCompleted": "Yes",
+            },
+        ],
+    }
+    setup, process = json.loads(d365_payload.message(reversal(sent), D365)[1])["RouteCardLines"]
+    assert (setup["Hours"], process["Hours"], process["GoodQuantity"]) == (-0.5, -0.025, -12.345)
+    assert process["OperationCompleted"] == "No"
     kind, content = d365_payload.message(reversal(issue("P-1")), D365)
     assert kind == "ProdProductionOrderPickingList"
     assert json.loads(content)["PickingListLines"][0]["ConsumptionBOMQuantity"] == -0.41
-    assert d365_payload.message(receipt("P-1"), D365) is None
-    assert d365_payload.message(posting("P-1", good=0), D365) is None
+    assert d365_payload.message(posting("P-1", good=0, machine_us=0), D365) is None
     refusing = D365.model_copy(update={"rework": "refuse"})
     with pytest.raises(Unmappable, match="rework"):
         d365_payload.message(sent, refusing)
     with pytest.raises(Unmappable, match="order"):
         d365_payload.message(posting(""), D365)
+
+
+def test_stock_for_dynamics():
+    kind, content = d365_payload.message(receipt("P-1", posting_id=KEY, stock_type="quality"), D365)
+    assert kind == "ProdProductionOrderReportFinished"
+    (line,) = json.loads(content)["ReportFinishedLines"]
+    assert line == {
+        "LineNumber": 1,
+        "ItemNumber": "FG-1",
+        "ProductionType": "MainItem",
+        "ReportedGoodQuantity": 5.0,
+        "AutomaticRouteConsumptionRule": "Never",
+        "ExecutedDateTime": "2026-03-02T12:00:00Z",
+        "ReportAsFinishedDate": "2026-03-02",
+        "ItemBatchNumber": "L1",
+        "ProductionSiteId": "1010",
+        "ProductionWarehouseId": "FG01",
+        "InventoryStatusId": "QI",
+    }
+    (plain,) = json.loads(d365_payload.message(reversal(receipt("P-1")), D365)[1])["ReportFinishedLines"]
+    assert (plain["ReportedGoodQuantity"], "InventoryStatusId" in plain) == (-5.0, False)
+    kind, content = d365_payload.message(RELEASE, D365)
+    assert (kind, json.loads(content)["PostingId"]) == ("Move", str(RELEASE.posting_id))
+    (line,) = json.loads(content)["TransferJournalLines"]
+    assert line == {
+        "LineNumber": 1,
+        "ItemNumber": "FG-1",
+        "ItemBatchNumber": "L1",
+        "InventoryQuantity": 1.0,
+        "InventoryUnitSymbol": "H87",
+        "TransactionDate": "2026-03-02",
+        "SourceInventorySiteId": "1010",
+        "SourceWarehouseId": "FG01",
+        "SourceInventoryStatusId": "QI",
+        "DestinationInventorySiteId": "1010",
+        "DestinationWarehouseId": "WH02",
+        "DestinationInventoryStatusId": "",
+    }
+    (back,) = json.loads(d365_payload.message(reversal(RELEASE), D365)[1])["TransferJournalLines"]
+    assert (back["SourceWarehouseId"], back["DestinationInventoryStatusId"]) == ("WH02", "QI")
+
+
+def test_stock_for_oracle():
+    _, details = oracle_payload.details(receipt("1", stock_type="quality"), ORACLE)
+    assert [detail["SubinventoryCode"] for detail in details] == ["FG01Q"]
+    assert [detail["TransactionLot"] for detail in told(details)] == [[{"LotNumber": "L1", "TransactionQuantity": 5.0}]]
+    staged = json.loads(oracle_payload.staged(RELEASE, transfer_of(RELEASE), ORACLE))
+    assert staged == {
+        "OrganizationName": "Plant 1010",
+        "TransactionTypeName": "Subinventory Transfer",
+        "TransactionMode": "1",
+        "SourceCode": "PLANTSYNC",
+        "SourceHeaderId": RELEASE.posting_id.int >> 65,
+        "SourceLineId": 1,
+        "TransactionReference": str(RELEASE.posting_id),
+        "TransactionDate": "2026-03-02T12:00:00+00:00",
+        "ItemNumber": "FG-1",
+        "TransactionQuantity": 1.0,
+        "TransactionUnitOfMeasure": "Ea",
+        "SubinventoryCode": "FG01Q",
+        "TransferSubinventory": "WH02",
+        "UseCurrentCostFlag": "true",
+        "lotItemLots": [{"LotNumber": "L1", "TransactionQuantity": 1.0}],
+    }
+    assert staged["SourceHeaderId"] < 2**63
+    same = transfer("321", stock_type="unrestricted", storage_location="FG01", to_storage_location="FG01")
+    with pytest.raises(Unmappable, match="source and target"):
+        oracle_payload.staged(same, transfer_of(same), ORACLE)
+
+
+def test_an_oracle_that_receives_with_the_last_operation_gets_no_receipts():
+    discrete = ORACLE.model_copy(update={"receipts": "operation"})
+    for sent in (receipt("1"), reversal(receipt("1"))):
+        assert oracle_payload.details(sent, discrete)[1] == []
+    for sent in (issue("1"), posting("1")):
+        assert told(oracle_payload.details(sent, discrete)) == told(oracle_payload.details(sent, ORACLE))
+    with pytest.raises(Unmappable, match="last operation"):
+        oracle_payload.details(receipt("1", stock_type="quality"), discrete)
+
+
+def test_a_transfer_taken_back_has_its_ends_changed():
+    """Also where its movement type would be another transfer's: what takes back a 322 is no 323."""
+    for movement_type in sorted(transfers.TYPES):
+        sent = transfer(movement_type, stock_type="quality", storage_location="A", to_storage_location="B")
+        there, back = transfer_of(sent), transfer_of(reversal(sent))
+        assert (there.source, there.target) == (back.target, back.source)
+        assert there.source == transfers.Place("A", StockType.QUALITY)
+    for sent in (issue("1"), receipt("1"), posting("1")):
+        assert transfer_of(sent) is transfer_of(reversal(sent)) is None
 
 
 def test_a_file_is_named_after_its_posting_and_stays_in_its_folder():
