@@ -33,8 +33,11 @@ def encode_receipt(receipt: Receipt) -> Message:
 
 
 def recorded_us(headers: Headers, otherwise_us: int) -> int:
-    """Return when a record was written, as its envelope says."""
+    """Return when a record was written, as its envelope says; the other instant where it says nothing that reads."""
     for name, value in headers:
         if name == RECORDED:
-            return round(datetime.fromisoformat(value.decode()).timestamp() * 1e6)
+            try:
+                return round(datetime.fromisoformat(value.decode()).timestamp() * 1e6)
+            except (ValueError, OverflowError):
+                break
     return otherwise_us

@@ -16,10 +16,10 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from pydantic import ValidationError
 
-from canonical.contracts import Posting, Receipt
+from canonical.contracts import Action, FaultCode, Posting, Receipt, fault_code
 from canonical.posting_wire import encode_exception
 from canonical.receipt_wire import encode_receipt, recorded_us
-from canonical.wire import WireError
+from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.desk import Desk
 from dataflows.items import Commit, Shard, Work
@@ -28,6 +28,7 @@ from dataflows.sources.merged import input_of
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import CommitLog, Record
+from sinks.dead_letters import dead_letter_records
 from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
 
 NAME: Final = "delivery"
@@ -72,15 +73,32 @@ class Deliver:
         return parts
 
     def _read(self, work: Work) -> None:
+        """Take the records of an input; those that cannot be used become dead letters, and stop nothing."""
         name, raw = input_of(work.raw)
-        for row in range(len(raw)):
-            value = raw.value(row)
-            if name.startswith(ACTIONS):
-                self.delivery.decide(value, work.now_us)
-                continue
-            headers = () if raw.headers is None else raw.headers[row]
-            self.delivery.enqueue(posting_of(value), recorded_us(headers, work.now_us), work.now_us)
-            self.desk.taken += 1
+        take = self._action if name.startswith(ACTIONS) else self._posting
+        faults = [("decode", fault) for row in range(len(raw)) if (fault := take(raw, row, work.now_us)) is not None]
+        self.records += dead_letter_records(raw, faults, work.now_us, flow=NAME, shard=self.shard.name)
+
+    def _action(self, raw: RawRecords, row: int, now_us: int) -> RowFault | None:
+        try:
+            action = Action.model_validate_json(raw.value(row))
+        except ValidationError as error:
+            return RowFault(row, fault_code(error), str(error))
+        self.delivery.decide(action, now_us)
+        return None
+
+    def _posting(self, raw: RawRecords, row: int, now_us: int) -> RowFault | None:
+        self.desk.taken += 1
+        try:
+            posting = Posting.model_validate_json(raw.value(row))
+        except ValidationError as error:
+            return RowFault(row, fault_code(error), str(error))
+        if posting.erp != self.desk.erp:
+            words = f"posting {posting.posting_id} is for {posting.erp or 'no ERP'}: see who else writes to this queue"
+            return RowFault(row, FaultCode.NOT_OWNER, words, plant=posting.plant)
+        headers = () if raw.headers is None else raw.headers[row]
+        self.delivery.enqueue(posting, recorded_us(headers, now_us), now_us)
+        return None
 
     def _collect(self, now_us: int) -> None:
         for answered in self.desk.courier.collect():
@@ -93,14 +111,6 @@ class Deliver:
                 self.records.append(Record(RECEIPTS, *encode_receipt(told)))
             else:
                 self.records.append(Record(EXCEPTIONS, *encode_exception(told, now_us)))
-
-
-def posting_of(value: bytes) -> Posting:
-    """Read a posting. Raises: WireError."""
-    try:
-        return Posting.model_validate_json(value)
-    except ValidationError as error:
-        raise WireError(f"{value[:80]!r} in the posting queue is no posting: see who else writes to it") from error
 
 
 def delivery(

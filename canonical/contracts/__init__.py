@@ -17,7 +17,7 @@ from canonical.contracts.command import Action, ActionKind, Command, CommandKind
 from canonical.contracts.confirmation import CloseReason, Confirmation, ConfirmationKind
 from canonical.contracts.dead_letter import DeadLetter, Header
 from canonical.contracts.event import Event, EventType, EventV1, EventV2, read_event, upcast
-from canonical.contracts.fault import Fault, FaultCode
+from canonical.contracts.fault import Fault, FaultCode, fault_code
 from canonical.contracts.ledger import Fate, Gap, LedgerEntry, LedgerRange
 from canonical.contracts.posting import Lane, Movement, Posting, PostingKind, Receipt, ReceiptStatus
 from canonical.contracts.reference import (
@@ -93,6 +93,7 @@ __all__ = [
     "TrailEntry",
     "UnitRatio",
     "WorkCenterReference",
+    "fault_code",
     "read_event",
     "trail_hash",
     "upcast",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from canonical.contracts.event import Offset, Text
 
@@ -48,3 +48,11 @@ class Fault(BaseModel):
     session: Text = Field("", description="Session of the source; empty where it could not be read.")
     seq: int = Field(-1, ge=-1, le=2**53, description="Sequence number; -1 where there is none that can be read.")
     offset: Offset = Field(description="Position of the record in its shard.")
+
+
+def fault_code(error: ValidationError) -> FaultCode:
+    """Return what is wrong with a record that is not of its contract."""
+    kinds = {each["type"] for each in error.errors(include_url=False, include_input=False)}
+    if "json_invalid" in kinds:
+        return FaultCode.MALFORMED
+    return FaultCode.MISSING_FIELD if "missing" in kinds else FaultCode.WRONG_TYPE

@@ -210,7 +210,7 @@ class World:
             delivery.enqueue(wanted, self.now_us, self.now_us)
             self.read += 1
         for action in self.actions[self.decided :]:
-            delivery.decide(action.model_dump_json().encode(), self.now_us)
+            delivery.decide(action, self.now_us)
             self.decided += 1
         self._call(delivery)
         assert delivery.held <= self.policy.held_max

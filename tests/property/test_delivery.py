@@ -151,6 +151,22 @@ def test_an_outage_is_told_once_tried_seldom_and_caught_up_without_a_flood():
     assert not any(r.status == "rejected" for r in world.log.receipts)
 
 
+def test_an_erp_that_was_away_is_tried_again_before_a_process_thinks_that_all_is_done():
+    """So that runs with ``--until-end`` get on when the ERP is back (M42)."""
+    world = World(1, [posting("O1", 0)], 0.0)
+    world.erp.away_until_us = world.now_us + 20 * S
+    run(world, 10)
+    assert world.delivery.idle
+    world.restart()
+    assert not world.delivery.idle
+    run(world, 5)
+    assert world.delivery.idle, "it has been tried, and is away"
+    world.advance(10 * S)
+    world.restart()
+    run(world, 5)
+    assert len(accepted(world)) == 1
+
+
 def test_credentials_that_do_not_hold_are_told_at_once():
     world = World(1, [posting("O1", 0)], 0.0)
     world.erp.unauthorised = True

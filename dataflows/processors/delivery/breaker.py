@@ -27,6 +27,11 @@ class Breaker:
         """Return whether the ERP is left alone."""
         return self.opened_us is not None
 
+    @property
+    def tried(self) -> bool:
+        """Return whether it is open by a call of this process, and not only by what an earlier one left."""
+        return self.is_open and self.probes > 0
+
     def lets(self, now_us: int) -> bool:
         """Return whether a call may begin."""
         return not self.is_open or (not self.probing and now_us >= self.due_us)

@@ -31,9 +31,8 @@ class Decisions:
         self._book = book
         self.known: deque[str] = deque(maxlen=KNOWN)
 
-    def decide(self, value: bytes, now_us: int) -> Decided:
+    def decide(self, action: Action, now_us: int) -> Decided:
         """Do what a person decided."""
-        action = Action.model_validate_json(value)
         key = str(action.action_id)
         if key in self.known:
             return Decided()

@@ -22,6 +22,7 @@ from typing import Final
 import orjson
 
 from canonical.contracts.business_exception import BusinessException, ExceptionCode, Resolution
+from canonical.contracts.command import Action
 from canonical.contracts.posting import Lane, Posting, Receipt
 from dataflows.processors.delivery.access import FAILED, Access, Change
 from dataflows.processors.delivery.answers import Answers
@@ -85,10 +86,10 @@ class Delivery:
         if entry is not None:
             self._touch(entry.line)
 
-    def decide(self, value: bytes, now_us: int) -> None:
-        """Do what a person decided (an ``Action``), where it concerns this ERP; the same twice is once."""
+    def decide(self, action: Action, now_us: int) -> None:
+        """Do what a person decided, where it concerns this ERP; the same twice is once."""
         self._reach(now_us)
-        done = self.decisions.decide(value, now_us)
+        done = self.decisions.decide(action, now_us)
         if done.probe:
             self._access.breaker.due_us = now_us
         if done.entry is not None:
@@ -207,7 +208,7 @@ class Delivery:
         lines = [line[0] for line in self.book.lines]
         waits = all(head.phase in FOR_A_PERSON or self.book.original_open(head) for head in lines)
         follows = any(entry.phase is Phase.MOVING for entry in self.book.entries.values())
-        return self._away or (waits and not follows)
+        return self._access.breaker.tried or (waits and not follows)
 
     # How
 
@@ -222,7 +223,7 @@ class Delivery:
             ExceptionCode(code): Notice(ExceptionCode(code), text, us) for code, text, us in own["notices"]
         }
         if ExceptionCode.ERP_UNAVAILABLE in self._notices:
-            self._access.breaker.opened_us, self._access.breaker.probes = self._now_us, 1
+            self._access.breaker.opened_us = self._now_us
         self.book.restore(state)
         for entry in self.book.entries.values():
             if entry.phase is Phase.ADMITTED:
