@@ -17,6 +17,7 @@ import numpy as np
 
 from canonical.records import RawRecords
 from dataflows.heap import collect_seldom
+from dataflows.intake import Room
 from dataflows.items import Commit, Shard, Work
 from dataflows.postings import Decide
 from dataflows.processors.posting.policy import PostingPolicy
@@ -34,7 +35,7 @@ def records(values: list[bytes], name: str) -> RawRecords:
 
 def measured(values: list[bytes], told: list[bytes]) -> tuple[float, int]:
     """Return the seconds of processor time for all confirmations, and how many postings they became."""
-    stage = Decide(Shard("postings"), {}, PostingPolicy())
+    stage = Decide(Shard("postings"), {}, PostingPolicy(), Room(200_000))
     list(stage.work(Work(NOW_US, records(told, "reference/north"))))
     made, began_s = 0, time.process_time()
     for at in range(0, len(values), BATCH):

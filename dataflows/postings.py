@@ -16,12 +16,13 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from pydantic import ValidationError
 
-from canonical.contracts import REFERENCE, Action, Confirmation, ExceptionCode, FaultCode, read_event
+from canonical.contracts import REFERENCE, Action, Confirmation, ExceptionCode, FaultCode, fault_code, read_event
 from canonical.identity import event_id
 from canonical.posting_wire import encode_command, encode_exception, encode_posting
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
+from dataflows.intake import Room
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.posting.casework import Refused
 from dataflows.processors.posting.desk import Desk
@@ -44,14 +45,14 @@ REFERENCE_INPUT: Final = "reference"
 class Decide:
     """The desk as a stage: records of all inputs in, postings, commands, exceptions and dead letters out."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy) -> None:
-        self.shard, self.policy, self.state = shard, policy, state
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy, room: Room) -> None:
+        self.shard, self.policy, self.state, self.room = shard, policy, state, room
         self.desk: Desk | None = None
         self.records: list[Record] = []
 
     def work(self, work: Work) -> Iterable[Work]:
         """Take a batch of one input; what cannot be used becomes dead letters, and stops nothing."""
-        desk = self.desk = self.desk or Desk.decode(self.policy, self.state, work.now_us)
+        desk = self._desk(work.now_us)
         due_us = desk.due_us()
         if due_us is not None and due_us <= work.now_us:
             desk.wake(work.now_us)
@@ -59,13 +60,15 @@ class Decide:
             name, raw = input_of(work.raw)
             faults = list(self._taken(desk, name, raw, work.now_us))
             self.records += dead_letter_records(raw, faults, work.now_us, flow=NAME, shard=self.shard.name)
+            self.room.seen += 1
+        self.room.resting = desk.full + desk.crowded
         self.shard.pending = bool(self.records) or desk.pending
         self.shard.urgent |= desk.urgent
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         """Hand over what was decided since the last commit."""
-        desk = self.desk = self.desk or Desk.decode(self.policy, self.state, commit.now_us)
+        desk = self._desk(commit.now_us)
         outcome = desk.take(commit.now_us)
         now_us = commit.now_us
         self.records += [_posting(made, now_us) for made in outcome.postings]
@@ -75,6 +78,11 @@ class Decide:
         self.shard.pending = self.shard.urgent = False
         return desk.encode()
 
+    def _desk(self, now_us: int) -> Desk:
+        if self.desk is None:
+            self.desk, self.state = Desk.decode(self.policy, self.state, now_us), {}
+        return self.desk
+
     def _taken(self, desk: Desk, name: str, raw: RawRecords, now_us: int) -> Iterable[tuple[str, RowFault]]:
         """Give each record of an input to the desk; yield those that cannot be used."""
         kind, _, rest = name.partition("/")
@@ -83,18 +91,24 @@ class Decide:
             try:
                 take(desk, raw.prefix + raw.data[start:end], now_us)
             except ValidationError as error:
-                yield "decode", RowFault(row, _fault_code(error), str(error)[:1024])
+                yield "decode", RowFault(row, fault_code(error), str(error))
             except Refused as refused:
                 yield "desk", RowFault(row, _REFUSALS[refused.code], refused.detail)
 
 
 def postings(
-    shards: Mapping[str, ShardInput], policy: PostingPolicy, log: CommitLog, pace: Pace, clock: Clock, stop: Flag
+    shards: Mapping[str, ShardInput],
+    policy: PostingPolicy,
+    log: CommitLog,
+    pace: Pace,
+    clock: Clock,
+    stop: Flag,
+    room: Room,
 ) -> Dataflow:
-    """Return the flow; its one shard reads all inputs merged. Other arguments as for ``confirmations``."""
+    """Return the flow; its one shard reads all inputs into this room. Other arguments as for ``confirmations``."""
     flow = Dataflow(NAME)
     items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    decided = stage("desk", items, partial(Decide, policy=policy), clock)
+    decided = stage("desk", items, partial(Decide, policy=policy, room=room), clock)
     op.output("commit", decided, CommitSink(writing(log), clock=clock))
     return flow
 
@@ -119,14 +133,6 @@ def _action(desk: Desk, value: bytes, now_us: int) -> None:
 
 def _reference(desk: Desk, value: bytes, now_us: int, system: str) -> None:
     desk.reference(REFERENCE.validate_json(value), system, now_us)
-
-
-def _fault_code(error: ValidationError) -> FaultCode:
-    """Return what is wrong with a record that is not of its contract."""
-    kinds = {each["type"] for each in error.errors(include_url=False, include_input=False)}
-    if "json_invalid" in kinds:
-        return FaultCode.MALFORMED
-    return FaultCode.MISSING_FIELD if "missing" in kinds else FaultCode.WRONG_TYPE
 
 
 _TAKING: Final = {CONFIRMATIONS: _confirmation, EVENTS: _event, ACTIONS: _action}

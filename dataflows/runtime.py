@@ -24,6 +24,7 @@ from dataflows.delivery import delivery
 from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap
+from dataflows.intake import Room
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.postings import postings
 from dataflows.processors.posting.policy import PostingPolicy
@@ -177,8 +178,13 @@ class _Run:
         if self.flow == "delivery":
             return self._delivery(failure, replace(pace, idle_wait_us=TICK_US, ticking=True), ended, opened)
         if self.flow != "analytics":
-            found = confirmations_shards if self.flow == "confirmations" else postings_shards
-            shards = self._guarded(found(settings, clock), failure)
+            room = Room(settings.postings.waiting_max)
+            shards = self._guarded(
+                postings_shards(settings, clock, room)
+                if self.flow == "postings"
+                else confirmations_shards(settings, clock),
+                failure,
+            )
             log = open_log(settings, self.flow, self.own)
             opened.callback(log.close)
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
@@ -186,7 +192,7 @@ class _Run:
             guarded = GuardedLog(log, failure, self.progress, clock)
             if self.flow == "postings":
                 collect_seldom()
-                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended)
+                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended, room)
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeVar
 
 from canonical.mapping import PlantMapping
 from dataflows.analytics import TABLES
+from dataflows.intake import Intake, Room
 from dataflows.postings import REFERENCE_INPUT
 from dataflows.postings import SHARD as POSTINGS_SHARD
 from dataflows.settings import Settings
@@ -21,7 +22,6 @@ from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
-from dataflows.sources.merged import Merged
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.kafka_connection import KafkaConnection
@@ -115,9 +115,10 @@ def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
     return shards
 
 
-def postings_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
+def postings_shards(settings: Settings, clock: Clock, room: Room) -> dict[str, ShardInput]:
     """Return the one shard of the postings flow: the streams it reads and all reference data, merged.
 
+    Args: room: what the flow's desk has room for.
     Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable where a topic is missing.
     """
     inputs: dict[str, Callable[[], Reader]] = {}
@@ -154,7 +155,11 @@ def postings_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
         total = sum(counts[topic] for topic in topics.values())
         for name, topic in topics.items():
             inputs |= {f"{name}/{shard}": opened for shard, opened in _readers(kafka, topic, counts[topic], total)}
-    return {POSTINGS_SHARD: ShardInput(lambda: Merged({name: opened() for name, opened in inputs.items()}))}
+
+    def merged() -> Reader:
+        return Intake({name: opened() for name, opened in inputs.items()}, room)
+
+    return {POSTINGS_SHARD: ShardInput(merged)}
 
 
 def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:

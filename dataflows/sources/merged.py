@@ -49,6 +49,8 @@ class Merged:
     def poll(self) -> RawRecords:
         """Return the next records of the first input in turn that has some."""
         for name in list(self._turn):
+            if self.rests(name):
+                continue
             raw = self._readers[name].poll()
             if len(raw):
                 self._turn.remove(name)
@@ -70,8 +72,12 @@ class Merged:
         }
 
     def at_end(self) -> bool:
-        """Return whether everything that is there now has been polled from all."""
-        return all(reader.at_end() for reader in self._readers.values())
+        """Return whether everything that is there now has been polled from all that do not rest."""
+        return all(reader.at_end() for name, reader in self._readers.items() if not self.rests(name))
+
+    def rests(self, name: str) -> bool:
+        """Return whether an input is not to be read now."""
+        return False
 
     def behind(self) -> int:
         """Return how much is there that has not been polled, of all."""

@@ -10,11 +10,11 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.testing import run_main
 
 from canonical.contracts import BusinessException, Posting
+from dataflows.intake import Intake, Room
 from dataflows.postings import SHARD, postings
 from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
-from dataflows.sources.merged import Merged
 from dataflows.sources.shard_source import Pace, ShardInput
 from sinks import dead_letters
 from sinks.commit_log import Record
@@ -81,14 +81,16 @@ def fill(log, streams):
     log.commit("inputs", "", {}, [Record(name, b"k", value) for name, all_ in streams.items() for value in all_])
 
 
-def run(log, opening, folder):
+def run(log, opening, folder, policy=POLICY):
+    room = Room(policy.waiting_max)
+
     def opened():
         config = FolderConfig(folder / "north", by_content=True, settle_us=0)
         readers = {name: Slowly(opening(), name) for name in ("confirmations", "events", "actions")}
-        return Merged({**readers, "reference/north": LandedFiles(config, lambda: 2**60)})
+        return Intake({**readers, "reference/north": LandedFiles(config, lambda: 2**60)}, room)
 
     pace = Pace(commit_interval_us=0, until_end=True)
-    run_main(postings({SHARD: ShardInput(opened)}, POLICY, log, pace, lambda: NOW_US, Event()))
+    run_main(postings({SHARD: ShardInput(opened)}, policy, log, pace, lambda: NOW_US, Event(), room))
 
 
 def told(streams):
@@ -143,3 +145,28 @@ def test_what_cannot_be_read_becomes_dead_letters_and_stops_nothing(inputs, tmp_
     assert "POSTING_UNKNOWN" in {each.code for each in exceptions}
     reader.close()
     log.close()
+
+
+def test_what_may_not_even_wait_is_read_later_and_nothing_of_it_is_lost(inputs):
+    """At ``waiting_max`` confirmations rest; what lets them go on is read, in a run of its own too (DESIGN law 7)."""
+    folder, streams = inputs
+    streams = {"confirmations": values(*(confirmation(n) for n in range(20))), "events": values(word())}
+    known = folder / "north" / "all.ndjson"
+    known.write_bytes(b"\n".join(values(*references()[1:])) + b"\n")  # All but the order.
+    store = MemoryStore()
+    fill(MemoryLog(store), streams)
+    policy = PostingPolicy(waiting_max=4, patience_us=0)
+    for _ in range(3):
+        run(MemoryLog(store), lambda: store, folder, policy)
+    waiting = [name for name, part in store.snapshots[SHARD].state.items() if name.startswith("case:") and part]
+    assert 4 <= len(waiting) <= 6, "what the reader had given already waits, too"
+    (bound,) = {orjson.loads(r.value)["item"] for r in store.read("exceptions", 0, 100)} - {""}
+    assert bound == "waiting_max"
+    place = orjson.loads(store.snapshots[SHARD].position)["places"]["confirmations"]
+    assert orjson.loads(place)["offset"] == len(waiting), "the others have not been read"
+
+    (folder / "north" / "order.ndjson").write_bytes(values(order())[0] + b"\n")
+    run(MemoryLog(store), lambda: store, folder, policy)
+    assert len(store.read("postings-north", 0, 100)) == 20
+    assert store.read("dead-letters", 0, 100) == []
+    assert orjson.loads(store.read("exceptions", 0, 100)[-1].value)["resolution"] == "revalidated"

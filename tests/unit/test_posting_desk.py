@@ -384,16 +384,25 @@ def test_a_draft_passes_the_gate_and_the_checks_of_its_lines_and_counts_among_it
 # -- limits (DESIGN law 7) -----------------------------------------------------------------------
 
 
-def test_what_may_not_wait_any_more_is_refused_and_told():
-    plant = Plant(PostingPolicy(waiting_max=2), references()[1:])
-    plant.tell(confirmation(0), confirmation(1))
-    for n in (2, 3):
-        with pytest.raises(Refused, match="waiting_max"):
-            plant.tell(confirmation(n))
-    (told,) = plant.open() or plant.take() or plant.open()
-    assert (told.code, told.item, told.waiting) == ("BOUND_REACHED", "waiting_max", 2)
-    assert len(plant.tell(order())) == 2
-    assert plant.desk.counts == {"offered": 4, "posted": 2, "refused": 2}
+def test_when_no_more_may_wait_it_is_told_once_until_some_have_gone():
+    plant = Plant(PostingPolicy(waiting_max=8), [*references()[1:], order("4712", "created")])
+    plant.tell(*(confirmation(n) for n in range(6)), confirmation(7, order="4712"))
+    assert not plant.desk.full
+    plant.tell(confirmation(8, order="4712"))
+    assert plant.desk.full
+    plant.tell(confirmation(9))  # It had been read already: it waits like the others.
+    (told,) = plant.open()
+    assert (told.code, told.item, told.waiting) == ("BOUND_REACHED", "waiting_max", 9)
+    plant.commit()
+    plant.restart()
+    plant.later(0)
+    assert plant.desk.full
+    plant.tell(confirmation(9, revision=1))  # One goes, one comes.
+    assert plant.desk.full
+    assert len(plant.tell(order())) == 7
+    assert not plant.desk.full
+    assert plant.open() == []
+    assert plant.desk.counts == {"offered": 10, "superseded": 1, "posted": 7}
 
 
 def test_a_closed_order_makes_room_for_another_and_an_open_one_does_not():

@@ -102,8 +102,6 @@ class Casework:
             self.counts["ruled out"] += 1
             return True
         self._room_for_order(draft.plant, draft.order, now_us)
-        if revision and self.queues.size >= self.policy.waiting_max:
-            raise self._bound("waiting_max", now_us)  # Before anything makes way for it.
         if not self._newest(base, revision, now_us):
             return False
         self._run(now_us)  # What is taken back goes first.
@@ -146,8 +144,6 @@ class Casework:
         if verdict is not None and not isinstance(verdict, Failure):
             self._settle(case, verdict, now_us)
             return
-        if self.queues.size >= self.policy.waiting_max and not case.derived:
-            raise self._bound("waiting_max", now_us)
         self.queues.append(case)
         if behind:
             self.causes.grown(line)
@@ -356,6 +352,15 @@ class Casework:
 
     # -- limits --------------------------------------------------------------------------------
 
+    @property
+    def full(self) -> bool:
+        """Whether no more confirmations should come: as many cases wait as may, and since then few have gone."""
+        size, most = self.queues.size, self.policy.waiting_max
+        return size >= most or (size > most - most // 8 and self.causes.counted(_FULL, _WAITING) > 0)
+
+    def _tell_full(self, now_us: int) -> None:
+        self.causes.count(_FULL, _WAITING, self.queues.size if self.full else 0, "", now_us)
+
     def _number(self) -> int:
         self._next += 1
         return self._next
@@ -398,6 +403,13 @@ def _unknown(name: str) -> Failure:
 
 
 _LOOKED_AT: Final = 1_000
+_WAITING: Final = "waiting_max"
+_FULL: Final = Failure(
+    _C.BOUND_REACHED,
+    (("item", _WAITING),),
+    "waiting_max is reached: confirmations are read no further, and what was gathered waits to be offered again",
+    "settle the exceptions that are open, or raise postings.waiting_max; reading goes on by itself",
+)
 _RANK: Final = {
     PostingKind.REVERSAL: -1,
     PostingKind.CONFIRMATION: 0,

@@ -145,6 +145,11 @@ class Desk(Casework):
         self._run(now_us)
         self._ending = (Resolution.REVALIDATED, None)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether nothing more should be gathered either: as much again was put back for want of room."""
+        return self.full and self.gathering.put_back_count >= self.policy.waiting_max
+
     # -- time ----------------------------------------------------------------------------------
 
     def wake(self, now_us: int) -> None:
@@ -167,6 +172,7 @@ class Desk(Casework):
 
     def take(self, now_us: int) -> Outcome:
         """Return what was decided since the last call."""
+        self._tell_full(now_us)
         outcome, self._outcome = self._outcome, Outcome()
         self._urgent = False
         outcome.exceptions = self.causes.take(now_us)
@@ -210,6 +216,9 @@ class Desk(Casework):
     def _gathered(self, drafts: list[Draft], now_us: int) -> None:
         """Take drafts that are due; those there is no room for come again."""
         for draft in drafts:
+            if self.full:
+                self.gathering.put_back(draft, now_us)
+                continue
             try:
                 self.offer(draft, now_us)
             except Refused:

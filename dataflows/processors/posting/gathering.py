@@ -97,6 +97,11 @@ class Gathering:
         """Keep a draft that there was no room for."""
         self._back.put((draft.plant, draft.kind, draft.cause), (now_us + self.policy.retry_us, draft))
 
+    @property
+    def put_back_count(self) -> int:
+        """How many drafts there was no room for."""
+        return len(self._back)
+
     def wake(self, now_us: int) -> list[Draft]:
         """Return the drafts that are due."""
         drafts = []
