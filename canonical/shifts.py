@@ -146,7 +146,7 @@ class _Clock:
     """The plant's wall clock over some days: UTC offsets and the instants at which they change."""
 
     def __init__(self, zone: ZoneInfo, first_day: int, end_day: int) -> None:
-        changes = list(_changes(zone, first_day, end_day))
+        changes = list(offset_changes(zone, first_day, end_day))
         self.change_us: Final = np.array([us for us, _ in changes], np.int64)
         self._offset_us: Final = np.array([offset for _, offset in changes], np.int64)
         self._until_us: Final = np.append(self.change_us[1:], end_day * _DAY_US)
@@ -178,8 +178,8 @@ class _Clock:
         return ((instant_us + self._offset_us[stretch]) // _DAY_US).astype(np.int32)
 
 
-def _changes(zone: ZoneInfo, first_day: int, end_day: int) -> Iterator[tuple[int, int]]:
-    """Yield (instant, UTC offset from then on) in microseconds, beginning with the first day.
+def offset_changes(zone: ZoneInfo, first_day: int, end_day: int) -> Iterator[tuple[int, int]]:
+    """Yield (instant, UTC offset from then on) in microseconds, beginning with the first UTC day since 1970.
 
     Zones are asked once a day and bisected to the second where the answers differ: the standard
     library tells offsets but not when they change.

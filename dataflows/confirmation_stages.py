@@ -16,6 +16,7 @@ from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, TYPE_CODE, EventBatch, 
 from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
+from canonical.repeated_hours import RepeatedHours
 from canonical.shifts import ShiftCalendar
 from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger, encode_ranges
 from dataflows import ranges
@@ -103,9 +104,13 @@ class Count:
         mapping = shard.mapping
         settings = (mapping.counters, mapping.routes, shard.sessions)
         by_time = mapping.sequencing.mode == "arrival"
+        by_order = by_time and mapping.time.ambiguous == "order"
+        repeated = RepeatedHours(mapping.time_zone) if by_order else None
         known = state.get("counter")
         self.counter = (
-            Counter(*settings, by_time=by_time) if known is None else Counter.decode(*settings, known, by_time=by_time)
+            Counter(*settings, by_time=by_time, repeated=repeated)
+            if known is None
+            else Counter.decode(*settings, known, by_time=by_time, repeated=repeated)
         )
         self.ranges: list[ranges.Ranges] = []
 

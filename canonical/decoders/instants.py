@@ -2,7 +2,8 @@
 
 Law: an instant depends on its own text and the mapping only. Digits finer than a microsecond are
 cut off. A local time that the clock change skips is no instant; one that occurs twice is the
-earlier or the later, as the mapping says.
+earlier or the later, as the mapping says; where it says ``order``, it is the earlier here, and the counters of the
+source may make it the later (``dataflows.processors.counter``).
 
 ISO 8601 means ``YYYY-MM-DD``, T or a space, ``hh[:mm[:ss[.f]]]`` and ``Z``, ``±hh``, ``±hhmm``, ``±hh:mm`` or
 nothing, which is plant-local time. Source: ISO 8601-1:2019; Python's strptime for other patterns.

@@ -67,6 +67,12 @@ def _required(mapping: PlantMapping) -> Iterator[Finding]:
             "sequencing by number needs it",
             'map the number, or set sequencing.mode = "arrival" where the source does not number its records',
         )
+    if mapping.time.ambiguous == "order" and mapping.sequencing.mode == "number":
+        yield (
+            ("time", "ambiguous"),
+            "order is for sources that do not number their records",
+            'say "earliest" or "latest"',
+        )
     if mapping.format == "shdr":
         if mapping.types:
             yield ("types",), "what an SHDR line carries tells its type", "remove this section"

@@ -52,7 +52,11 @@ class TimeSection(Policy):
         default="iso8601",
         description="iso8601 (without an offset: plant-local), epoch_s, epoch_ms, epoch_us, or a strptime pattern.",
     )
-    ambiguous: Literal["earliest", "latest"] = Field(default="earliest", description="A local time that occurs twice.")
+    ambiguous: Literal["earliest", "latest", "order"] = Field(
+        default="earliest",
+        description="A local time that occurs twice; `order`: the later where a source's counters went on and its time "
+        "went back, else the earlier. For sources without numbers.",
+    )
 
     @field_validator("format")
     @classmethod

@@ -34,6 +34,11 @@ lands late does not look like a reset. So, without a reset, the deltas sum to th
 the one that arrived first, however the files came. What a counter made between a stale reading and a
 reset is lost, as it is when no reading of that time comes at all. Where times are equal the order of
 arrival decides, and numbers decide whatever the clocks say.
+
+Where such a source tells local times (``repeated``), the hour in which its clock is set back comes as the earlier of
+two. A row is of the later one where its time is behind the newest accepted reading of its session by more than half of
+what the clock is set back, the later instant is not, and none of its readings is lower. So it takes a reading at least
+every half hour, and a file of the first hour that lands after one of the second stays in the first.
 """
 
 from __future__ import annotations
@@ -51,6 +56,7 @@ from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.policy import CounterPolicy, Route
 from canonical.records import RowFault
+from canonical.repeated_hours import RepeatedHours
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 
 KIND: Final = "counter"
@@ -77,7 +83,8 @@ class Counter:
     """Last readings of the sessions of one shard, by ``sid``; O(sessions).
 
     Args:    routes: a route for every event type. by_time: whether a reading older than the last one is stale,
-             as the source numbers no records.
+             as the source numbers no records. repeated: which of its instants may be of the hour after, if it is
+             by the order of readings that this is known.
     """
 
     __slots__ = (
@@ -91,16 +98,24 @@ class Counter:
         "_modulus",
         "_policy",
         "_rejected",
+        "_repeated",
         "_sessions",
         "_wrap_max",
     )
 
     def __init__(
-        self, policy: CounterPolicy, routes: Mapping[EventType, Route], sessions: Sessions, *, by_time: bool
+        self,
+        policy: CounterPolicy,
+        routes: Mapping[EventType, Route],
+        sessions: Sessions,
+        *,
+        by_time: bool,
+        repeated: RepeatedHours | None = None,
     ) -> None:
+        assert by_time or repeated is None, "records that are numbered have no need of it"
         self._policy = policy
         self._sessions = sessions
-        self._by_time = by_time
+        self._by_time, self._repeated = by_time, repeated
         self._confirmed = np.array([routes[t] is Route.AGGREGATED for t in EVENT_TYPES])
         self._modulus = None if policy.rollover is None else policy.rollover * UNIT
         self._jump_max = None if policy.jump_max is None else policy.jump_max * UNIT
@@ -123,18 +138,22 @@ class Counter:
             ready EVENT[n - j] in the same order; faults FAULT[j], ABSURD_QUANTITY.
         """
         present = [k for k, (name, _) in enumerate(COUNTED) if name in batch]
-        if not len(batch) or not (present or self._carried.any()):
+        later_us = None if self._repeated is None else self._repeated.later_us(batch["occurred_us"])
+        if not len(batch) or not (present or later_us is not None or self._carried.any()):
             return Counted(batch, late, [])
         self._grow(len(self._sessions))
-        sid = batch["sid"]
+        sid, occurred_us = batch["sid"], batch["occurred_us"]
         readings = [batch[name] for name, _ in COUNTED]
         deltas = [np.zeros(len(batch), np.int64) for _ in COUNTED]
         odd: list[NDArray[np.integer]] = []
+        if later_us is not None:
+            occurred_us = occurred_us.copy()
+            odd.append(sid[later_us > 0])
         steps = {}
         for k in present:
             rows = np.flatnonzero(readings[k] >= 0)
             if self._by_time:
-                rows = rows[~_stale(sid[rows], batch["occurred_us"][rows], self._last_us[k])]
+                rows = rows[~_stale(sid[rows], occurred_us[rows], self._last_us[k])]
             s, r = sid[rows], readings[k][rows]
             first = np.ones(len(rows), np.bool_)
             first[1:] = s[1:] != s[:-1]
@@ -153,14 +172,21 @@ class Counter:
             last[:-1] = s_[1:] != s_[:-1]
             self._last[k, s_[last]] = r_[last]
             if self._by_time:
-                self._last_us[k, s_[last]] = batch["occurred_us"][rows_[last]]
+                self._last_us[k, s_[last]] = occurred_us[rows_[last]]
         faults: list[RowFault] = []
         keep = np.ones(len(batch), np.bool_)
         for at, end in zip(np.searchsorted(sid, exact), np.searchsorted(sid, exact, "right"), strict=True):
-            self._step_exact(batch, slice(at, end), readings, deltas, keep, faults)
+            if later_us is None:
+                self._step_exact(batch, slice(at, end), occurred_us, readings, deltas, keep, faults)
+                continue
+            for row in range(at, end):
+                occurred_us[row] += self._shift_us(int(sid[row]), occurred_us[row], later_us[row], readings, row)
+                self._step_exact(batch, slice(row, row + 1), occurred_us, readings, deltas, keep, faults)
         confirmed = keep & self._confirmed[batch["type"]]
         for k in range(len(COUNTED)):
             self._carry(k, sid, confirmed, deltas[k])
+        if later_us is not None:
+            batch = batch.with_columns({"occurred_us": occurred_us})
         ready = batch.with_columns(
             {name: batch[name] + delta for (_, name), delta in zip(COUNTED, deltas, strict=True) if delta.any()}
         )
@@ -192,6 +218,7 @@ class Counter:
         data: bytes,
         *,
         by_time: bool,
+        repeated: RepeatedHours | None = None,
     ) -> Counter:
         """Return the counter that ``encode`` stored, bound to the session rows of this process.
 
@@ -200,7 +227,7 @@ class Counter:
         """
         _, table = decode_table(KIND, {VERSION}, data)
         sids = session_rows(table, sessions)
-        counter = cls(policy, routes, sessions, by_time=by_time)
+        counter = cls(policy, routes, sessions, by_time=by_time, repeated=repeated)
         counter._grow(len(sessions))
         for k, (name, _) in enumerate(COUNTED):
             counter._last[k, sids] = table.column(f"{name}_last").to_numpy()
@@ -249,6 +276,7 @@ class Counter:
         self,
         batch: EventBatch,
         rows: slice,
+        occurred_us: IntColumn,
         readings: list[IntColumn],
         deltas: list[IntColumn],
         keep: NDArray[np.bool_],
@@ -256,7 +284,6 @@ class Counter:
     ) -> None:
         """Go through one session's rows one by one, as some reading of it is absurd or was."""
         sid = int(batch["sid"][rows.start])
-        occurred_us = batch["occurred_us"]
         for row in range(rows.start, rows.stop):
             accepted: list[tuple[int, int, int]] = []
             problems: list[str] = []
@@ -282,6 +309,13 @@ class Counter:
                 self._rejected[k, sid] = NONE
                 if self._by_time:
                     self._last_us[k, sid] = occurred_us[row]
+
+    def _shift_us(self, sid: int, at_us: int, later_us: int, readings: list[IntColumn], row: int) -> int:
+        """Return how much later a row is than its local time says at first, as the readings before it show."""
+        half_us = later_us // 2
+        went_back = later_us > 0 and at_us + half_us < self._last_us[:, sid].max() <= at_us + later_us + half_us
+        lower = any(0 <= reading[row] < last for reading, last in zip(readings, self._last[:, sid], strict=True))
+        return later_us if went_back and not lower else 0
 
     def _delta(self, k: int, sid: int, reading: int) -> int | None:
         """Return the delta of one reading of counter ``k``, or None if it is absurd."""

@@ -232,6 +232,21 @@ def test_the_flow_confirms_what_was_made(start, minutes_apart, repeats):
     assert late == 0 if minutes_apart < 1 else late > 0
 
 
+def test_orders_that_change_while_the_clock_is_set_back_have_their_own_quantities():
+    """Plant B tells local times without an offset, so the hour comes twice (M41)."""
+    config = SimulationConfig(seed=2, start=AUTUMN, hours=8, plants=("B",), machines=3, orders=12, records=1500)
+    truth, drops = simulated(config)
+    batches, offset = [], 0
+    for number, drop in enumerate(drops["B"]):
+        file = drop.header + drop.line_end.join(record for _, record in drop.records) + drop.line_end
+        batches.append((config.end_us + number, RawRecords.from_lines(file, offset)))
+        offset += len(file)
+    batches += [(config.end_us + hours * HOUR_US, NO_RECORDS) for hours in (1, 2)]
+    outcome = scripted_flow.run(mapping_of("B"), batches, config.end_us + 3 * HOUR_US)
+    faults = Counter(parse(letter).fault.code.value for letter in outcome.stored("dead-letters"))
+    assert compare(truth, outcome.confirmations(), {"B": outcome.totals()}, {"B": faults}) == []
+
+
 def confirmed(plant, made):
     """Return the confirmations of events that were each confirmed alone."""
     rows = []

@@ -9,6 +9,7 @@ from canonical.columns import TYPE_CODE, EventBatch, Sessions, Vocabulary
 from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.policy import DEFAULT_ROUTES, CounterPolicy
+from canonical.repeated_hours import RepeatedHours
 from dataflows.processors.counter import Counter
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "state" / "counter-1.arrows"
@@ -104,6 +105,53 @@ def test_stale_readings_of_a_source_without_numbers(rule, policy, rows, deltas, 
         found = dict(zip(outcome.ready["seq"].tolist(), outcome.ready["good"].tolist(), strict=True))
         good += [found.get(seq) for seq in range(at, at + len(times))]
     assert good == [None if d is None else d * 1000 for d in deltas], rule
+
+
+MINUTE_US = 60_000_000
+SET_BACK_US = 1_792_890_000_000_000
+"""2026-10-25 01:00 UTC, when Berlin's clock goes from 03:00 to 02:00; minutes below are from then on."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows", "meant", "deltas"),
+    [
+        ("set back", [(-2, 103), (-58, 104), (-30, 105), (-1, 110), (60, 111)], [-2, 2, 30, 59, 60], [0, 1, 1, 5, 1]),
+        (
+            "more than half an hour after",
+            [(-58, 100), (-2, 103), (-25, 104), (60, 111)],
+            [-58, -2, -25, 60],
+            [0, 3, 0, 8],
+        ),
+        ("a little disorder", [(-20, 100), (-22, 100), (-5, 103)], [-20, -22, -5], [0, 0, 3]),
+        ("disorder after it", [(-1, 100), (-40, 103), (-42, 103)], [-1, 20, 18], [0, 3, 0]),
+        ("a file lands late", [(-1, 100), (-40, 103), (-20, 99), (-50, 90)], [-1, 20, -20, -50], [0, 3, 0, 0]),
+        ("nothing known before", [(-58, 100), (-20, 103)], [-58, -20], [0, 3]),
+        ("after it all", [(100, 100), (-20, 103)], [100, -20], [0, 0]),
+        ("without a reading", [(-2, 103), (-58, None), (-57, 104)], [-2, 2, 3], [0, 0, 1]),
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 2, 100])
+def test_a_local_time_that_occurs_twice_is_the_later_where_counters_went_on(rule, rows, meant, deltas, cut):
+    """In the hour in which a plant's clock is set back; the decoder takes the earlier (M41)."""
+    known, state, found, good = RepeatedHours("Europe/Berlin"), None, [], []
+    for at in range(0, len(rows), cut):
+        counter = Counter(CounterPolicy(), DEFAULT_ROUTES, session(), by_time=True, repeated=known)
+        if state is not None:
+            counter = Counter.decode(CounterPolicy(), DEFAULT_ROUTES, session(), state, by_time=True, repeated=known)
+        minutes, readings = zip(*rows[at : at + cut], strict=True)
+        occurred_us = [SET_BACK_US + minute * MINUTE_US for minute in minutes]
+        ready = counter.step(batch(readings, at, occurred_us=occurred_us), EventBatch.empty(), 0).ready
+        found += [(us - SET_BACK_US) // MINUTE_US for us in ready["occurred_us"].tolist()]
+        good += ready["good"].tolist()
+        state = counter.encode()
+    assert (found, good) == (meant, [delta * 1000 for delta in deltas]), rule
+
+
+def test_hours_that_are_repeated():
+    at = SET_BACK_US + np.array([-61, -60, -1, 0, 60]) * MINUTE_US
+    assert RepeatedHours("Europe/Berlin").later_us(at).tolist() == [0, 60 * MINUTE_US, 60 * MINUTE_US, 0, 0]
+    assert RepeatedHours("Europe/Berlin").later_us(at[3:]) is None
+    assert RepeatedHours("Asia/Tokyo").later_us(at) is None
 
 
 def test_each_counter_has_a_time_of_its_own():
