@@ -13,10 +13,21 @@ from threading import Event as Flag
 from typing import Final
 
 import bytewax.operators as op
+import orjson
 from bytewax.dataflow import Dataflow
 from pydantic import ValidationError
 
-from canonical.contracts import REFERENCE, Action, Confirmation, ExceptionCode, FaultCode, fault_code, read_event
+from canonical.contracts import (
+    REFERENCE,
+    Action,
+    Confirmation,
+    ExceptionCode,
+    FaultCode,
+    Receipt,
+    ReceiptStatus,
+    fault_code,
+    read_event,
+)
 from canonical.identity import event_id
 from canonical.posting_wire import encode_command, encode_exception, encode_posting
 from canonical.records import RawRecords, RowFault
@@ -33,7 +44,7 @@ from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
-from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS
+from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS
 from sinks.streams import postings as queue_of
 
 NAME: Final = "postings"
@@ -131,11 +142,20 @@ def _action(desk: Desk, value: bytes, now_us: int) -> None:
     desk.action(Action.model_validate_json(value), now_us)
 
 
+def _receipt(desk: Desk, value: bytes, now_us: int) -> None:
+    if WITHDRAWN not in value:  # Nearly all are of what was accepted, which changes nothing here.
+        return
+    receipt = Receipt.model_validate_json(value)
+    if receipt.status is ReceiptStatus.WITHDRAWN:
+        desk.withdrawn(str(receipt.posting_id), now_us)
+
+
 def _reference(desk: Desk, value: bytes, now_us: int, system: str) -> None:
     desk.reference(REFERENCE.validate_json(value), system, now_us)
 
 
-_TAKING: Final = {CONFIRMATIONS: _confirmation, EVENTS: _event, ACTIONS: _action}
+WITHDRAWN: Final = orjson.dumps(ReceiptStatus.WITHDRAWN)
+_TAKING: Final = {CONFIRMATIONS: _confirmation, EVENTS: _event, ACTIONS: _action, RECEIPTS: _receipt}
 _REFUSALS: Final = {
     ExceptionCode.BOUND_REACHED: FaultCode.BOUND_REACHED,
     ExceptionCode.NOT_OWNER: FaultCode.NOT_OWNER,

@@ -27,9 +27,9 @@ from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, RECEIPTS
 
-POSTINGS_INPUTS: Final = (CONFIRMATIONS, EVENTS, ACTIONS)
+POSTINGS_INPUTS: Final = (CONFIRMATIONS, EVENTS, ACTIONS, RECEIPTS)
 """Streams that the postings flow reads, beside reference data."""
 
 T = TypeVar("T")

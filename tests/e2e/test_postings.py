@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from canonical.contracts import Posting
+from canonical.contracts import Posting, Receipt
 from dataflows.settings import load
 from sinks.commit_log import Record
 from sinks.kafka import KafkaLog
@@ -35,6 +35,13 @@ def fill(log):
     log.close()
 
 
+def write(folder: Path, record: Record) -> None:
+    log = SqliteLog(folder / "state/plantsync.db")
+    log.restore("more")
+    log.commit("more", "", {}, [record])
+    log.close()
+
+
 def ran(folder: Path) -> dict[str, int]:
     return told(folder, "run", "postings", "--until-end")["written"]
 
@@ -55,6 +62,15 @@ def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path
     reader.close()
     assert sorted(posting.kind.value for posting in made) == MADE
     assert [posting.number for posting in made] == list(range(len(MADE)))
+
+    # Delivery tells that a person has withdrawn one of operation 0010: 0020 may not yield as much any more.
+    instants = dict.fromkeys(("occurred_us", "enqueued_us", "first_sent_us", "sent_us", "answered_us"), 1)
+    about = {"posting_id": made[0].posting_id, "kind": made[0].kind, "erp": "north", "plant": "A", "order": "4711"}
+    receipt = Receipt(status="withdrawn", lane="standard", attempts=0, **about, **instants)
+    write(tmp_path, Record("receipts", b"A/4711", receipt.model_dump_json().encode()))
+    assert ran(tmp_path) == {}
+    write(tmp_path, Record("confirmations", b"machine", *values([confirmation(9, "0020", good=2_000)])))
+    assert ran(tmp_path) == {}
 
 
 @pytest.mark.kafka

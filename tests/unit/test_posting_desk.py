@@ -350,6 +350,46 @@ def test_lanes_are_those_of_the_table():
     ]
 
 
+# -- what delivery withdraws ---------------------------------------------------------------------
+
+
+def test_what_was_withdrawn_before_it_was_sent_is_not_made():
+    """Over-delivery and what follows count what the ERP will have (M11, M30)."""
+    plant = Plant()
+    (first,) = plant.tell(confirmation(0, good=100_000))
+    plant.tell(confirmation(1, good=20_000))
+    plant.later(plant.policy.patience_us)
+    assert plant.codes() == ["OVER_DELIVERY"]
+    plant.desk.withdrawn(str(first.posting_id), plant.now_us)
+    (second,) = plant.take()
+    assert second.good == 20_000
+    plant.desk.withdrawn("nothing known of it", plant.now_us)
+    plant.commit()
+    plant.restart()
+    assert plant.desk.orders.look("A", "4711").made == {"0010": [20_000, 0, 0]}
+
+
+def test_a_reversal_that_was_withdrawn_takes_nothing_back():
+    plant = Plant()
+    (first,) = plant.tell(confirmation(0, good=5_000))
+    (reversal,) = plant.tell(action("reverse", posting_id=str(first.posting_id)))
+    assert plant.desk.orders.look("A", "4711").good("0010") == 0
+    for name in (first, reversal):  # As delivery does where the first was not sent yet.
+        plant.desk.withdrawn(str(name.posting_id), plant.now_us)
+    assert plant.desk.orders.look("A", "4711").good("0010") == 0
+
+
+def test_a_receipt_into_quality_stock_that_was_withdrawn_is_not_transferred():
+    plant = Plant(PostingPolicy(quality_timeout_us=0), [*references(), material(inspected=True, changed_us=2)])
+    made = plant.tell(confirmation(0), confirmation(0, "0020"))
+    (receipt,) = (posting for posting in made if posting.kind == "goods-receipt")
+    assert plant.codes() == ["QUALITY_RELEASE_MISSING"]
+    plant.desk.withdrawn(str(receipt.posting_id), plant.now_us)
+    plant.take()
+    assert plant.codes() == []
+    assert plant.tell(word()) == []
+
+
 # -- drafts of others ----------------------------------------------------------------------------
 
 

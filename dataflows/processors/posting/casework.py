@@ -236,7 +236,7 @@ class Casework:
             case PostingKind.GOODS_RECEIPT if draft.movements[0].stock_type is StockType.QUALITY:
                 self._in_quality(case, ready, made.posting_id, now_us)
             case PostingKind.REVERSAL:
-                self._taken_back(draft, now_us)
+                self._undone(draft.reverses, now_us)
             case _:
                 pass
 
@@ -335,20 +335,26 @@ class Casework:
         )
         self._derived.append(reversing)
 
-    def _taken_back(self, draft: Draft, now_us: int) -> None:
-        """Count what was taken back against what was made."""
-        found = self.history.find(draft.reverses)
+    def _undone(self, name: str, now_us: int) -> None:
+        """Count what a posting made no longer: it was taken back, or withdrawn before it was sent."""
+        found = self.history.find(name)
         if found is None:
             return
-        before = found[1]
-        if before.kind is PostingKind.CONFIRMATION:
-            progress = self.orders.change(draft.plant, draft.order)
-            progress.add(draft.operation, -draft.good, -draft.scrap, -draft.rework)
-            self.queues.stirred(("progress", draft.plant, draft.order))
-        elif self.lots.look(draft.material, draft.lot) is not None:
-            held = self.lots.change(draft.material, draft.lot).in_quality
-            if held.pop(draft.reverses, None) is not None:
-                self._count_quality(draft, len(held), now_us)
+        undone, sign = found[1], -1
+        if undone.kind is PostingKind.REVERSAL:  # What it would have taken back stays.
+            original = self.history.find(undone.reverses)
+            if original is None:
+                return
+            undone, sign = original[1], 1
+        if undone.kind is PostingKind.CONFIRMATION:
+            if (undone.plant, undone.order) in self.orders:
+                progress = self.orders.change(undone.plant, undone.order)
+                progress.add(undone.operation, sign * undone.good, sign * undone.scrap, sign * undone.rework)
+                self.queues.stirred(("progress", undone.plant, undone.order))
+        elif sign < 0 and self.lots.look(undone.material, undone.lot) is not None:
+            held = self.lots.change(undone.material, undone.lot).in_quality
+            if (text := held.pop(name, None)) is not None:
+                self._count_quality(CASE.validate_json(text).draft, len(held), now_us)
 
     # -- limits --------------------------------------------------------------------------------
 

@@ -116,6 +116,12 @@ class Desk(Casework):
             self._said(event.material, event.lot, event.occurred_us, now_us, released=released)
         self._gathered(self.gathering.event(event, event_id, now_us), now_us)
 
+    def withdrawn(self, posting_id: str, now_us: int) -> None:
+        """Learn that a person has withdrawn a posting before it was sent: what it made is not made (M12, M30)."""
+        self.counts["withdrawn"] += 1
+        self._undone(posting_id, now_us)
+        self._run(now_us)
+
     def command(self, command: Command) -> None:
         """Send a command, once; what it asks for holds from now on, so its echo is no news."""
         name = str(command.command_id)
