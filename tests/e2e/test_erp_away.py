@@ -1,4 +1,4 @@
-"""An ERP that is away for hours, over a month's end or while clocks are set back: the other goes on (M41, M42)."""
+"""An ERP that is away for hours, over a month's end: the other goes on, all is posted to its day (M41, M42)."""
 
 from __future__ import annotations
 
