@@ -31,6 +31,7 @@ from pydantic import BaseModel
 
 from canonical.contracts import Confirmation, Event, Gap, LedgerEntry, LedgerRange, TrailEntry
 from canonical.identity import event_ids, posting_ids
+from canonical.json_lines import json_lines
 from canonical.records import Headers
 from canonical.schemas import arrow_schema, columns, default
 
@@ -160,6 +161,10 @@ def decode_trail(values: Sequence[bytes]) -> pa.Table:
 def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
     """Return a line of JSON for each row, its fields in contract order; ``shard`` is that of all."""
     count = len(next(iter(rows.values())))
+    if rows.keys() | {"shard"} == model.model_fields.keys():
+        lines = json_lines({name: shard if name == "shard" else rows[name] for name in model.model_fields}, count)
+        if lines is not None:
+            return lines
     rows = {**rows, "shard": pa.repeat(pa.scalar(shard), count) if count >= _MANY else [shard] * count}
     if count >= _MANY and rows.keys() == model.model_fields.keys():
         types = {name: _schema(model).field(name).type for name in model.model_fields}
