@@ -20,7 +20,7 @@ from benchmarks.workload import AVRO_MAPPING, MAPPING
 from canonical.mapping import load
 from canonical.records import RawRecords
 from dataflows.confirmations import confirmations
-from dataflows.heap import keep_heap
+from dataflows.heap import collect_seldom, keep_heap
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.shard_source import Pace, ShardInput
@@ -56,6 +56,7 @@ def now() -> Times:
 def main(chunks: str, log_path: str, form: str = "json", first: str = "0") -> None:
     """Read the chunks to their end into the log; ``form`` is json or avro."""
     keep_heap()
+    collect_seldom()
     clock, log = SystemClock(), SqliteLog(Path(log_path))
     pattern, mapping = ("*.avro", AVRO_MAPPING) if form == "avro" else ("*.ndjson", MAPPING)
     config = FolderConfig(Path(chunks), pattern, form)

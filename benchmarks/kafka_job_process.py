@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from canonical.mapping import load
 from dataflows.confirmations import confirmations
-from dataflows.heap import keep_heap
+from dataflows.heap import collect_seldom, keep_heap
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.shard_source import Pace, ShardInput
@@ -80,6 +80,7 @@ def bare(servers: str, topic: str, partitions: int) -> Callable[[], None]:
 def main(what: str, servers: str, topic: str, partitions: str, *more: str) -> None:
     """Prepare, run, and tell what it took."""
     keep_heap()
+    collect_seldom()
     run = {"job": job, "bare": bare}[what](servers, topic, int(partitions), *more)
     cpu, thread_s, began_s = os.times(), time.thread_time(), time.perf_counter()
     run()

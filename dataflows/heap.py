@@ -34,7 +34,8 @@ def keep_heap() -> None:
 def collect_seldom() -> None:
     """Have Python look for cycles after 50,000 new objects instead of 700.
 
-    What a desk remembers are millions of objects without cycles, through which it would go again and again. Measured:
-    a tenth of the processor time of the flow ``postings``.
+    What a desk remembers and what waits for a commit are up to millions of objects without cycles, through which it
+    would go again and again. Measured: a tenth of the processor time of the flow ``postings``, and 6 % of that of
+    ``confirmations``.
     """
     gc.set_threshold(50_000, 20, 50)

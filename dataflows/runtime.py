@@ -190,8 +190,8 @@ class _Run:
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
                 failure.guarded(log.take_over, None)(list(shards))
             guarded = GuardedLog(log, failure, self.progress, clock)
+            collect_seldom()
             if self.flow == "postings":
-                collect_seldom()
                 return postings(shards, _posting_policy(settings), guarded, pace, clock, ended, room)
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
