@@ -11,10 +11,10 @@ are written anew whenever the store is opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final, get_args
+from typing import Final, Protocol, get_args
 from uuid import UUID
 
 import pyarrow as pa
@@ -137,13 +137,24 @@ def migrations() -> list[str]:
     return [(folder / name).read_text("utf-8") for name in names]
 
 
-def descriptions() -> str:
+class Described(Protocol):
+    """What stands in the store with a comment on itself and on each column: a ``Table`` or a rollup."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def comment(self) -> str: ...
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+
+def descriptions(tables: Sequence[Described]) -> str:
     """Return the SQL that writes the views and the comments on tables and columns."""
     views = (resources.files(__package__) / "schema" / "views.sql").read_text("utf-8")
-    comments = [f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)};" for table in TABLES.values()]
+    comments = [f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)};" for table in tables]
     comments += [
         f"COMMENT ON COLUMN {table.name}.{column.name} IS {_literal(column.comment)};"
-        for table in TABLES.values()
+        for table in tables
         for column in table.columns
     ]
     return "\n".join((views, *comments))
@@ -152,11 +163,16 @@ def descriptions() -> str:
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def insertion(table: Table, incoming: str) -> str:
-    """Return the INSERT of the rows of ``incoming`` that lie above ``$above``; ``$shard`` is their shard."""
+def new_rows(table: Table, incoming: str) -> str:
+    """Return the SELECT of the rows of ``incoming`` that lie above ``$above``; ``$shard`` is their shard."""
     read = [c for c in table.columns if c.name != STREAM_SHARD]
     values = ", ".join(f'CAST("{c.field}" AS {c.sql_type}) AS {c.name}' for c in read)
-    rows = f"SELECT {values}, $shard AS {STREAM_SHARD} FROM {incoming} WHERE {STREAM_OFFSET} > $above"  # noqa: S608
+    return f"SELECT {values}, $shard AS {STREAM_SHARD} FROM {incoming} WHERE {STREAM_OFFSET} > $above"  # noqa: S608
+
+
+def insertion(table: Table, incoming: str) -> str:
+    """Return the INSERT of the ``new_rows`` of ``incoming``."""
+    rows = new_rows(table, incoming)
     if table.newest_by:
         keys = ", ".join(table.newest_by)
         rows = (

@@ -9,14 +9,14 @@ SELECT
     plant,
     work_center,
     unit,
-    date_trunc('hour', make_timestamp(last_occurred_us)) AS hour,
+    make_timestamp(hour_us) AS hour,
     units(sum(good)) AS good,
     units(sum(scrap)) AS scrap,
     units(sum(rework)) AS rework,
-    count(*) AS confirmations,
+    CAST(sum(confirmations) AS BIGINT) AS confirmations,
     CAST(sum(events) AS BIGINT) AS events
-FROM confirmation
-GROUP BY ALL;
+FROM production
+GROUP BY plant, work_center, unit, hour_us;
 COMMENT ON VIEW output_by_hour IS
     'Output in whole units per plant, work centre, unit and UTC hour in which the confirmation ended.';
 
@@ -30,12 +30,12 @@ SELECT
     units(sum(good)) AS good,
     units(sum(scrap)) AS scrap,
     units(sum(rework)) AS rework,
-    count(*) AS confirmations,
+    CAST(sum(confirmations) AS BIGINT) AS confirmations,
     CAST(sum(events) AS BIGINT) AS events,
     make_timestamp(min(first_occurred_us)) AS first_occurred,
     make_timestamp(max(last_occurred_us)) AS last_occurred,
-    bool_or(final) AS complete
-FROM confirmation
+    sum(finals) > 0 AS complete
+FROM production
 WHERE order_id <> ''
 GROUP BY plant, order_id, operation, unit;
 COMMENT ON VIEW order_progress IS
@@ -48,8 +48,8 @@ SELECT
     unit,
     units(sum(scrap)) AS scrap,
     round(sum(scrap) / sum(sum(scrap)) OVER (PARTITION BY plant, unit), 4) AS share,
-    count(*) AS confirmations
-FROM confirmation
+    CAST(sum(scrappings) AS BIGINT) AS confirmations
+FROM production
 WHERE scrap > 0
 GROUP BY plant, reason, unit;
 COMMENT ON VIEW scrap_by_reason IS
@@ -60,19 +60,84 @@ SELECT
     plant,
     code,
     stage,
-    count(*) AS faults,
+    CAST(sum(faults) AS BIGINT) AS faults,
     count(DISTINCT source) AS sources,
-    round(count(*) / sum(count(*)) OVER (PARTITION BY plant), 4) AS share,
+    round(sum(faults) / sum(sum(faults)) OVER (PARTITION BY plant), 4) AS share,
     round(
-        sum(count(*)) OVER (PARTITION BY plant ORDER BY count(*) DESC, code, stage)
-        / sum(count(*)) OVER (PARTITION BY plant),
+        sum(sum(faults)) OVER (PARTITION BY plant ORDER BY sum(faults) DESC, code, stage)
+        / sum(sum(faults)) OVER (PARTITION BY plant),
         4
     ) AS cumulative_share,
-    make_timestamp(max(failed_us)) AS last_failed
-FROM fault
+    make_timestamp(max(last_failed_us)) AS last_failed
+FROM setting_aside
 GROUP BY plant, code, stage;
 COMMENT ON VIEW fault_pareto IS
     'Records set aside per plant, code and stage, with their share of the plant''s faults, largest first.';
+
+CREATE OR REPLACE VIEW genealogy AS
+WITH
+used AS (
+    SELECT plant, order_id, material, lot, unit, sum(quantity) AS quantity
+    FROM usage
+    WHERE lot <> '' AND order_id <> ''
+    GROUP BY ALL
+),
+made AS (
+    SELECT plant, order_id, material, lot, unit, sum(good) + sum(rework) AS quantity
+    FROM production
+    WHERE lot <> '' AND order_id <> ''
+    GROUP BY ALL
+    HAVING sum(good) + sum(rework) > 0
+)
+SELECT
+    used.plant,
+    used.order_id,
+    used.material AS component,
+    used.lot AS component_lot,
+    units(used.quantity) AS used,
+    used.unit AS used_unit,
+    made.material,
+    made.lot,
+    units(made.quantity) AS made,
+    made.unit AS made_unit
+FROM used
+JOIN made ON used.plant = made.plant AND used.order_id = made.order_id;
+COMMENT ON VIEW genealogy IS
+    'Which lot of a component went into which lot, by the order that used the one and made the other; whole units.';
+
+CREATE OR REPLACE MACRO trace_back(of_lot) AS TABLE
+WITH RECURSIVE
+edge AS MATERIALIZED (FROM genealogy),
+found (material, lot, level) USING KEY (material, lot) AS (
+    SELECT DISTINCT material, lot, 1 FROM edge WHERE lot = of_lot
+    UNION
+    SELECT edge.component, edge.component_lot, min(found.level) + 1
+    FROM found
+    JOIN edge ON edge.material = found.material AND edge.lot = found.lot
+    LEFT JOIN recurring.found AS known ON known.material = edge.component AND known.lot = edge.component_lot
+    WHERE known.level IS NULL
+    GROUP BY ALL
+)
+SELECT found.level, edge.*
+FROM found
+JOIN edge ON edge.material = found.material AND edge.lot = found.lot;
+
+CREATE OR REPLACE MACRO trace_forward(of_lot) AS TABLE
+WITH RECURSIVE
+edge AS MATERIALIZED (FROM genealogy),
+found (material, lot, level) USING KEY (material, lot) AS (
+    SELECT DISTINCT component, component_lot, 1 FROM edge WHERE component_lot = of_lot
+    UNION
+    SELECT edge.material, edge.lot, min(found.level) + 1
+    FROM found
+    JOIN edge ON edge.component = found.material AND edge.component_lot = found.lot
+    LEFT JOIN recurring.found AS known ON known.material = edge.material AND known.lot = edge.lot
+    WHERE known.level IS NULL
+    GROUP BY ALL
+)
+SELECT found.level, edge.*
+FROM found
+JOIN edge ON edge.component = found.material AND edge.component_lot = found.lot;
 
 CREATE OR REPLACE VIEW conservation AS
 SELECT

@@ -27,11 +27,13 @@ from sinks.commit_log import Snapshot, WriterFenced
 from sinks.dead_letters import dead_letter_records
 from sinks.fault_table import fault_table
 from sinks.published import QueryRefused, StoreNotPublished, open_published, query
+from sinks.rollups import ROLLUPS
 from sinks.store import STORAGE_VERSION, Store, StoreConfig, StoreError, StoreLocked, StoreNewer, StoreUnavailable
 from sinks.store_schema import RENAMED, TABLES, migrations
 
 NOON_US = 1_790_000_000_000_000
-VIEWS = {"output_by_hour", "order_progress", "scrap_by_reason", "fault_pareto", "conservation"}
+DESCRIBED = {*TABLES, *(rollup.name for rollup in ROLLUPS)}
+VIEWS = {"output_by_hour", "order_progress", "scrap_by_reason", "fault_pareto", "genealogy", "conservation"}
 
 
 @pytest.fixture
@@ -98,9 +100,10 @@ def test_the_migrations_lead_to_the_contracts(answer) -> None:
         # What differs here needs a new sinks/schema/NNNN_*.sql; those of a release never change.
         (row["table_name"], row["column_name"], row["data_type"], row["is_nullable"])
         for row in stored
-        if row["table_name"] in TABLES
+        if row["table_name"] in DESCRIBED
     }
-    assert columns == {(t.name, c.name, c.sql_type, c.nullable) for t in TABLES.values() for c in t.columns}
+    expected = (*TABLES.values(), *ROLLUPS)
+    assert columns == {(t.name, c.name, c.sql_type, c.nullable) for t in expected for c in t.columns}
 
 
 def test_every_field_of_a_contract_has_a_column() -> None:
@@ -116,7 +119,7 @@ def test_every_table_column_and_view_is_described(answer) -> None:
         " UNION ALL SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal"
         " UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns()"
         " WHERE comment IS NULL AND table_name IN (SELECT unnest($tables))",
-        {"tables": list(TABLES)},
+        {"tables": list(DESCRIBED)},
     )
     assert nameless == []
     (row,) = answer("SELECT comment FROM duckdb_columns() WHERE table_name = 'ledger' AND column_name = 'held'")
@@ -126,7 +129,7 @@ def test_every_table_column_and_view_is_described(answer) -> None:
 def test_no_column_needs_quotes(answer) -> None:
     reserved = {r["keyword_name"] for r in answer("FROM duckdb_keywords() WHERE keyword_category = 'reserved'")}
     assert reserved >= set(RENAMED)
-    assert not reserved & {c.name for t in TABLES.values() for c in t.columns}
+    assert not reserved & {c.name for t in (*TABLES.values(), *ROLLUPS) for c in t.columns}
 
 
 def test_an_older_store_is_migrated_when_opened(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:

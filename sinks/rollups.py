@@ -1,0 +1,182 @@
+"""Sums by the hour that the analytics store keeps beside its tables, so that a question costs the same every year.
+
+Law: at every commit the sums of a rollup equal those over all rows of its table; a confirmation that a later revision
+takes the place of no longer counts. Rows are summed as they are stored, in the same transaction, so what is
+stored once is summed once. ``fill`` makes a rollup of the rows there are, for the stores of older releases.
+
+Sums are 128 bits wide, since no number of rows may overflow them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sinks.store_schema import Column
+
+HOUR_US: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """Sums of the rows of ``table`` that are alike in ``keys``; the columns' ``field`` is what is summed or compared.
+
+    ``counted`` is the sum that says how many rows. ``replaced_by`` names the columns that a row of a higher
+    ``revision`` has in common with the one whose place it takes; revisions come in their order.
+    """
+
+    name: str
+    comment: str
+    table: str
+    keys: tuple[Column, ...]
+    sums: tuple[Column, ...]
+    first: Column
+    last: Column
+    counted: str
+    where: str = "true"
+    replaced_by: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return all columns, in their order."""
+        return (*self.keys, *self.sums, self.first, self.last)
+
+
+def _key(name: str, comment: str, field: str = "", sql_type: str = "VARCHAR") -> Column:
+    return Column(name, field or name, sql_type, nullable=False, comment=comment)
+
+
+def _sum(name: str, comment: str, field: str = "") -> Column:
+    return Column(name, field or name, "HUGEINT", nullable=False, comment=comment)
+
+
+def _hour(instant: str) -> Column:
+    comment = "Start of the UTC hour, in microseconds since 1970-01-01."
+    return _key("hour_us", comment, f"{instant} // {HOUR_US} * {HOUR_US}", "BIGINT")
+
+
+def _instant(name: str, field: str, comment: str) -> Column:
+    return Column(name, field, "BIGINT", nullable=False, comment=f"{comment}, UTC, in microseconds since 1970-01-01.")
+
+
+_ORDER: Final = (
+    _key("plant", "Canonical key of the plant."),
+    _key("work_center", "Work centre at which it happened."),
+    _key("order_id", "Production order."),
+    _key("operation", "Operation of the order's routing."),
+    _key("material", "Material made or used."),
+    _key("lot", "Lot or batch of the material."),
+    _key("unit", "UN/ECE Recommendation 20 code of the quantities."),
+)
+_THOUSANDTHS: Final = "in thousandths of the unit."
+
+ROLLUPS: Final[tuple[Rollup, ...]] = (
+    Rollup(
+        "production",
+        "What was made, by the UTC hour in which the confirmation ended; sums of table confirmation.",
+        "confirmation",
+        keys=(
+            _hour("last_occurred_us"),
+            *_ORDER,
+            _key("reason", "Scrap reason; empty where the plant does not split by it."),
+            _key("shift", "Shift in which it was made; empty where the plant has none."),
+            _key("posting_date", "Plant-local date of the shift's start, or of the event.", sql_type="DATE"),
+        ),
+        sums=(
+            _sum("good", f"Good output {_THOUSANDTHS}"),
+            _sum("scrap", f"Scrap {_THOUSANDTHS}"),
+            _sum("rework", f"Output to be reworked, {_THOUSANDTHS}"),
+            _sum("setup_us", "Setup time in microseconds."),
+            _sum("machine_us", "Machine time in microseconds."),
+            _sum("labour_us", "Labour time in microseconds."),
+            _sum("energy_mwh", "Energy used, in thousandths of a watt hour."),
+            _sum("events", "Number of events accounted for."),
+            _sum("confirmations", "Number of confirmations.", "1"),
+            _sum("scrappings", "Number of confirmations that report scrap.", "CAST(scrap > 0 AS INTEGER)"),
+            _sum("finals", "Number of confirmations that report the operation complete.", "CAST(final AS INTEGER)"),
+        ),
+        first=_instant("first_occurred_us", "first_occurred_us", "Instant of the first event"),
+        last=_instant("last_occurred_us", "last_occurred_us", "Instant of the last event"),
+        counted="confirmations",
+        replaced_by=("plant", "source", "session", "first_seq", "kind"),
+    ),
+    Rollup(
+        "usage",
+        "What was consumed, by the UTC hour in which it was; sums of table event.",
+        "event",
+        keys=(_hour("occurred_us"), *_ORDER),
+        sums=(
+            _sum("quantity", f"What was consumed, {_THOUSANDTHS}"),
+            _sum("events", "Number of events.", "1"),
+        ),
+        first=_instant("first_occurred_us", "occurred_us", "Instant of the first event"),
+        last=_instant("last_occurred_us", "occurred_us", "Instant of the last event"),
+        counted="events",
+        where="type = 'consume'",
+    ),
+    Rollup(
+        "setting_aside",
+        "Records that were set aside, by the UTC hour in which they were; sums of table fault.",
+        "fault",
+        keys=(
+            _hour("failed_us"),
+            _key("plant", "Canonical key of the plant."),
+            _key("source", "The machine, terminal or system that sent it."),
+            _key("code", "Why it was set aside."),
+            _key("stage", "Where it was set aside."),
+        ),
+        sums=(_sum("faults", "Number of records.", "1"),),
+        first=_instant("first_failed_us", "failed_us", "Instant at which the first was set aside"),
+        last=_instant("last_failed_us", "failed_us", "Instant at which the last was set aside"),
+        counted="faults",
+    ),
+)
+
+# Names in the statements below are constants of this module; values are parameters.
+
+
+def merge(rollup: Rollup, rows: str) -> str:
+    """Return the MERGE of ``rows``, a SELECT of rows of the table, each with its ``sign``: 1, or -1 to take it out."""
+    same = " AND ".join(f"old.{key.name} = new.{key.name}" for key in rollup.keys)
+    sums = ", ".join(f"{column.name} = old.{column.name} + new.{column.name}" for column in rollup.sums)
+    first, last = rollup.first.name, rollup.last.name
+    return (
+        f"MERGE INTO {rollup.name} AS old USING ({_summed(rollup, rows)}) AS new ON {same} "
+        f"WHEN MATCHED THEN UPDATE SET {sums}, {first} = least(old.{first}, new.{first}), "
+        f"{last} = greatest(old.{last}, new.{last}) WHEN NOT MATCHED THEN INSERT BY NAME"
+    )
+
+
+def replaced(rollup: Rollup, rows: str) -> str:
+    """Return the SELECT of those stored rows, with the sign -1, that ``rows`` take the place of."""
+    same = ", ".join(rollup.replaced_by)
+    return (
+        f"SELECT old.*, -1 AS sign FROM {rollup.table} AS old JOIN "  # noqa: S608
+        f"(SELECT {same}, revision AS newer FROM ({rows}) WHERE revision > 0) USING ({same}) WHERE revision < newer "
+        f"QUALIFY row_number() OVER (PARTITION BY {same}, newer ORDER BY revision DESC) = 1"
+    )
+
+
+def emptied(rollup: Rollup) -> str:
+    """Return the DELETE of sums of no rows, which a replaced row leaves behind where it was alone."""
+    return f"DELETE FROM {rollup.name} WHERE {rollup.counted} = 0"  # noqa: S608
+
+
+def fill(rollup: Rollup) -> str:
+    """Return the INSERT of the sums of all rows there are, into a rollup that is empty."""
+    rows = f"SELECT *, 1 AS sign FROM {rollup.table} AS stored"  # noqa: S608
+    if rollup.replaced_by:
+        same = " AND ".join(f"stored.{name} = newer.{name}" for name in rollup.replaced_by)
+        rows += (
+            f" ANTI JOIN (SELECT * FROM {rollup.table} WHERE revision > 0) AS newer"  # noqa: S608
+            f" ON {same} AND stored.revision < newer.revision"
+        )
+    return f"INSERT INTO {rollup.name} BY NAME {_summed(rollup, rows)}"
+
+
+def _summed(rollup: Rollup, rows: str) -> str:
+    keys = ", ".join(f"{key.field} AS {key.name}" for key in rollup.keys)
+    sums = ", ".join(f"sum(sign * CAST({column.field} AS HUGEINT)) AS {column.name}" for column in rollup.sums)
+    first, last = rollup.first, rollup.last
+    ends = f"min({first.field}) AS {first.name}, max({last.field}) AS {last.name}"
+    return f"SELECT {keys}, {sums}, {ends} FROM ({rows}) WHERE {rollup.where} GROUP BY ALL"  # noqa: S608
