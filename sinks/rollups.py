@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sinks.store_schema import Column
+from sinks.store_schema import Column, Table, new_rows
 
 HOUR_US: Final = 3_600_000_000
 
@@ -135,31 +135,34 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def merge(rollup: Rollup, rows: str) -> str:
-    """Return the MERGE of ``rows``, a SELECT of rows of the table, each with its ``sign``: 1, or -1 to take it out."""
-    same = " AND ".join(f"old.{key.name} = new.{key.name}" for key in rollup.keys)
-    sums = ", ".join(f"{column.name} = old.{column.name} + new.{column.name}" for column in rollup.sums)
-    first, last = rollup.first.name, rollup.last.name
-    return (
-        f"MERGE INTO {rollup.name} AS old USING ({_summed(rollup, rows)}) AS new ON {same} "
-        f"WHEN MATCHED THEN UPDATE SET {sums}, {first} = least(old.{first}, new.{first}), "
-        f"{last} = greatest(old.{last}, new.{last}) WHEN NOT MATCHED THEN INSERT BY NAME"
-    )
+def summing(table: Table, incoming: str) -> list[str]:
+    """Return what adds the rows of ``incoming`` that were stored from above ``$above`` as rows of ``$shard``."""
+    return [_merge(rollup, _new(rollup, new_rows(table, incoming))) for rollup in ROLLUPS if rollup.table == table.name]
 
 
-def replaced(rollup: Rollup, rows: str) -> str:
-    """Return the SELECT of those stored rows, with the sign -1, that ``rows`` take the place of."""
+def _new(rollup: Rollup, rows: str) -> str:
+    """Return the SELECT of ``rows`` with the sign 1, and of the stored ones whose place they take with -1."""
+    added = f"SELECT *, 1 AS sign FROM ({rows})"  # noqa: S608
+    if not rollup.replaced_by:
+        return added
     same = ", ".join(rollup.replaced_by)
     return (
-        f"SELECT old.*, -1 AS sign FROM {rollup.table} AS old JOIN "  # noqa: S608
+        f"{added} UNION ALL BY NAME SELECT old.*, -1 AS sign FROM {rollup.table} AS old JOIN "  # noqa: S608
         f"(SELECT {same}, revision AS newer FROM ({rows}) WHERE revision > 0) USING ({same}) WHERE revision < newer "
         f"QUALIFY row_number() OVER (PARTITION BY {same}, newer ORDER BY revision DESC) = 1"
     )
 
 
-def emptied(rollup: Rollup) -> str:
-    """Return the DELETE of sums of no rows, which a replaced row leaves behind where it was alone."""
-    return f"DELETE FROM {rollup.name} WHERE {rollup.counted} = 0"  # noqa: S608
+def _merge(rollup: Rollup, rows: str) -> str:
+    same = " AND ".join(f"old.{key.name} = new.{key.name}" for key in rollup.keys)
+    sums = ", ".join(f"{column.name} = old.{column.name} + new.{column.name}" for column in rollup.sums)
+    first, last = rollup.first.name, rollup.last.name
+    return (
+        f"MERGE INTO {rollup.name} AS old USING ({_summed(rollup, rows)}) AS new ON {same} "
+        f"WHEN MATCHED AND old.{rollup.counted} + new.{rollup.counted} = 0 THEN DELETE "
+        f"WHEN MATCHED THEN UPDATE SET {sums}, {first} = least(old.{first}, new.{first}), "
+        f"{last} = greatest(old.{last}, new.{last}) WHEN NOT MATCHED AND new.{rollup.counted} <> 0 THEN INSERT BY NAME"
+    )
 
 
 def fill(rollup: Rollup) -> str:

@@ -31,8 +31,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
-from sinks.rollups import ROLLUPS, emptied, merge, replaced
-from sinks.store_schema import STREAM_OFFSET, TABLES, Table, deletion, descriptions, insertion, migrations, new_rows
+from sinks.rollups import ROLLUPS, summing
+from sinks.store_schema import STREAM_OFFSET, TABLES, Table, deletion, descriptions, insertion, migrations
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
@@ -198,29 +198,14 @@ class Store:
             self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
         new = {"above": above, "shard": shard}
         ((rows,),) = self._db.execute(insertion(table, incoming), new).fetchall()
-        self._sum(table, incoming, new)
+        for statement in summing(table, incoming):
+            self._db.execute(statement, new).fetchall()
         self._db.execute(
             "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
             " ON CONFLICT (flow, shard, table_name) DO UPDATE SET stream_offset = excluded.stream_offset",
             [*place, last_offset],
         ).fetchall()
         return int(rows)
-
-    def _sum(self, table: Table, incoming: str, new: Mapping[str, object]) -> None:
-        rows = new_rows(table, incoming)
-        for rollup in ROLLUPS:
-            if rollup.table != table.name:
-                continue
-            signed = f"SELECT *, 1 AS sign FROM ({rows})"  # noqa: S608
-            again = bool(rollup.replaced_by) and self._db.execute(
-                f"SELECT count(*) FROM ({rows}) WHERE revision > 0",
-                new,  # noqa: S608
-            ).fetchall() != [(0,)]
-            if again:
-                signed += f" UNION ALL BY NAME {replaced(rollup, rows)}"
-            self._db.execute(merge(rollup, signed), new).fetchall()
-            if again:
-                self._db.execute(emptied(rollup)).fetchall()
 
     def publish_if_due(self, now_us: int) -> bool:
         """Publish when something changed and the last publication is an interval ago; return whether it did.

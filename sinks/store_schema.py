@@ -138,14 +138,22 @@ def migrations() -> list[str]:
 
 
 class Described(Protocol):
-    """What stands in the store with a comment on itself and on each column: a ``Table`` or a rollup."""
+    """What has a comment on itself and on each of its columns: a ``Table`` or a rollup."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name in SQL."""
+        ...
+
     @property
-    def comment(self) -> str: ...
+    def comment(self) -> str:
+        """Return what it holds."""
+        ...
+
     @property
-    def columns(self) -> tuple[Column, ...]: ...
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns in their order."""
+        ...
 
 
 def descriptions(tables: Sequence[Described]) -> str:

@@ -108,7 +108,7 @@ def test_production_is_the_sum_of_the_confirmations_that_count(store, commits, d
     assert filled == expected(told), "as an older store is brought up to date"
 
 
-def test_what_an_older_store_holds_is_summed(tmp_path: Path):
+def test_what_an_older_store_holds_is_summed():
     """The migration's own statements, which never change, fill what the definitions of today would."""
     migration = (Path(__file__).parents[2] / "sinks/schema/0005_rollups.sql").read_text("utf-8")
     for rollup in ROLLUPS:
