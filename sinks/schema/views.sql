@@ -107,37 +107,87 @@ COMMENT ON VIEW genealogy IS
 
 CREATE OR REPLACE MACRO trace_back(of_lot) AS TABLE
 WITH RECURSIVE
-edge AS MATERIALIZED (FROM genealogy),
-found (material, lot, level) USING KEY (material, lot) AS (
-    SELECT DISTINCT material, lot, 1 FROM edge WHERE lot = of_lot
+found (plant, order_id, level) USING KEY (plant, order_id) AS (
+    SELECT DISTINCT plant, order_id, 1 FROM production WHERE lot = of_lot AND order_id <> ''
     UNION
-    SELECT edge.component, edge.component_lot, min(found.level) + 1
+    SELECT production.plant, production.order_id, min(found.level) + 1
     FROM found
-    JOIN edge ON edge.material = found.material AND edge.lot = found.lot
-    LEFT JOIN recurring.found AS known ON known.material = edge.component AND known.lot = edge.component_lot
-    WHERE known.level IS NULL
+    JOIN usage ON usage.plant = found.plant AND usage.order_id = found.order_id
+    JOIN production ON production.material = usage.material AND production.lot = usage.lot
+    LEFT JOIN recurring.found AS known ON known.plant = production.plant AND known.order_id = production.order_id
+    WHERE usage.lot <> '' AND production.order_id <> '' AND known.level IS NULL
     GROUP BY ALL
+),
+used AS (
+    SELECT level, plant, order_id, material, lot, unit, sum(quantity) AS quantity
+    FROM usage JOIN found USING (plant, order_id)
+    WHERE lot <> ''
+    GROUP BY ALL
+),
+made AS (
+    SELECT plant, order_id, material, lot, unit, sum(good) + sum(rework) AS quantity
+    FROM production SEMI JOIN found USING (plant, order_id)
+    WHERE lot <> ''
+    GROUP BY ALL
+    HAVING sum(good) + sum(rework) > 0
 )
-SELECT found.level, edge.*
-FROM found
-JOIN edge ON edge.material = found.material AND edge.lot = found.lot;
+SELECT
+    used.level,
+    used.plant,
+    used.order_id,
+    used.material AS component,
+    used.lot AS component_lot,
+    units(used.quantity) AS used,
+    used.unit AS used_unit,
+    made.material,
+    made.lot,
+    units(made.quantity) AS made,
+    made.unit AS made_unit
+FROM used JOIN made ON used.plant = made.plant AND used.order_id = made.order_id
+WHERE made.lot = of_lot OR (made.material, made.lot) IN (SELECT material, lot FROM used)
+ORDER BY ALL;
 
 CREATE OR REPLACE MACRO trace_forward(of_lot) AS TABLE
 WITH RECURSIVE
-edge AS MATERIALIZED (FROM genealogy),
-found (material, lot, level) USING KEY (material, lot) AS (
-    SELECT DISTINCT component, component_lot, 1 FROM edge WHERE component_lot = of_lot
+found (plant, order_id, level) USING KEY (plant, order_id) AS (
+    SELECT DISTINCT plant, order_id, 1 FROM usage WHERE lot = of_lot AND order_id <> ''
     UNION
-    SELECT edge.material, edge.lot, min(found.level) + 1
+    SELECT usage.plant, usage.order_id, min(found.level) + 1
     FROM found
-    JOIN edge ON edge.component = found.material AND edge.component_lot = found.lot
-    LEFT JOIN recurring.found AS known ON known.material = edge.material AND known.lot = edge.lot
-    WHERE known.level IS NULL
+    JOIN production ON production.plant = found.plant AND production.order_id = found.order_id
+    JOIN usage ON usage.material = production.material AND usage.lot = production.lot
+    LEFT JOIN recurring.found AS known ON known.plant = usage.plant AND known.order_id = usage.order_id
+    WHERE production.lot <> '' AND usage.order_id <> '' AND known.level IS NULL
     GROUP BY ALL
+),
+used AS (
+    SELECT level, plant, order_id, material, lot, unit, sum(quantity) AS quantity
+    FROM usage JOIN found USING (plant, order_id)
+    WHERE lot <> ''
+    GROUP BY ALL
+),
+made AS (
+    SELECT plant, order_id, material, lot, unit, sum(good) + sum(rework) AS quantity
+    FROM production SEMI JOIN found USING (plant, order_id)
+    WHERE lot <> ''
+    GROUP BY ALL
+    HAVING sum(good) + sum(rework) > 0
 )
-SELECT found.level, edge.*
-FROM found
-JOIN edge ON edge.component = found.material AND edge.component_lot = found.lot;
+SELECT
+    used.level,
+    used.plant,
+    used.order_id,
+    used.material AS component,
+    used.lot AS component_lot,
+    units(used.quantity) AS used,
+    used.unit AS used_unit,
+    made.material,
+    made.lot,
+    units(made.quantity) AS made,
+    made.unit AS made_unit
+FROM used JOIN made ON used.plant = made.plant AND used.order_id = made.order_id
+WHERE used.lot = of_lot OR (used.material, used.lot) IN (SELECT material, lot FROM made)
+ORDER BY ALL;
 
 CREATE OR REPLACE VIEW conservation AS
 SELECT
