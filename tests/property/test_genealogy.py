@@ -44,14 +44,14 @@ def walked(made, used, lot, *, back):
     made = {row for row in made if row[1] and row[3]}
     used = {row for row in used if row[1] and row[3]}
     enter, leave = (made, used) if back else (used, made)
-    reached = {(m, l) for _, _, m, l in made | used if l == lot}
+    reached = {(m, of) for _, _, m, of in made | used if of == lot}
     levels: dict = {}
     front, level = reached, 0
     while front:
         level += 1
-        entered = {(p, o) for p, o, m, l in enter if (m, l) in front and (p, o) not in levels}
+        entered = {(p, o) for p, o, *node in enter if tuple(node) in front and (p, o) not in levels}
         levels |= dict.fromkeys(entered, level)
-        front = {(m, l) for p, o, m, l in leave if (p, o) in entered}
+        front = {(m, of) for p, o, m, of in leave if (p, o) in entered}
         reached |= front
     return {
         (levels[u[0], u[1]], u[0], u[1], u[2], u[3], m[2], m[3])
