@@ -23,6 +23,7 @@ from dataflows.cli import (
     replay,
     run,
     simulate,
+    trace,
 )
 from dataflows.cli.exit_codes import exit_code, operating_error
 from dataflows.cli.output import errors
@@ -57,6 +58,7 @@ app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)
 app.add_typer(exceptions.box)
 app.command("explain")(explain.explain)
+app.command("trace")(trace.trace)
 app.command("query")(query.query)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
