@@ -1,4 +1,4 @@
-"""Postings, commands and exceptions as messages: JSON, and a CloudEvents 1.0 envelope in Kafka's binary mode.
+"""Postings, commands, exceptions and usage as messages: JSON, and a CloudEvents 1.0 envelope in Kafka's binary mode.
 
 Law: the value is a function of what it says; the instant at which it was recorded shows in a header only.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 from uuid import UUID
 
-from canonical.contracts import BusinessException, Command
+from canonical.contracts import BusinessException, Command, ComponentUsage
 from canonical.records import Headers
 from canonical.wire import Message, instant
 
@@ -68,6 +68,14 @@ def encode_exception(exception: BusinessException, recorded_us: int) -> Message:
     # The same exception is told again whenever it changes: each telling is an event of its own.
     headers = _envelope(b"plantsync.exception.v1", f"{name}/{at_us}", at_us, recorded_us, key)
     return key, exception.model_dump_json().encode(), headers
+
+
+def encode_usage(usage: ComponentUsage, recorded_us: int) -> Message:
+    """Return the message of a component's usage, keyed by all that it is of: the newest counts."""
+    u = usage
+    key = f"{u.erp}/{u.plant}/{u.order}/{u.item}/{u.material}/{u.unit}".encode()
+    headers = _envelope(b"plantsync.usage.v1", f"{key.decode()}/{u.changed_us}", u.changed_us, recorded_us, key)
+    return key, u.model_dump_json().encode(), (*headers, ("ce_subject", u.order.encode()))
 
 
 def _envelope(kind: bytes, name: str, at_us: int, recorded_us: int, key: bytes) -> Headers:

@@ -29,7 +29,7 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel
 
-from canonical.contracts import Confirmation, Event, Gap, LedgerEntry, LedgerRange, TrailEntry
+from canonical.contracts import ComponentUsage, Confirmation, Event, Gap, LedgerEntry, LedgerRange, TrailEntry
 from canonical.identity import event_ids, posting_ids
 from canonical.json_lines import json_lines
 from canonical.records import Headers
@@ -156,6 +156,11 @@ def decode_ranges(values: Sequence[bytes]) -> pa.Table:
 def decode_trail(values: Sequence[bytes]) -> pa.Table:
     """Return TRAIL_ENTRY[n] in the Arrow schema of the contract. Raises: WireError."""
     return _table(TrailEntry, values)
+
+
+def decode_usage(values: Sequence[bytes]) -> pa.Table:
+    """Return COMPONENT_USAGE[n] in the Arrow schema of the contract. Raises: WireError."""
+    return _table(ComponentUsage, values)
 
 
 def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:

@@ -17,14 +17,22 @@ import pyarrow as pa
 from bytewax.dataflow import Dataflow
 
 from canonical.records import RawRecords
-from canonical.wire import decode_confirmations, decode_events, decode_gaps, decode_ledger, decode_ranges, decode_trail
+from canonical.wire import (
+    decode_confirmations,
+    decode_events,
+    decode_gaps,
+    decode_ledger,
+    decode_ranges,
+    decode_trail,
+    decode_usage,
+)
 from dataflows.commit_sink import CommitSink
 from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
 from sinks.fault_table import fault_table
-from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES, TRAIL
+from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES, TRAIL, USAGE
 
 NAME: Final = "analytics"
 
@@ -64,6 +72,7 @@ TABLES: Final[Mapping[str, tuple[str, Callable[[RawRecords], pa.Table]]]] = {
     RANGES: ("ledger_range", _rows(decode_ranges)),
     DEAD_LETTERS: ("fault", fault_table),
     TRAIL: ("trail", _rows(decode_trail)),
+    USAGE: ("component_usage", _rows(decode_usage)),
 }
 """Stream, and the table of the store its records become."""
 

@@ -29,7 +29,7 @@ from canonical.contracts import (
     read_event,
 )
 from canonical.identity import event_id
-from canonical.posting_wire import encode_command, encode_exception, encode_posting
+from canonical.posting_wire import encode_command, encode_exception, encode_posting, encode_usage
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
@@ -44,7 +44,7 @@ from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
-from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS
+from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE
 from sinks.streams import postings as queue_of
 
 NAME: Final = "postings"
@@ -85,6 +85,7 @@ class Decide:
         self.records += [_posting(made, now_us) for made in outcome.postings]
         self.records += [Record(COMMANDS, *encode_command(command, now_us)) for command in outcome.commands]
         self.records += [Record(EXCEPTIONS, *encode_exception(each, now_us)) for each in outcome.exceptions]
+        self.records += [Record(USAGE, *encode_usage(usage, now_us)) for usage in outcome.usages]
         commit.records, self.records = self.records, []
         self.shard.pending = self.shard.urgent = False
         return desk.encode()

@@ -1,7 +1,8 @@
 """The story of an order, a posting or a document, from the streams of the log (M26, M34, M38).
 
 Law: what is told is what the log holds: each posting with the confirmations and events it accounts for, each hop with
-its instant, each receipt and each exception; and the confirmations of the order that no posting accounts for yet.
+its instant, each receipt and each exception; what of each component was planned and issued; and the confirmations of
+the order that no posting accounts for yet.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from canonical.receipt_wire import recorded_us
 from dataflows.settings import Settings
 from dataflows.stored_records import stored_records
 from sinks.commit_log import PlantsyncError
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, postings
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE, postings
 
 EVENT_ID: Final = "ce_id"
 HOPS: Final = ("occurred", "recorded", "enqueued", "first_sent", "sent", "committed", "answered")
@@ -30,13 +31,14 @@ class NothingKnown(PlantsyncError):
 
 @dataclass(slots=True)
 class Story:
-    """What the log holds; ``unposted`` are confirmations that no posting accounts for."""
+    """What the log holds; ``unposted`` are confirmations that no posting accounts for, ``usage`` is of components."""
 
     subject: str
     postings: list[Row] = field(default_factory=list)
     unposted: list[Row] = field(default_factory=list)
     exceptions: list[Row] = field(default_factory=list)
     actions: list[Row] = field(default_factory=list)
+    usage: list[Row] = field(default_factory=list)
 
     def told(self) -> Row:
         """Return it for scripts."""
@@ -46,6 +48,7 @@ class Story:
             "unposted": self.unposted,
             "exceptions": self.exceptions,
             "actions": self.actions,
+            "usage": self.usage,
         }
 
 
@@ -82,7 +85,12 @@ def story(settings: Settings, subject: str, plant: str = "") -> Story:
     actions = [
         row for row in _rows(settings, ACTIONS) if row["exception_id"] in exceptions or row["posting_id"] in concerned
     ]
-    found = Story(subject, exceptions=list(exceptions.values()), actions=actions)
+    usage = {
+        tuple(row[name] for name in ("erp", "plant", "order", "item", "material", "unit")): row
+        for row in _rows(settings, USAGE)
+        if (row["plant"], row["order"]) in orders
+    }
+    found = Story(subject, exceptions=list(exceptions.values()), actions=actions, usage=list(usage.values()))
     for row in own:
         heard = [each for each in receipts if each["posting_id"] == row["posting_id"]]
         of = [confirmations[cause] for cause in row["causes"] if cause in confirmations]

@@ -20,7 +20,17 @@ from uuid import UUID
 import pyarrow as pa
 from pydantic import BaseModel
 
-from canonical.contracts import Confirmation, DeadLetter, Event, Fault, Gap, LedgerEntry, LedgerRange, TrailEntry
+from canonical.contracts import (
+    ComponentUsage,
+    Confirmation,
+    DeadLetter,
+    Event,
+    Fault,
+    Gap,
+    LedgerEntry,
+    LedgerRange,
+    TrailEntry,
+)
 from canonical.schemas import arrow_schema, columns
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
@@ -119,6 +129,12 @@ TABLES: Final[Mapping[str, Table]] = {
             "ledger_range",
             "Ranges of the sources' numbers and what became of them, each confirmation once more.",
             (*_fields(LedgerRange), *_PLACE),
+        ),
+        Table(
+            "component_usage",
+            "What of each component of an order was planned and issued, newest only. Quantities are thousandths.",
+            (*_fields(ComponentUsage), *_PLACE),
+            newest_by=("erp", "plant", "order_id", "item", "material", "unit"),
         ),
         Table(
             "trail",

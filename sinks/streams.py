@@ -19,6 +19,8 @@ EXCEPTIONS: Final = "exceptions"
 RECEIPTS: Final = "receipts"
 COMMANDS: Final = "commands"
 """To the quality and the warehouse system."""
+USAGE: Final = "usage"
+"""What of each component of an order was planned and issued."""
 
 
 def postings(erp: str) -> str:

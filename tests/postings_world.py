@@ -152,7 +152,7 @@ class Plant:
         self.policy = policy or PostingPolicy()
         self.desk = Desk(self.policy)
         self.now_us = NOW_US
-        self.postings, self.commands, self.exceptions, self.values = [], [], [], []
+        self.postings, self.commands, self.exceptions, self.values, self.usages = [], [], [], [], []
         self.parts = {}
         for record in references() if told is None else told:
             self.tell(record)
@@ -182,6 +182,7 @@ class Plant:
         self.values += [made.value for made in outcome.postings]
         self.commands += outcome.commands
         self.exceptions += outcome.exceptions
+        self.usages += outcome.usages
         return postings
 
     def commit(self):

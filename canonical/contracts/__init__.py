@@ -40,6 +40,7 @@ from canonical.contracts.reference import (
     WorkCenterReference,
 )
 from canonical.contracts.trail import TrailAction, TrailEntry, trail_hash
+from canonical.contracts.usage import ComponentUsage
 
 __all__ = [
     "OWNERS",
@@ -53,6 +54,7 @@ __all__ = [
     "CloseReason",
     "Command",
     "CommandKind",
+    "ComponentUsage",
     "Confirmation",
     "ConfirmationKind",
     "DeadLetter",

@@ -40,6 +40,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     for posting in told["postings"]:
         yield from _posting(posting)
         yield ""
+    for row in told["usage"]:
+        yield _usage(row)
     for row in told["unposted"]:
         yield f"not posted yet: {_confirmation(row)}"
     for each in told["exceptions"]:
@@ -75,6 +77,15 @@ def _posting(posting: dict[str, Any]) -> Iterator[str]:
         found = ", found by asking" if receipt["found"] else ""
         words = " ".join(filter(None, (receipt["document"], receipt["code"], receipt["message"])))
         yield f"  {_at(receipt['answered_us'])}  {receipt['status']} at attempt {receipt['attempts']}{found}: {words}"
+
+
+def _usage(row: dict[str, Any]) -> str:
+    item = f"component {row['item']}" if row["item"] else "no component"
+    planned, actual, difference = (row[name] / 1000 for name in ("planned", "actual", "difference"))
+    return (
+        f"order {row['order']}, {item}, {row['material']}: "
+        f"{planned:g} {row['unit']} planned, {actual:g} issued, {difference:+g}"
+    )
 
 
 def _confirmation(row: dict[str, Any]) -> str:

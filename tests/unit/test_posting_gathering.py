@@ -70,6 +70,42 @@ def test_consumption_becomes_an_issue_against_the_reservation_and_backflushed_li
     assert there.codes() == []
 
 
+def test_usage_is_told_against_the_plan_in_its_unit_less_what_was_taken_back():
+    """Planned against actual usage (M18): KGM issued where GRM are planned, and a material that is not planned."""
+    bill = (BILL[0].model_copy(update={"quantity": 9_000_000, "unit": "GRM"}), BILL[1])
+    spare = OrderComponent(item="3", material="GOLD", quantity=4_000, unit="KGM")
+    there = plant(
+        replace(POLICY, unchecked=frozenset({"COMPONENT_UNKNOWN"})), (*bill, spare), material("TIN", base_unit="KGM")
+    )
+    told(there, used(), used(500, "TIN"))
+    (issue,) = there.later(5 * MINUTE_US)
+
+    def newest():
+        return {u.material: (u.item, u.unit, u.planned, u.actual, u.difference) for u in there.usages}
+
+    assert newest() == {
+        "STEEL": ("1", "GRM", 9_000_000, 1_500_000, -7_500_000),
+        "GOLD": ("3", "KGM", 4_000, 0, -4_000),
+        "TIN": ("", "KGM", 0, 500, 500),
+    }
+    there.commit()
+    there.restart()
+    there.later(0)
+    there.desk.event(used(250), "e9", there.now_us)
+    (second,) = there.later(5 * MINUTE_US)
+    assert newest()["STEEL"] == ("1", "GRM", 9_000_000, 1_750_000, -7_250_000)
+    there.desk.withdrawn(str(second.posting_id), there.now_us)
+    there.take()
+    assert newest()["STEEL"][3] == 1_500_000
+    there.tell(action("reverse", posting_id=str(issue.posting_id)))
+    assert [newest()[name][3] for name in ("STEEL", "TIN")] == [0, 0]
+    count = len(there.usages)
+    there.tell(order(changed_us=9, components=BILL))  # The plan changes: it is told anew.
+    assert newest()["STEEL"] == ("1", "KGM", 9_000, 0, -9_000)
+    there.tell(confirmation(0))
+    assert len(there.usages) == count + 2, "a confirmation uses nothing"
+
+
 def test_backflushed_consumption_alone_is_not_posted_or_is_an_exception_where_that_is_configured():
     there = plant()
     told(there, used(7, "OIL"))

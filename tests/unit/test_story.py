@@ -11,6 +11,7 @@ from canonical.contracts import (
     Action,
     ActionKind,
     BusinessException,
+    ComponentUsage,
     ExceptionCode,
     Owner,
     Posting,
@@ -19,14 +20,15 @@ from canonical.contracts import (
     Resolution,
     Severity,
 )
-from canonical.posting_wire import encode_exception, encode_posting
+from canonical.posting_wire import encode_exception, encode_posting, encode_usage
 from canonical.receipt_wire import encode_receipt
 from canonical.wire import encode_confirmations, encode_events
+from dataflows.cli.explain import _lines
 from dataflows.settings import load
 from dataflows.story import HOPS, NothingKnown, story
 from sinks.commit_log import Record
 from sinks.sqlite import SqliteLog
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, postings
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE, postings
 from tests.property.erp_twin import posting
 
 DROP = '[erps.E.adapter]\nkind = "drop"\nfolder = "in"\nacknowledgements = "ack"\n'
@@ -84,6 +86,12 @@ def receipt(of: Posting, status: ReceiptStatus, document: str, at_s: int) -> Rec
     return Record(RECEIPTS, *encode_receipt(Receipt(**values)))
 
 
+def used(order: str, actual: int) -> Record:
+    about = {"erp": "E", "plant": "A", "order": order, "item": "0010", "material": "STEEL", "unit": "KGM"}
+    amounts = {"planned": 1_500, "actual": actual, "difference": actual - 1_500}
+    return Record(USAGE, *encode_usage(ComponentUsage(**about, **amounts, changed_us=8 * S), 9 * S))
+
+
 @pytest.fixture
 def settings(tmp_path):
     scale = event(5)
@@ -121,6 +129,8 @@ def settings(tmp_path):
         receipt(second, ReceiptStatus.REJECTED, "", 8),
         *(Record(EXCEPTIONS, *encode_exception(each, 9 * S)) for each in (exception, ended)),
         Record(ACTIONS, b"x", action.model_dump_json().encode()),
+        *(used("O1", actual) for actual in (1_000, 1_250)),
+        used("O2", 7),
     ]
     (tmp_path / "plantsync.toml").write_text('landing = "l"\nplants = ["shipped:plant_a"]\n' + DROP)
     found = load(tmp_path / "plantsync.toml")
@@ -133,6 +143,8 @@ def settings(tmp_path):
 
 def test_an_order_has_its_postings_its_exceptions_and_what_is_not_posted_yet(settings):
     told = story(settings, "O1").told()
+    assert [(u["item"], u["planned"], u["actual"]) for u in told["usage"]] == [("0010", 1_500, 1_250)]  # M18
+    assert "order O1, component 0010, STEEL: 1.5 KGM planned, 1.25 issued, -0.25" in [*_lines(told)]
 
     assert [(p["number"], p["status"], p["document"]) for p in told["postings"]] == [
         (0, "moved", "4900/1"),

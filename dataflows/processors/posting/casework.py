@@ -17,6 +17,7 @@ from canonical.contracts import (
     Action,
     BusinessException,
     Command,
+    ComponentUsage,
     ExceptionCode,
     Lane,
     Posting,
@@ -40,6 +41,7 @@ from dataflows.processors.posting.policy import LANES, NOT_POSTED, PostingPolicy
 from dataflows.processors.posting.progress import OrderShelf
 from dataflows.processors.posting.queues import Queues
 from dataflows.processors.posting.reference_book import ReferenceBook
+from dataflows.processors.posting.usage import Concern, usages
 
 _C: Final = ExceptionCode
 
@@ -51,6 +53,7 @@ class Outcome:
     postings: list[Made] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     exceptions: list[BusinessException] = field(default_factory=list)
+    usages: list[ComponentUsage] = field(default_factory=list)
 
 
 class Refused(Exception):
@@ -81,12 +84,13 @@ class Casework:
         self._view = View(self.book, self.lots, policy)
         self._contexts = Contexts(self.book)
         self._outcome = Outcome()
+        self._used: dict[Concern, None] = {}
         self._urgent = False
 
     @property
     def pending(self) -> bool:
         """Whether something has been decided that was not taken yet."""
-        return bool(self._outcome.postings or self._outcome.commands) or self.causes.pending
+        return bool(self._outcome.postings or self._outcome.commands or self._used) or self.causes.pending
 
     @property
     def urgent(self) -> bool:
@@ -235,6 +239,9 @@ class Casework:
                     self._follow(case, documents.receipt(ready, of), Sort.GOODS_RECEIPT, now_us)
             case PostingKind.GOODS_RECEIPT if draft.movements[0].stock_type is StockType.QUALITY:
                 self._in_quality(case, ready, made.posting_id, now_us)
+            case PostingKind.GOODS_ISSUE:
+                progress.issue(ready.erp, draft.movements, 1)
+                self._used[ready.erp, draft.plant, draft.order] = None
             case PostingKind.REVERSAL:
                 self._undone(draft.reverses, now_us)
             case _:
@@ -346,15 +353,24 @@ class Casework:
             if original is None:
                 return
             undone, sign = original[1], 1
-        if undone.kind is PostingKind.CONFIRMATION:
+        if undone.kind in {PostingKind.CONFIRMATION, PostingKind.GOODS_ISSUE}:
             if (undone.plant, undone.order) in self.orders:
                 progress = self.orders.change(undone.plant, undone.order)
                 progress.add(undone.operation, sign * undone.good, sign * undone.scrap, sign * undone.rework)
+                progress.issue(undone.erp, undone.movements, sign)
+                if undone.movements:
+                    self._used[undone.erp, undone.plant, undone.order] = None
                 self.queues.stirred(("progress", undone.plant, undone.order))
         elif sign < 0 and self.lots.look(undone.material, undone.lot) is not None:
             held = self.lots.change(undone.material, undone.lot).in_quality
             if (text := held.pop(name, None)) is not None:
                 self._count_quality(CASE.validate_json(text).draft, len(held), now_us)
+
+    def _tell_usage(self, now_us: int) -> None:
+        """Tell of the components of the orders of which something was issued, or the plan has changed."""
+        for concern in self._used:
+            self._outcome.usages += usages(concern, self.orders.look(*concern[1:]), self.book, now_us)
+        self._used.clear()
 
     # -- limits --------------------------------------------------------------------------------
 

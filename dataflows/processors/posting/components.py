@@ -23,30 +23,11 @@ ISSUE: Final = "261"
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Planned against actual: what an item requires in all, and what one document issues of it, in thousandths.
-
-    ``storage_location`` is where the item is planned to be issued from.
-    """
-
-    item: str
-    reservation: str
-    operation: str
-    material: str
-    lot: str
-    required: int
-    required_unit: str
-    issued: int
-    issued_unit: str
-    storage_location: str
-
-
-@dataclass(frozen=True, slots=True)
 class Issue:
-    """What becomes of the lines of a draft; ``usage`` is of those in ``movements``, in their order."""
+    """What becomes of the lines of a draft; ``planned`` are the components of ``movements``, in their order."""
 
     movements: tuple[Movement, ...]
-    usage: tuple[Usage, ...]
+    planned: tuple[OrderComponent, ...]
     backflushed: tuple[Movement, ...]
     unknown: tuple[Movement, ...]
 
@@ -54,7 +35,7 @@ class Issue:
 def issue(draft: Draft, components: tuple[OrderComponent, ...]) -> Issue:
     """Return what becomes of the lines of a goods issue in the plant's words; bins stay where they stand."""
     movements: list[Movement] = []
-    usage: list[Usage] = []
+    planned: list[OrderComponent] = []
     backflushed: list[Movement] = []
     unknown: list[Movement] = []
     operations = draft.movement_operations or (draft.operation,) * len(draft.movements)
@@ -68,21 +49,8 @@ def issue(draft: Draft, components: tuple[OrderComponent, ...]) -> Issue:
         else:
             reserved = {"reservation": component.reservation, "reservation_item": component.item}
             movements.append(movement.model_copy(update=reserved))
-            usage.append(
-                Usage(
-                    component.item,
-                    component.reservation,
-                    component.operation,
-                    movement.material,
-                    movement.lot,
-                    component.quantity,
-                    component.unit,
-                    movement.quantity,
-                    movement.unit,
-                    component.storage_location,
-                )
-            )
-    return Issue(tuple(movements), tuple(usage), tuple(backflushed), tuple(unknown))
+            planned.append(component)
+    return Issue(tuple(movements), tuple(planned), tuple(backflushed), tuple(unknown))
 
 
 def component_of(material: str, operation: str, components: tuple[OrderComponent, ...]) -> OrderComponent | None:
@@ -101,8 +69,8 @@ def taken_from(draft: Draft, issue: Issue, book: ReferenceBook) -> Draft | Failu
     Lines of unknown components are among them: who lets them through wants them issued.
     """
     movements = []
-    planned = (*(usage.storage_location for usage in issue.usage), *("" for _ in issue.unknown))
-    for movement, location in zip((*issue.movements, *issue.unknown), planned, strict=True):
+    places = (*(component.storage_location for component in issue.planned), *("" for _ in issue.unknown))
+    for movement, location in zip((*issue.movements, *issue.unknown), places, strict=True):
         bin_, stock_type = movement.storage_location, movement.stock_type
         if bin_:
             place = book.bin(draft.plant, bin_, draft.end_us)

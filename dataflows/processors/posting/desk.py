@@ -34,6 +34,7 @@ from canonical.contracts import (
     EventType,
     ExceptionCode,
     Lane,
+    OrderReference,
     Resolution,
 )
 from canonical.identity import document_name, posting_id
@@ -78,6 +79,8 @@ class Desk(Casework):
         except BookFull:
             raise self._bound("references_max", now_us) from None
         if subject is not None:
+            if isinstance(record, OrderReference) and self.orders.look(record.plant, record.order).issued:
+                self._used[record.erp, record.plant, record.order] = None
             self.queues.stirred(subject)
             self._run(now_us)
 
@@ -179,6 +182,7 @@ class Desk(Casework):
     def take(self, now_us: int) -> Outcome:
         """Return what was decided since the last call."""
         self._tell_full(now_us)
+        self._tell_usage(now_us)
         outcome, self._outcome = self._outcome, Outcome()
         self._urgent = False
         outcome.exceptions = self.causes.take(now_us)

@@ -6,23 +6,30 @@ were taken back counting against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
+from canonical.contracts import Movement
 from dataflows.processors.posting.reference_book import part
 
+Issued = tuple[str, str, str, str]
+"""ERP, item, material, unit."""
 PART: Final = "order:"
 
 
 @dataclass(slots=True)
 class OrderProgress:
-    """One order: ``numbers`` by ERP, ``made`` by operation as good, scrap and rework in the order's unit."""
+    """One order: ``numbers`` by ERP, ``made`` by operation as good, scrap and rework in the order's unit.
+
+    ``issued`` are thousandths by ERP, item of the reservation, material and unit, these as JSON.
+    """
 
     numbers: dict[str, int] = field(default_factory=dict)
     made: dict[str, list[int]] = field(default_factory=dict)
+    issued: dict[str, int] = field(default_factory=dict)
 
     def good(self, operation: str) -> int:
         """Return the yield posted for an operation, in thousandths of the order's unit."""
@@ -40,6 +47,18 @@ class OrderProgress:
         made[0] += good
         made[1] += scrap
         made[2] += rework
+
+    def issue(self, erp: str, movements: Iterable[Movement], sign: int) -> None:
+        """Count what was issued; with the sign -1 where it was taken back."""
+        for movement in movements:
+            line = orjson.dumps([erp, movement.reservation_item, movement.material, movement.unit]).decode()
+            self.issued[line] = self.issued.get(line, 0) + sign * movement.quantity
+
+    def issued_lines(self) -> Iterator[tuple[Issued, int]]:
+        """Yield what was issued, in thousandths."""
+        for line, quantity in self.issued.items():
+            erp, item, material, unit = orjson.loads(line)
+            yield (erp, item, material, unit), quantity
 
 
 _NOTHING: Final = [0, 0, 0]

@@ -37,6 +37,11 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
         "first_sent_us": 1_760_000_000_000_003, "sent_us": 1_760_000_000_000_004,
         "committed_us": 1_760_000_000_000_005, "answered_us": 1_760_000_000_000_006, "correlation_id": "c-1",
     },
+    "component_usage": {
+        "erp": "s4", "plant": "A", "order": "100042", "item": "0010", "reservation": "0000004711", "operation": "0020",
+        "material": "M-2", "unit": "KGM", "planned": 1_500, "actual": 1_250, "difference": -250,
+        "changed_us": 1_760_000_000_000_001,
+    },
     "business_exception": {
         "exception_id": ID, "code": "LOT_NOT_VALID", "resolution": "released", "owner": "plant-supervisor",
         "severity": "line-stop", "erp": "s4", "plant": "A", "order": "100042", "operation": "0010",

@@ -23,6 +23,7 @@ from canonical.wire import (
     decode_ledger,
     decode_ranges,
     decode_trail,
+    decode_usage,
     encode_confirmations,
     encode_events,
 )
@@ -39,6 +40,7 @@ DECODERS = {
     "ledger_entry": decode_ledger,
     "ledger_range": decode_ranges,
     "trail_entry": decode_trail,
+    "component_usage": decode_usage,
 }
 
 FAULT = {"code": "BAD_SEQUENCE", "detail": "seq is -1", "plant": "A", "source": "press-1", "session": "b7", "seq": -1}
