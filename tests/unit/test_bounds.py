@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from canonical import wire
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import heap
@@ -21,7 +22,7 @@ LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
 SECTIONS |= {"gathering", "postings", "erps"}
-CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka)
+CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, wire)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:
