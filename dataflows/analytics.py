@@ -27,14 +27,13 @@ from canonical.wire import (
     decode_usage,
 )
 from dataflows.commit_sink import CommitSink
+from dataflows.flow_names import ANALYTICS as NAME
 from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
 from sinks.fault_table import fault_table
 from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES, TRAIL, USAGE
-
-NAME: Final = "analytics"
 
 
 class TableStore(Protocol):

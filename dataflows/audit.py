@@ -18,8 +18,8 @@ import numpy as np
 import orjson
 
 from canonical.columns import IntColumn
-from dataflows.analytics import NAME as ANALYTICS
 from dataflows.analytics import TABLES
+from dataflows.flow_names import ANALYTICS
 from dataflows.settings import Settings
 from dataflows.shards import analytics_shards
 from dataflows.sources.reader import Reader

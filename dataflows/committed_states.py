@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import closing
 
-from dataflows.confirmations import NAME
+from dataflows.flow_names import CONFIRMATIONS
 from dataflows.settings import Settings
 from sinks.commit_log import Snapshot
 from sinks.kafka import KafkaLog
@@ -23,6 +23,6 @@ def committed_states(settings: Settings, shards: Iterable[str]) -> dict[str, Sna
         with closing(SqliteStreams(settings.log.path)) as file:
             return file.snapshots()
     assert settings.kafka is not None
-    with closing(KafkaLog(NAME, settings.kafka.connection())) as log:
+    with closing(KafkaLog(CONFIRMATIONS, settings.kafka.connection())) as log:
         found = ((shard, log.peek(shard)) for shard in shards)
         return {shard: snapshot for shard, snapshot in found if snapshot is not None}

@@ -17,12 +17,12 @@ from bytewax.dataflow import Dataflow
 from dataflows.attest import Attest
 from dataflows.commit_sink import CommitSink, Write
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
+from dataflows.flow_names import CONFIRMATIONS as NAME
 from dataflows.items import Commit
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import Build, stage
 from sinks.commit_log import CommitLog
 
-NAME: Final = "confirmations"
 COMMITTED_US: Final = "committed_us"
 """Part of the state that says when it was committed, for those who look at it from outside."""
 

@@ -22,6 +22,7 @@ from canonical.receipt_wire import encode_receipt, recorded_us
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.desk import Desk
+from dataflows.flow_names import DELIVERY as NAME
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.sources.merged import input_of
@@ -31,7 +32,6 @@ from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
 from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
 
-NAME: Final = "delivery"
 LOGGER: Final = logging.getLogger(__name__)
 
 

@@ -18,7 +18,7 @@ from canonical.mapping import PlantMapping
 from dataflows.committed_states import committed_states
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
-from dataflows.confirmations import NAME as CONFIRMATIONS_FLOW
+from dataflows.flow_names import CONFIRMATIONS as CONFIRMATIONS_FLOW
 from dataflows.items import Commit, Shard
 from dataflows.processors.state import StateVersionUnknown
 from dataflows.settings import Settings

@@ -12,8 +12,8 @@ from typing import Final
 
 import orjson
 
-from dataflows.confirmations import NAME
-from dataflows.runtime import open_log
+from dataflows.flow_names import CONFIRMATIONS
+from dataflows.opened_log import open_log
 from dataflows.settings import Settings
 from sinks.commit_log import CommitLog, Record
 from sinks.kafka import Delivery, KafkaLog
@@ -58,7 +58,7 @@ class OperatorTrail:
 @contextmanager
 def operator_trail(settings: Settings) -> Iterator[OperatorTrail]:
     """Open the chain of the log that the settings name."""
-    log = open_log(settings, NAME)
+    log = open_log(settings, CONFIRMATIONS)
     try:
         yield OperatorTrail(log)
     finally:

@@ -33,6 +33,7 @@ from canonical.posting_wire import encode_command, encode_exception, encode_post
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
+from dataflows.flow_names import POSTINGS as NAME
 from dataflows.intake import Room
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.posting.casework import Refused
@@ -47,7 +48,6 @@ from sinks.dead_letters import dead_letter_records
 from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE
 from sinks.streams import postings as queue_of
 
-NAME: Final = "postings"
 SHARD: Final = "postings"
 REFERENCE_INPUT: Final = "reference"
 """Inputs are named after their stream, and ``reference/<system>``; what follows another slash is the partition."""

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
-from typing import Final, Literal
+from typing import Final
 
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
@@ -22,9 +22,11 @@ from dataflows.analytics import analytics
 from dataflows.confirmations import confirmations
 from dataflows.delivery import delivery
 from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
+from dataflows.flow_names import FlowName
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap
 from dataflows.intake import Room
+from dataflows.opened_log import open_log
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.postings import postings
 from dataflows.processors.posting.policy import PostingPolicy
@@ -34,14 +36,12 @@ from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shard
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
-from sinks.commit_log import CommitInDoubt, CommitLog, PlantsyncError
+from sinks.commit_log import CommitInDoubt, PlantsyncError
 from sinks.kafka import KafkaLog, OwnManifests
-from sinks.sqlite import SqliteLog
 from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
 
-FlowName = Literal["confirmations", "postings", "delivery", "analytics"]
 TICK_US: Final = 20_000
 """How often delivery looks for answers of the ERPs, and for what is due."""
 
@@ -108,18 +108,6 @@ def run_flow(
             stop.wait(wait_s)
         else:
             return
-
-
-def open_log(settings: Settings, flow: str, own: OwnManifests | None = None) -> CommitLog:
-    """Return the commit log of a flow. Raises: CommitLogUnavailable, CommitLogError.
-
-    Args: own: what earlier logs of this process committed last, see ``KafkaLog``.
-    """
-    if settings.log.kind == "sqlite":
-        settings.log.path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteLog(settings.log.path, busy_timeout_ms=settings.log.busy_timeout_ms)
-    assert settings.kafka is not None
-    return KafkaLog(flow, settings.kafka.connection(), own)
 
 
 def _posting_policy(settings: Settings) -> PostingPolicy:

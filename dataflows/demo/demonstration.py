@@ -13,9 +13,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from dataflows.analytics import NAME as ANALYTICS
-from dataflows.confirmations import NAME as CONFIRMATIONS
-from dataflows.delivery import NAME as DELIVERY
 from dataflows.demo.configuration import configure
 from dataflows.demo.erp_report import ErpOutcome, read_erps
 from dataflows.demo.erps import Erps, prepare
@@ -25,7 +22,7 @@ from dataflows.demo.paperwork import Paperwork
 from dataflows.demo.replay import Replay
 from dataflows.demo.report import Kill, Outcome, Report, read_outcome
 from dataflows.demo.tally import Tally
-from dataflows.postings import NAME as POSTINGS
+from dataflows.flow_names import ANALYTICS, CONFIRMATIONS, DELIVERY, POSTINGS
 from dataflows.simulator import FolderWriter, SimulationConfig
 from sinks.commit_log import PlantsyncError
 

@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from dataflows.confirmations import NAME, STAGES
+from dataflows.confirmations import STAGES
+from dataflows.flow_names import CONFIRMATIONS
 from dataflows.proof import Campaign, Law
 from tests.simulation import mutants
 from tests.simulation.plants import PLANTS
@@ -59,7 +60,7 @@ def test_a_broken_log_is_noticed(mutant):
 @pytest.mark.parametrize("mutant", STATES, ids=lambda mutant: mutant.__name__)
 def test_a_broken_state_is_noticed(mutant):
     place, laws = STATES[mutant]
-    build = partial(mutant, flow=NAME) if place == "ledger" else mutant
+    build = partial(mutant, flow=CONFIRMATIONS) if place == "ledger" else mutant
     verdict, tried = seen(stages=tuple((STAGES | {place: build}).values()))
     print(f"\n{mutant.__name__}: {verdict.broken.law} after {tried} schedules")
     assert verdict.broken.law in laws, str(verdict)
