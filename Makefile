@@ -22,7 +22,7 @@ demo: $(READY) ## Simulate three plants, crash and restart the flows, show what 
 
 test: $(READY) ## Run every test
 	@echo "test: every test, with pytest"
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 torture: $(READY) ## A thousand kills, 50,000 simulated crash schedules, every broker and network fault: half an hour
 	@echo "torture: simulated crashes, over the policies of the shipped plants"

@@ -14,6 +14,16 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
+LONGEST = ("simulation/test_proof", "e2e/test_erp_day", "torture/test_torture", "e2e/test_erp_away")
+"""Modules whose tests take minutes, which go first, so that no processor is left waiting for them at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests of the longest modules before all others; within a module they stay as they stand."""
+    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 @pytest.fixture(scope="session")
 def kafka():
     """A Kafka broker for the whole run: the one that PLANTSYNC_KAFKA names, else one started here."""
