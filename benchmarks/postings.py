@@ -35,7 +35,7 @@ def records(values: list[bytes], name: str) -> RawRecords:
 
 def measured(values: list[bytes], told: list[bytes]) -> tuple[float, int]:
     """Return the seconds of processor time for all confirmations, and how many postings they became."""
-    stage = Decide(Shard("postings"), {}, PostingPolicy(), Room(200_000))
+    stage = Decide(Shard("postings"), {}, PostingPolicy(), Room(200_000), {})
     list(stage.work(Work(NOW_US, records(told, "reference/north"))))
     made, began_s = 0, time.process_time()
     for at in range(0, len(values), BATCH):

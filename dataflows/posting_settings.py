@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from canonical.b2mml import Terms
 from canonical.contracts import ExceptionCode
 from canonical.mapping.problems import refused
 from dataflows.processors.posting.policy import LANES, PostingPolicy, Sort
@@ -76,16 +77,24 @@ class PostingsSection(Section):
 
 
 class ReferenceSection(Section):
-    """Where reference data come from: folders of NDJSON files, topics, or both."""
+    """Where reference data come from: folders, topics, or both; NDJSON, or B2MML where a system writes that."""
 
-    folder: Place | None = Field(default=None, description="Folder below which each system drops NDJSON files.")
+    folder: Place | None = Field(default=None, description="Folder below which each system drops its files.")
     systems: tuple[System, ...] = Field(default=(), description="Names of those folders: the systems that drop there.")
     topics: dict[System, tuple[str, ...]] = Field(
         default={}, description="Topics of each system, where `log.kind` is kafka."
     )
 
+    b2mml: dict[System, Terms] = Field(
+        default={},
+        description="Of systems that write B2MML instead of NDJSON: ERP, plant, zone, units, words.",
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        strangers = self.b2mml.keys() - {*self.systems, *self.topics}
+        if strangers:
+            raise refused(f"b2mml names {', '.join(sorted(strangers))}", "name it in systems or topics, too")
         if bool(self.systems) != (self.folder is not None):
             raise refused("folder and systems need each other", 'such as folder = "reference", systems = ["erp"]')
         return self

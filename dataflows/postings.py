@@ -7,7 +7,7 @@ meets by order or lot meets here; it runs apart from the others, and stopping it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import Event as Flag
 from typing import Final
@@ -17,6 +17,7 @@ import orjson
 from bytewax.dataflow import Dataflow
 from pydantic import ValidationError
 
+from canonical.b2mml import Terms, read_references
 from canonical.contracts import (
     REFERENCE,
     Action,
@@ -56,8 +57,10 @@ REFERENCE_INPUT: Final = "reference"
 class Decide:
     """The desk as a stage: records of all inputs in, postings, commands, exceptions and dead letters out."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy, room: Room) -> None:
-        self.shard, self.policy, self.state, self.room = shard, policy, state, room
+    def __init__(
+        self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy, room: Room, terms: Mapping[str, Terms]
+    ) -> None:
+        self.shard, self.policy, self.state, self.room, self.terms = shard, policy, state, room, terms
         self.desk: Desk | None = None
         self.records: list[Record] = []
 
@@ -98,7 +101,7 @@ class Decide:
     def _taken(self, desk: Desk, name: str, raw: RawRecords, now_us: int) -> Iterable[tuple[str, RowFault]]:
         """Give each record of an input to the desk; yield those that cannot be used."""
         kind, _, rest = name.partition("/")
-        take = partial(_reference, system=rest.partition("/")[0]) if kind == REFERENCE_INPUT else _TAKING[kind]
+        take = self._taking_reference(rest.partition("/")[0]) if kind == REFERENCE_INPUT else _TAKING[kind]
         for row, (start, end) in enumerate(zip(raw.starts.tolist(), raw.ends.tolist(), strict=True)):
             try:
                 take(desk, raw.prefix + raw.data[start:end], now_us)
@@ -106,6 +109,22 @@ class Decide:
                 yield "decode", RowFault(row, fault_code(error), str(error))
             except Refused as refused:
                 yield "desk", RowFault(row, _REFUSALS[refused.code], refused.detail)
+            except Unusable as unusable:
+                yield "decode", RowFault(row, unusable.code, str(unusable))
+
+    def _taking_reference(self, system: str) -> Callable[[Desk, bytes, int], None]:
+        terms = self.terms.get(system)
+        if terms is None:
+            return partial(_reference, system=system)
+        return partial(_document, system=system, terms=terms)
+
+
+class Unusable(Exception):
+    """Something in a document that cannot be used; the rest of it was."""
+
+    def __init__(self, code: FaultCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 def postings(
@@ -116,11 +135,15 @@ def postings(
     clock: Clock,
     stop: Flag,
     room: Room,
+    terms: Mapping[str, Terms],
 ) -> Dataflow:
-    """Return the flow; its one shard reads all inputs into this room. Other arguments as for ``confirmations``."""
+    """Return the flow; its one shard reads all inputs into this room.
+
+    Args: terms: of the systems that write B2MML. Others as for ``confirmations``.
+    """
     flow = Dataflow(NAME)
     items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    decided = stage("desk", items, partial(Decide, policy=policy, room=room), clock)
+    decided = stage("desk", items, partial(Decide, policy=policy, room=room, terms=terms), clock)
     op.output("commit", decided, CommitSink(writing(log), clock=clock))
     return flow
 
@@ -153,6 +176,19 @@ def _receipt(desk: Desk, value: bytes, now_us: int) -> None:
 
 def _reference(desk: Desk, value: bytes, now_us: int, system: str) -> None:
     desk.reference(REFERENCE.validate_json(value), system, now_us)
+
+
+def _document(desk: Desk, value: bytes, now_us: int, system: str, terms: Terms) -> None:
+    """Take what a B2MML document says; what of it cannot be used keeps nothing else back. Raises: Unusable."""
+    found = read_references(value, terms)
+    faults = [(fault.code, f"line {fault.line}: {fault.detail}") for fault in found.faults]
+    for record in found.records:
+        try:
+            desk.reference(record, system, now_us)
+        except Refused as refused:
+            faults.append((_REFUSALS[refused.code], refused.detail))
+    if faults:
+        raise Unusable(faults[0][0], "; ".join(dict.fromkeys(detail for _, detail in faults)))
 
 
 WITHDRAWN: Final = orjson.dumps(ReceiptStatus.WITHDRAWN)

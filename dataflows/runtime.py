@@ -9,6 +9,7 @@ input waits for neither: whoever started it knows better whether to try again.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Final
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
 
+from canonical.b2mml import Terms
 from dataflows.analytics import analytics
 from dataflows.confirmations import confirmations
 from dataflows.delivery import delivery
@@ -119,6 +121,10 @@ def _posting_policy(settings: Settings) -> PostingPolicy:
     )
 
 
+def _terms(settings: Settings) -> Mapping[str, Terms]:
+    return {} if settings.reference is None else settings.reference.b2mml
+
+
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     """Return when shards commit."""
     pace = settings.pace
@@ -180,7 +186,7 @@ class _Run:
             guarded = GuardedLog(log, failure, self.progress, clock)
             collect_seldom()
             if self.flow == "postings":
-                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended, room)
+                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings))
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))

@@ -20,7 +20,7 @@ from dataflows.postings import SHARD as POSTINGS_SHARD
 from dataflows.settings import Settings
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.kafka_partition import KafkaPartition
-from dataflows.sources.landed_files import FolderConfig, LandedFiles
+from dataflows.sources.landed_files import DOCUMENT, FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
@@ -127,6 +127,7 @@ def postings_shards(settings: Settings, clock: Clock, room: Room) -> dict[str, S
         for system in reference.systems:
             config = FolderConfig(
                 folder=reference.folder / system,
+                format=DOCUMENT if system in reference.b2mml else "json",
                 by_content=True,
                 batch_bytes=settings.pace.batch_bytes,
                 batch_rows_max=settings.pace.batch_rows_max,

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
 import orjson
 
 from canonical.decoders.avro_container import Container
@@ -32,6 +33,8 @@ from canonical.decoders.b2mml import read_landed
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.errors import SourceUnavailable
 
+DOCUMENT: Final = "document"
+"""Format of files that are one record each, whatever is in them."""
 UNFINISHED: Final = (".tmp", ".part", ".filepart")
 REPLAYED: Final = re.compile(r"replay-[0-9a-f]{16}-\d+")
 """What the name of a replayed file holds: the id of its replay, and the file's number in it."""
@@ -244,7 +247,7 @@ class LandedFiles:
         topic = f"{self.config.folder.name}/{self._name}"
         if self.config.format == "avro":
             return self._read_container(base, topic)
-        if self.config.format == "b2mml":
+        if self.config.format in ("b2mml", DOCUMENT):
             return self._read_document(base, topic)
         size = self._whole_lines()
         self._file.seek(self._at)
@@ -297,7 +300,11 @@ class LandedFiles:
         """
         assert self._file is not None
         if self._document is None:
-            self._document = read_landed(self._file.read(LINE_BYTES_MAX), topic)
+            data = self._file.read(LINE_BYTES_MAX)
+            if self.config.format == DOCUMENT:
+                self._document = RawRecords.from_values([data], np.zeros(1, np.int64), topic)
+            else:
+                self._document = read_landed(data, topic)
         whole, rows = self._document, slice(self._at, self._at + self.config.batch_rows_max)
         records = replace(whole, starts=whole.starts[rows], ends=whole.ends[rows], offsets=base + whole.offsets[rows])
         self._at += len(records)

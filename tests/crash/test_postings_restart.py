@@ -90,7 +90,7 @@ def run(log, opening, folder, policy=POLICY):
         return Intake({**readers, "reference/north": LandedFiles(config, lambda: 2**60)}, room)
 
     pace = Pace(commit_interval_us=0, until_end=True)
-    run_main(postings({SHARD: ShardInput(opened)}, policy, log, pace, lambda: NOW_US, Event(), room))
+    run_main(postings({SHARD: ShardInput(opened)}, policy, log, pace, lambda: NOW_US, Event(), room, {}))
 
 
 def told(streams):

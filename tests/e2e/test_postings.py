@@ -14,11 +14,14 @@ from dataflows.settings import load
 from sinks.commit_log import Record
 from sinks.kafka import KafkaLog
 from sinks.sqlite import SqliteLog, SqliteStreams
+from tests.b2mml_documents import transaction
 from tests.command import told
-from tests.postings_world import confirmation, material, references, word
+from tests.postings_world import confirmation, lot, material, references, word
 
 PLANT = 'landing = "landing"\nplants = ["shipped:plant_a"]\n[pace]\nsettle_s = 0\n'
-REFERENCES = [*references(), material(inspected=True, changed_us=2)]
+OTHERS = [record for record in references() if record.kind not in {"lot", "material"}]
+REFERENCES = [material(inspected=True, lot_managed=True), *OTHERS]
+"""All but the lot."""
 CONFIRMATIONS = [*(confirmation(n, good=2_000) for n in range(3)), *(confirmation(n, "0020") for n in range(4))]
 MADE = ["confirmation"] * 7 + ["goods-receipt"] * 4
 
@@ -47,14 +50,21 @@ def ran(folder: Path) -> dict[str, int]:
 
 
 def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path):
-    (tmp_path / "plantsync.toml").write_text(PLANT + '[reference]\nfolder = "reference"\nsystems = ["north"]\n')
+    (tmp_path / "plantsync.toml").write_text(
+        PLANT + '[reference]\nfolder = "reference"\nsystems = ["north", "mes"]\n'
+        '[reference.b2mml.mes]\nerp = "north"\nplant = "A"\n'
+    )
     (tmp_path / "reference" / "north").mkdir(parents=True)
     (tmp_path / "state").mkdir()
     fill(SqliteLog(tmp_path / "state/plantsync.db"))
 
     assert ran(tmp_path) == {"dead-letters": 1}  # All waits: nothing is known yet.
     (tmp_path / "reference/north/all.ndjson").write_bytes(b"\n".join(values(REFERENCES)) + b"\n")
-    assert ran(tmp_path) == {"postings-north": len(MADE)}
+    assert ran(tmp_path) == {}  # The lot is not known yet: another system tells of it, in B2MML (M31).
+    status, of = "<Status>Released</Status>", "<MaterialDefinitionID>M</MaterialDefinitionID>"
+    lots = f"<MaterialLot><ID>L1</ID>{of}{status}</MaterialLot><MaterialLot><ID>L2</ID>{status}</MaterialLot>"
+    (tmp_path / "reference/mes/lots.xml").write_bytes(transaction("MaterialLot", lots))
+    assert ran(tmp_path) == {"postings-north": len(MADE), "dead-letters": 1}
     assert ran(tmp_path) == {}
 
     reader = SqliteStreams(tmp_path / "state/plantsync.db")
@@ -89,7 +99,7 @@ def test_postings_on_kafka_with_reference_data_from_a_topic(kafka, tmp_path):
     assert ran(tmp_path) == {"dead-letters": 1}
 
     producer = Producer({"bootstrap.servers": kafka.servers})
-    for value in values(REFERENCES):
+    for value in values([*REFERENCES, lot()]):
         producer.produce(topic, value)
     producer.flush()
     assert ran(tmp_path) == {"postings-north": len(MADE)}
