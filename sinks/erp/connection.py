@@ -225,6 +225,13 @@ def refused(reply: Reply, *, writes: bool, code: str = "", message: str = "") ->
     return Answer(Outcome.UNAVAILABLE, code=code, message=words, retry_after_s=retry_after_s)
 
 
+def looked(reply: Reply | Answer) -> Answer:
+    """Return what a read that is about nothing says: whether the server is there and lets us in."""
+    if isinstance(reply, Answer):
+        return reply
+    return Answer(Outcome.ACCEPTED) if 200 <= reply.status < 300 else refused(reply, writes=False)
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that Retry-After asks for; a date counts from the server's own."""
     value = headers.get("retry-after", "").strip()

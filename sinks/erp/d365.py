@@ -17,7 +17,7 @@ import orjson
 
 from canonical.contracts.posting import Posting
 from sinks.erp import d365_payload
-from sinks.erp.connection import Connection, json_object, refused
+from sinks.erp.connection import Connection, Reply, json_object, looked, refused
 from sinks.erp.one_by_one import OneByOne
 from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
@@ -26,6 +26,8 @@ from sinks.erp.unmappable import Unmappable
 
 PAGE: Final = "1000"
 PAGES_MAX: Final = 20
+NOT_READ: Final = frozenset({404, 405})
+"""How a service that only takes messages answers to a read, when it has seen our token."""
 NOTHING: Final = Answer(Outcome.ACCEPTED, message="nothing to be told: the posting has no quantity and no time")
 
 Message = Mapping[str, Any]
@@ -95,6 +97,15 @@ class D365Adapter(OneByOne):
         if state == "Failed":
             return Answer(Outcome.REJECTED, code="D365/Failed", message=str(found.get("Error", "")))
         return None
+
+    def look(self) -> Answer:
+        """Read one message; where there is no list of them, see whether the service lets us in."""
+        query = {"limit": "1"} if self._settings.messages_path else None
+        path = self._settings.messages_path or self._settings.service_path
+        reply = self._connection.exchange("GET", path, writes=False, query=query)
+        if isinstance(reply, Reply) and reply.status in NOT_READ and not self._settings.messages_path:
+            return Answer(Outcome.ACCEPTED, message="it has nothing that could be read")
+        return looked(reply)
 
     def close(self) -> None:
         """Close all connections."""

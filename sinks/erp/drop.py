@@ -77,6 +77,15 @@ class DropAdapter(OneByOne):
         """Return that all is done: the answer is about the whole posting."""
         return Answer(Outcome.ACCEPTED, document)
 
+    def look(self) -> Answer:
+        """See whether both folders are there, and may be written to and read."""
+        for folder, rights in ((self._settings.folder, os.R_OK | os.W_OK), (self._settings.acknowledgements, os.R_OK)):
+            if not folder.is_dir():
+                return Answer(Outcome.UNAVAILABLE, code="DROP/folder", message=f"{folder} is not there")
+            if not os.access(folder, rights | os.X_OK):
+                return Answer(Outcome.UNAUTHORISED, code="DROP/folder", message=f"{folder} may not be used")
+        return Answer(Outcome.ACCEPTED)
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -50,6 +50,10 @@ class OracleAdapter(OneByOne):
             return Answer(Outcome.ACCEPTED, document)
         return self._stock.processed(posting)
 
+    def look(self) -> Answer:
+        """Read one work order, whichever."""
+        return self._work.look()
+
     def close(self) -> None:
         """Close all connections."""
         self._connection.close()

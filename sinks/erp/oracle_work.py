@@ -22,7 +22,7 @@ from canonical.contracts.posting import Posting, PostingKind
 from canonical.units import QuantityError, thousandths
 from sinks.erp import oracle_history, oracle_payload, oracle_replies
 from sinks.erp.amounts import operation_number
-from sinks.erp.connection import Connection, json_object, refused
+from sinks.erp.connection import Connection, json_object, looked, refused
 from sinks.erp.oracle_payload import Detail
 from sinks.erp.oracle_replies import Item, children
 from sinks.erp.port import Answer, Outcome
@@ -99,6 +99,12 @@ class WorkTransactions:
         if made:
             self._begun[posting.posting_id] = made
         return None
+
+    def look(self) -> Answer:
+        """Read one work order, whichever."""
+        query = {"limit": "1", "onlyData": "true"}
+        path = f"{self._settings.path}/{WORK_ORDERS}"
+        return looked(self._connection.exchange("GET", path, writes=False, query=query))
 
     def _seen_in_work_order(self, posting: Posting) -> Answer | None:
         """Ask what the work order has come to; that nothing was booked is all it can tell for certain."""

@@ -109,6 +109,10 @@ class ErpAdapter(Protocol):
         """
         ...
 
+    def look(self) -> Answer:
+        """Read something, and change nothing: ACCEPTED where the ERP is there and lets us in, otherwise why not."""
+        ...
+
     def close(self) -> None:
         """Release connections; no call may follow."""
         ...

@@ -102,6 +102,11 @@ class SapAdapter:
         made = f"{first['MaterialDocument']}/{first.get('MaterialDocumentYear', '')}" if first else ""
         return Answer(Outcome.ACCEPTED, made)
 
+    def look(self) -> Answer:
+        """Open a session of both services."""
+        answer = self._confirmations.look()
+        return self._materials.look() if answer.outcome is Outcome.ACCEPTED else answer
+
     def close(self) -> None:
         """Close all connections."""
         self._connection.close()

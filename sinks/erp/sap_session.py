@@ -33,6 +33,11 @@ class SapSession:
         self._lock = threading.Lock()
         self._session: Session | None = None
 
+    def look(self) -> Answer:
+        """Open a session of its own, as each write needs one."""
+        fetched = self._fetched()
+        return fetched if isinstance(fetched, Answer) else Answer(Outcome.ACCEPTED)
+
     def read(self, resource: str, query: Mapping[str, str]) -> Reply | Answer:
         """Get a resource of the service."""
         return self._connection.exchange(

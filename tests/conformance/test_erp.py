@@ -160,9 +160,14 @@ def test_an_erp_that_takes_nothing_now_names_the_time_to_wait(erp, fault, outcom
     assert erp.documents(order) == []
 
 
+def test_a_look_finds_it_there(erp):
+    assert erp.adapter().look().outcome is ACCEPTED
+
+
 def test_nobody_there_is_unavailable(erp):
     adapter = erp.adapter(**erp.nowhere())
     assert adapter.send(posting("9")).outcome is UNAVAILABLE
+    assert adapter.look().outcome is UNAVAILABLE
     if erp.http:
         assert adapter.find(posting("9")).outcome is UNAVAILABLE
 
@@ -236,6 +241,7 @@ def test_wrong_credentials_are_told_apart_and_never_shown(erp):
         assert answer.outcome is Outcome.UNAUTHORISED
         assert "wr0ng" not in repr(answer) + repr(adapter) + repr(vars(adapter))
         assert adapter.find(sent).outcome is Outcome.UNAUTHORISED
+        assert adapter.look().outcome is Outcome.UNAUTHORISED
 
 
 @pytest.mark.parametrize("make", MADE)
