@@ -12,8 +12,8 @@ from sinks.kafka import KafkaLog
 from sinks.sqlite import SqliteStreams
 
 
-def committed_states(settings: Settings, shards: Iterable[str]) -> dict[str, Snapshot]:
-    """Return the last commit of each of these shards of the confirmations flow that has one.
+def committed_states(settings: Settings, shards: Iterable[str], flow: str = CONFIRMATIONS) -> dict[str, Snapshot]:
+    """Return the last commit of each of these shards of a flow that has one.
 
     Where the log is one file, those of all its shards, as of one instant.
 
@@ -23,6 +23,6 @@ def committed_states(settings: Settings, shards: Iterable[str]) -> dict[str, Sna
         with closing(SqliteStreams(settings.log.path)) as file:
             return file.snapshots()
     assert settings.kafka is not None
-    with closing(KafkaLog(CONFIRMATIONS, settings.kafka.connection())) as log:
+    with closing(KafkaLog(flow, settings.kafka.connection())) as log:
         found = ((shard, log.peek(shard)) for shard in shards)
         return {shard: snapshot for shard, snapshot in found if snapshot is not None}

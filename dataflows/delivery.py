@@ -21,6 +21,7 @@ from canonical.posting_wire import encode_exception
 from canonical.receipt_wire import encode_receipt, recorded_us
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
+from dataflows.confirmations import writing
 from dataflows.desk import Desk
 from dataflows.flow_names import DELIVERY as NAME
 from dataflows.items import Commit, Shard, Work
@@ -122,12 +123,8 @@ def delivery(
     stop: Event,
 ) -> Dataflow:
     """Return the flow; a shard and a desk for each ERP. Other arguments as for ``confirmations``."""
-
-    def write(shard: str, commit: Commit) -> None:
-        log.commit(shard, commit.position, commit.state, commit.records)
-
     flow = Dataflow(NAME)
     items = op.input("queue", flow, ShardSource(shards, log.restore, pace, clock, stop))
     items = stage("deliver", items, lambda shard, state: Deliver(shard, state, desks))
-    op.output("commit", items, CommitSink(write))
+    op.output("commit", items, CommitSink(writing(log)))
     return flow

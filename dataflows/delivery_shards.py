@@ -80,11 +80,24 @@ def shard_inputs(settings: Settings, desks: Mapping[str, Desk]) -> dict[str, Sha
     }
 
 
+def unread(settings: Settings, erp: str) -> ShardInput:
+    """Return how an ERP's inputs are read by those who only look.
+
+    Raises: CommitLogUnavailable, CommitLogError.
+    """
+    inputs = _inputs(settings, erp)
+    return ShardInput(lambda: _merged(inputs, lambda: 0), stream=postings(erp))
+
+
 def _opened(inputs: Mapping[str, Callable[[], Reader]], desk: Desk) -> Reader:
-    readers = {
-        name: Gated(opened(), desk.room) if name.startswith(QUEUE) else opened() for name, opened in inputs.items()
-    }
-    return DeskReader(Merged(readers), desk)
+    return DeskReader(_merged(inputs, desk.room), desk)
+
+
+def _merged(inputs: Mapping[str, Callable[[], Reader]], room: Callable[[], int]) -> Merged:
+    """Open the inputs; of the queue as many postings come out as there is room for."""
+    return Merged(
+        {name: Gated(opened(), room) if name.startswith(QUEUE) else opened() for name, opened in inputs.items()}
+    )
 
 
 def _inputs(settings: Settings, erp: str) -> dict[str, Callable[[], Reader]]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -18,43 +17,19 @@ from canonical.mapping import PlantMapping
 from dataflows.committed_states import committed_states
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
+from dataflows.erp_health import erp_findings, reference_findings, source_findings
 from dataflows.flow_names import CONFIRMATIONS as CONFIRMATIONS_FLOW
 from dataflows.items import Commit, Shard
 from dataflows.processors.state import StateVersionUnknown
+from dataflows.queue_health import delivery_health, postings_health
 from dataflows.settings import Settings
+from dataflows.shard_health import Finding, ShardHealth, behind
 from dataflows.shards import analytics_shards, confirmations_shards
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import PlantsyncError, Snapshot
 from sinks.published import StoreNotPublished, query
 
 MARKS_MAX: Final = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class ShardHealth:
-    """One shard of one flow.
-
-    ``behind`` is what it has still to read, in records or, of a folder, in bytes; None where that
-    cannot be found out, for the reason in ``problem``. ``age_s`` is the time since the last commit.
-    ``totals`` are the sums of its ledger; empty for the analytics flow.
-    """
-
-    flow: str
-    shard: str
-    behind: int | None
-    age_s: float | None = None
-    open_runs: int = 0
-    totals: Mapping[str, int] = field(default_factory=dict)
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found: fine; a note, where something has not begun yet; or a problem."""
-
-    name: str
-    state: Literal["fine", "note", "problem"]
-    detail: str
 
 
 def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[ShardHealth]]:
@@ -71,6 +46,12 @@ def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[Shar
             findings.append(Finding(name, "fine", f"{len(shards)} shards of confirmations"))
         except (PlantsyncError, StateVersionUnknown) as error:
             findings.append(Finding(name, "problem", str(error)))
+    if settings.reference is not None or settings.erps:
+        findings += [*source_findings(settings), *erp_findings(settings)]
+        if started:
+            found, posted = _posting(settings, clock)
+            findings += found
+            shards += posted
     name = f"store {settings.store.published}"
     try:
         stored = analytics_health(settings) if started else []
@@ -81,6 +62,29 @@ def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[Shar
         findings.append(Finding(name, "note", str(error)))
     except PlantsyncError as error:
         findings.append(Finding(name, "problem", str(error)))
+    return findings, shards
+
+
+def _posting(settings: Settings, clock: Clock) -> tuple[list[Finding], list[ShardHealth]]:
+    """Look at the flows that make postings and deliver them."""
+    findings: list[Finding] = []
+    shards: list[ShardHealth] = []
+    try:
+        health, desk = postings_health(settings, clock)
+        shards.append(health)
+        if desk is None:
+            findings.append(Finding("flow postings", "note", "it has not run yet: plantsync run postings"))
+        else:
+            findings += reference_findings(settings, desk.book, clock())
+    except (PlantsyncError, StateVersionUnknown) as error:
+        findings.append(Finding("flow postings", "problem", str(error)))
+    try:
+        delivering = delivery_health(settings, clock)
+        shards += delivering
+        if delivering and all(shard.queue is None for shard in delivering):
+            findings.append(Finding("flow delivery", "note", "it has not run yet: plantsync run delivery"))
+    except (PlantsyncError, StateVersionUnknown, ValueError) as error:
+        findings.append(Finding("flow delivery", "problem", str(error)))
     return findings, shards
 
 
@@ -108,8 +112,8 @@ def analytics_health(settings: Settings) -> list[ShardHealth]:
     shards = analytics_shards(settings)
     healths = []
     for name in sorted(shards):
-        behind, problem = _behind(shards[name], positions.get(name), {})
-        healths.append(ShardHealth("analytics", name, behind, problem=problem))
+        unread, problem = behind(shards[name], positions.get(name), {})
+        healths.append(ShardHealth("analytics", name, unread, problem=problem))
     return healths
 
 
@@ -134,26 +138,14 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 def _confirming(name: str, source: ShardInput, snapshot: Snapshot | None, now_us: int) -> ShardHealth:
     if snapshot is None:
-        behind, problem = _behind(source, None, {})
-        return ShardHealth(CONFIRMATIONS_FLOW, name, behind, problem=problem)
-    behind, problem = _behind(source, snapshot.position, snapshot.state)
+        unread, problem = behind(source, None, {})
+        return ShardHealth(CONFIRMATIONS_FLOW, name, unread, problem=problem)
+    unread, problem = behind(source, snapshot.position, snapshot.state)
     assert source.mapping is not None
     totals, open_runs = _accounts(name, source.mapping, snapshot.state)
     problem = "; ".join(filter(None, [problem, *imbalances(totals)]))
     age_s = (now_us - int(snapshot.state[COMMITTED_US])) / 1e6 if COMMITTED_US in snapshot.state else None
-    return ShardHealth(CONFIRMATIONS_FLOW, name, behind, age_s, open_runs, totals, problem)
-
-
-def _behind(source: ShardInput, position: str | None, state: Mapping[str, bytes]) -> tuple[int | None, str]:
-    try:
-        reader = source.open()
-        try:
-            reader.seek(position, state)
-            return reader.behind(), ""
-        finally:
-            reader.close()
-    except PlantsyncError as error:
-        return None, str(error)
+    return ShardHealth(CONFIRMATIONS_FLOW, name, unread, age_s, open_runs, totals, problem=problem)
 
 
 def _accounts(name: str, mapping: PlantMapping, state: Mapping[str, bytes]) -> tuple[dict[str, int], int]:

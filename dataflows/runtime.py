@@ -30,8 +30,8 @@ from dataflows.heap import collect_seldom, keep_heap
 from dataflows.intake import Room
 from dataflows.opened_log import open_log
 from dataflows.outage import Chance, PatientReader, wait_after
+from dataflows.posting_policy import posting_policy
 from dataflows.postings import postings
-from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.progress import Progress
 from dataflows.settings import Settings
 from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards
@@ -112,15 +112,6 @@ def run_flow(
             return
 
 
-def _posting_policy(settings: Settings) -> PostingPolicy:
-    gathering = settings.gathering
-    return replace(
-        settings.postings.policy(),
-        gathering=gathering.policy(settings.mappings()),
-        backflushed=gathering.backflushed,
-    )
-
-
 def _terms(settings: Settings) -> Mapping[str, Terms]:
     return {} if settings.reference is None else settings.reference.b2mml
 
@@ -186,7 +177,7 @@ class _Run:
             guarded = GuardedLog(log, failure, self.progress, clock)
             collect_seldom()
             if self.flow == "postings":
-                return postings(shards, _posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings))
+                return postings(shards, posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings))
             return confirmations(shards, guarded, pace, clock, ended)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))

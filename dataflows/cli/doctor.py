@@ -10,24 +10,32 @@ from dataflows.cli.exit_codes import ERROR
 from dataflows.cli.options import CONFIG, Config, Json
 
 FOLDER = "folder:"
+LEDGER = ("behind", "held", "open", "last commit", "read", "balance")
+QUEUE = ("behind", "waiting", "parked", "following", "exceptions", "oldest", "last commit")
+QUEUES = frozenset({"postings", "delivery"})
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dataflows.health import Finding, ShardHealth
     from dataflows.settings import Settings
+    from dataflows.shard_health import Finding, ShardHealth
 
 
 def doctor(
     behind_max: Annotated[
         int | None, typer.Option(min=0, help="A shard that has more than this to read is a problem.")
     ] = None,
+    oldest_max: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="A posting that waits longer than this is a problem."),
+    ] = None,
     as_json: Json = False,
     config: Config = CONFIG,
 ) -> None:
     """Say what is configured, reachable, behind, held back and out of balance; exit code 1 if something is wrong.
 
-    Nothing is changed, and no running flow is disturbed. Secrets are not shown.
+    Nothing is changed, and no running flow is disturbed; each ERP is asked for one thing, to see whether it lets us in.
+    Secrets are not shown.
 
     Example: plantsync doctor --json
     """
@@ -44,6 +52,14 @@ def doctor(
     if behind_max is not None:
         late = [s for s in shards if s.behind is not None and s.behind > behind_max]
         problems += [f"{s.flow} {s.shard}: {s.behind:,} behind, more than {behind_max:,}" for s in late]
+    if oldest_max is not None:
+        waiting = [(s, s.queue.oldest_s) for s in shards if s.queue is not None and s.queue.oldest_s is not None]
+        problems += [
+            f"{s.flow} {s.shard}: something waits for {oldest_s:,.0f} s, longer than {oldest_max:,.0f}; "
+            "plantsync exceptions list says what for"
+            for s, oldest_s in waiting
+            if oldest_s > oldest_max
+        ]
     if as_json:
         print_json(
             {
@@ -88,11 +104,12 @@ def _print(
         said(f"\nShards of {flow}")
         table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
         table.add_column("shard", no_wrap=True)
-        for name in ("behind", "held", "open", "last commit", "read", "balance"):
+        names, row = (QUEUE, _queue_row) if flow in QUEUES else (LEDGER, _row)
+        for name in names:
             table.add_column(name, justify="right", no_wrap=True)
         for shard in shards:
             if shard.flow == flow:
-                table.add_row(*map(Text, _row(shard)))
+                table.add_row(*map(Text, row(shard)))
         console.print(table)
     for warning in warned:
         said(f"warning: {warning}", style="yellow")
@@ -109,13 +126,29 @@ def _say(console: Any) -> Callable[..., None]:
 
 
 def _row(shard: ShardHealth) -> tuple[str, ...]:
-    behind = "?" if shard.behind is None else f"{shard.behind:,} {'bytes' if shard.shard.startswith(FOLDER) else ''}"
-    age = "" if shard.age_s is None else f"{shard.age_s:,.0f} s ago"
     if not shard.totals:
-        return shard.shard, behind.strip(), "", "", age, "", ""
+        return shard.shard, _behind(shard), "", "", _ago(shard), "", ""
     balance = "wrong" if shard.problem else "holds"
     held, read = (f"{shard.totals[name]:,}" for name in ("held", "read"))
-    return shard.shard, behind.strip(), held, f"{shard.open_runs:,}", age, read, balance
+    return shard.shard, _behind(shard), held, f"{shard.open_runs:,}", _ago(shard), read, balance
+
+
+def _queue_row(shard: ShardHealth) -> tuple[str, ...]:
+    queue = shard.queue
+    if queue is None:
+        return shard.shard, _behind(shard), "", "", "", "", "", _ago(shard)
+    counts = (f"{count:,}" for count in (queue.waiting, queue.parked, queue.following, queue.exceptions))
+    oldest = "" if queue.oldest_s is None else f"{queue.oldest_s:,.0f} s"
+    return shard.shard, _behind(shard), *counts, oldest, _ago(shard)
+
+
+def _behind(shard: ShardHealth) -> str:
+    unit = " bytes" if shard.shard.startswith(FOLDER) else ""
+    return "?" if shard.behind is None else f"{shard.behind:,}{unit}"
+
+
+def _ago(shard: ShardHealth) -> str:
+    return "" if shard.age_s is None else f"{shard.age_s:,.0f} s ago"
 
 
 def _flat(value: Any, path: str = "") -> list[tuple[str, Any]]:

@@ -58,7 +58,8 @@ class Gated:
 
     def behind(self) -> int:
         """Return how much has not come out."""
-        return self._reader.behind() + max(self._begin + len(self._batch) - self._given, 0)
+        # What was given before a restart is read once more, and does not come out again.
+        return max(self._reader.behind() + self._begin + len(self._batch) - self._given, 0)
 
     def close(self) -> None:
         """Release what the reader holds."""

@@ -116,6 +116,16 @@ def start(folder) -> subprocess.Popen:
     return subprocess.Popen([PLANTSYNC, "run", "delivery", "-q"], cwd=folder, env=environment)
 
 
+def looked(folder) -> tuple[dict, dict, list]:
+    """What the doctor says of shards and of everything else, by name, and its problems."""
+    said = told(folder, "doctor", "--oldest-max", 0, code=1)
+    return (
+        {shard["shard"]: shard for shard in said["shards"]},
+        {check["name"]: check for check in said["checks"]},
+        said["problems"],
+    )
+
+
 def test_postings_become_documents_and_receipts_tell_of_each(folder, sap, simulator):
     made = orders_of(sap, "sap", 4, 5) + orders_of(DropPlace(simulator), "drop", 2, 3)
     queue(folder, made[:7])
@@ -199,6 +209,16 @@ def test_a_rejected_posting_waits_alone_and_a_person_settles_it(folder, sap):
     assert (opened["code"], opened["order"], opened["waiting"]) == ("ERP_REJECTED", refused, 3)
     assert name[:8] in plantsync(folder, "exceptions", "list", "--owner", "integration-support")
     assert told(folder, "exceptions", "list", "--code", "LOT_MISSING")["exceptions"] == []
+    shards, checks, problems = looked(folder)
+    sap_queue, drop_queue = shards["erp:sap"]["queue"], shards["erp:drop"]["queue"]
+    assert (sap_queue["waiting"], sap_queue["parked"], sap_queue["exceptions"]) == (0, 3, 1)
+    assert sap_queue["oldest_s"] > 0
+    assert shards["erp:sap"]["age_s"] > 0
+    assert (drop_queue["waiting"], drop_queue["parked"], drop_queue["oldest_s"]) == (0, 0, None)
+    assert (checks["erp sap"]["state"], checks["erp drop"]["state"]) == ("fine", "fine")
+    missing, old = problems
+    assert "add a table [reference]" in missing
+    assert "erp:sap: something waits" in old
     shown = told(folder, "exceptions", "show", name[:8])
     assert shown["posting"]["posting_id"] == str(made[0].posting_id)
     assert "sent to sap again, and the 2 behind it" in shown["would"]["reprocess"]
@@ -270,6 +290,11 @@ def test_an_erp_that_is_away_does_not_slow_another(folder, sap, simulator):
     accepted = {r["posting_id"] for r in stored(folder, RECEIPTS)}
     assert accepted == {str(p.posting_id) for p in made if p.erp == "drop"}
     assert {(e["code"], e["erp"]) for e in stored(folder, EXCEPTIONS)} == {("ERP_UNAVAILABLE", "sap")}
+    shards, checks, problems = looked(folder)
+    assert checks["erp sap"]["state"] == "problem"
+    assert "erps.sap.adapter" in checks["erp sap"]["detail"]
+    assert shards["erp:sap"]["queue"]["away_s"] > 0
+    assert any("erp:sap: left alone since" in problem and "6 postings wait" in problem for problem in problems)
     (folder / "plantsync.toml").write_text(settings)
     (away,) = told(folder, "exceptions", "list")["exceptions"]
     told(folder, "exceptions", "reprocess", away["exception_id"], "--apply", "--reason", "it is back")

@@ -130,6 +130,25 @@ def test_the_commands_shown_work_when_pasted(report):
     assert "Nothing lost, nothing twice" in audited
 
 
+def test_the_doctor_knows_what_waits_and_misses_the_erps(report):
+    command = [PLANTSYNC, "doctor", "--json", "-c", report["settings"]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    said = json.loads(done.stdout)
+    assert [problem.partition(":")[0] for problem in said["problems"]] == ["erp north", "erp south"]
+    queues = {shard["shard"]: shard["queue"] for shard in said["shards"] if shard["queue"]}
+    exceptions = report["erps"]["exceptions"]
+    assert queues["postings"]["exceptions"] == sum(row["count"] for row in exceptions)
+    held = sum(row["waiting"] for row in exceptions if row["code"] != "QUALITY_RELEASE_MISSING")
+    assert (queues["postings"]["waiting"], queues["postings"]["parked"]) == (0, held)
+    for erp in ("erp:north", "erp:south"):
+        assert [queues[erp][name] for name in ("waiting", "parked", "following", "away_s")] == [0, 0, 0, None]
+    checks = {check["name"]: check for check in said["checks"]}
+    assert checks["plant A"]["detail"].startswith("posts to north as 1010")
+    assert checks["plant M"]["state"] == "note"
+    assert "order " in checks["reference data"]["detail"]
+
+
 def test_the_page_is_plain_text_no_wider_than_a_terminal(report):
     paper = StringIO()
     show(Report.model_validate(report, extra="ignore"), Console(file=paper, width=160))

@@ -190,6 +190,17 @@ class Delivery:
         return self._access.in_flight
 
     @property
+    def away_us(self) -> int | None:
+        """Return since when the ERP has been left alone; None while it is not."""
+        notice = self._notices.get(ExceptionCode.ERP_UNAVAILABLE)
+        return None if notice is None else notice.opened_us
+
+    @property
+    def exceptions(self) -> int:
+        """Return how many exceptions are open."""
+        return len(self._notices) + sum(bool(entry.notice) for entry in self.book.entries.values())
+
+    @property
     def pending(self) -> bool:
         """Return whether a commit is worth while: something changed, or calls wait for its lease."""
         changed = bool(self.book.changed or self.book.out or self._leases_wait())

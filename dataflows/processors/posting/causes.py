@@ -107,6 +107,11 @@ class Causes:
         cause = self._causes.get(cause_id)
         return cause.record.code if cause is not None and cause.record is not None else None
 
+    def is_told(self, line: Line) -> bool:
+        """Return whether a line waits for a cause that is an open exception."""
+        cause_id = self._of.get(line)
+        return cause_id is not None and self._causes[cause_id].record is not None
+
     def lines(self, cause_id: str) -> Iterable[Line]:
         """Return the lines that wait for a cause, in the order of their names."""
         return sorted(self._causes[cause_id].lines)

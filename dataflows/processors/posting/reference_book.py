@@ -13,6 +13,7 @@ Source: M06, M11, M33, A15; docs/decisions/0015.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
@@ -82,6 +83,10 @@ class ReferenceBook:
         self.version += 1
         self._changed.add(subject)
         return subject
+
+    def kinds(self) -> Counter[str]:
+        """Return of how many subjects of each kind something is known."""
+        return Counter(subject[0] for subject in self._subjects)
 
     def due_us(self) -> int | None:
         """Return the next instant at which something comes into force or ends."""
