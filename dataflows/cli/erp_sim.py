@@ -45,7 +45,10 @@ def erp_sim(
     ] = None,
     user: Annotated[str, typer.Option(help="User, and client id.")] = "plantsync",
     key_file: Annotated[
-        Path | None, typer.Option(help="File with the password or client secret; by default 'simulated'.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="File with the password or client secret; by default 'simulated'."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
