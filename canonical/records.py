@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,28 @@ from canonical.contracts.fault import FaultCode
 from canonical.kernel import INT64, POINTER, address, function
 
 Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SameHeaders(Sequence[Headers]):
+    """The headers of so many records that have the same."""
+
+    headers: Headers
+    count_of_records: int
+
+    def __len__(self) -> int:
+        return self.count_of_records
+
+    @overload
+    def __getitem__(self, row: int) -> Headers: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> SameHeaders: ...
+
+    def __getitem__(self, row: int | slice) -> Headers | SameHeaders:
+        """Return the headers of one record, or of some."""
+        rows = range(self.count_of_records)[row]
+        return SameHeaders(self.headers, len(rows)) if isinstance(rows, range) else self.headers
 
 
 @dataclass(frozen=True, slots=True)

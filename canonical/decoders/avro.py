@@ -42,8 +42,11 @@ def read_avro(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary
     for passed, schema, rows in by_schema(mapping, records, np.arange(len(records)), {}):
         reader = schema_reader(mapping, vocabulary, schema)
         if reader is not None:
-            columns, read = reader.read(records.data, records.starts[rows] + passed, records.ends[rows], now_us)
-            columns |= {"offset": records.offsets[rows], "row": rows.astype(np.int32)}
+            # The rows are in order, so that as many as there are records are all of them.
+            some = slice(None) if len(rows) == len(records) else rows
+            starts, ends = records.starts[some], records.ends[some]
+            columns, read = reader.read(records.data, starts + passed if passed else starts, ends, now_us)
+            columns |= {"offset": records.offsets[some], "row": rows.astype(np.int32)}
             part = EventBatch(len(rows), columns)
             parts.append(part if read.all() else part.take(read))
     events = EventBatch.concat(parts)

@@ -106,7 +106,7 @@ class SchemaReader:
             values: Column = wide[i].view(np.int32)[:rows] if coded else wide[i, :rows]
             columns[filled.name] = values
             column.values = address(values)
-            if coded or not self._required >> i & 1:
+            if coded or (self._plan.leaves[i].optional and not self._required >> i & 1):
                 values[:] = filled.absent
             if filled.texts is not None:
                 how = coding(self._mapping, self._vocabulary, filled.name)

@@ -26,7 +26,7 @@ import numpy as np
 from canonical.columns import IntColumn
 from canonical.decoders.avro_kernel import Passing, passing
 from canonical.decoders.avro_skip import Skip, Unreadable, long_at, skipper
-from canonical.records import Headers, RawRecords
+from canonical.records import Headers, RawRecords, SameHeaders
 from canonical.writer_schema import single_prefix, writer_schema
 
 SCHEMA_HEADER: Final = "avro.schema"
@@ -61,6 +61,10 @@ class _Piece:
         first = replace(self, starts=self.starts[:records], ends=self.ends[:records])
         return first, replace(self, starts=self.starts[records:], ends=self.ends[records:])
 
+    def size(self) -> int:
+        """Return the bytes of all records."""
+        return int(self.ends.sum() - self.starts.sum()) + len(self) * len(self.prefix)
+
     def sizes(self) -> IntColumn:
         """Return the bytes of each record."""
         return self.ends - self.starts + len(self.prefix)
@@ -90,20 +94,21 @@ class Container:
             if piece is None or (pieces and piece.prefix != pieces[0].prefix):
                 self._rest = piece
                 break
-            sizes = np.cumsum(piece.sizes())
-            if len(piece) > records or sizes[-1] > size:
+            taken = piece.size()
+            if len(piece) > records or taken > size:
+                sizes = np.cumsum(piece.sizes())
                 piece, rest = piece.cut(min(records, int(np.searchsorted(sizes, size)) + 1))
-                self._rest = rest if len(rest) else None
+                self._rest, taken = rest if len(rest) else None, int(sizes[len(piece) - 1])
             pieces.append(piece)
             records -= len(piece)
-            size -= int(sizes[len(piece) - 1])
+            size -= taken
         count = sum(map(len, pieces))
         offsets = np.arange(self._ordinal, self._ordinal + count, dtype=np.int64)
         self._ordinal += count
         if not pieces:
             return RawRecords(b"", offsets, offsets, offsets, topic, headers=[])
         data, starts, ends = _joined(pieces)
-        headers = [self._headers] * count
+        headers = SameHeaders(self._headers, count)
         return RawRecords(data, starts, ends, offsets, topic, headers=headers, prefix=pieces[0].prefix)
 
     def skip(self, records: int) -> None:
@@ -127,11 +132,10 @@ class Container:
             self._headers = ((SCHEMA_HEADER, text.encode()),)
             consumed = self._file.tell()
             while True:
-                if kernel is not None and codec == "null":
-                    piece = self._blocks(kernel, prefix, sync)
+                while kernel is not None and codec == "null" and len(piece := self._blocks(kernel, prefix, sync)):
                     consumed = self._file.tell()
-                    if len(piece):
-                        yield piece
+                    yield piece
+                consumed = self._file.tell()
                 if not (first := self._file.read(1)):
                     break
                 count, block = self._block(first, codec, sync)
@@ -145,10 +149,25 @@ class Container:
         """Return the data of the next whole blocks that are not packed, as many as there is room for."""
         records, size = self._room
         begin = self._file.tell()
-        data = self._file.read(min(size, BLOCK_BYTES_MAX))
+        data = self._file.read(min(size, BLOCK_BYTES_MAX, self._like_the_next(records)))
         starts, ends, consumed = kernel.block_data(data, sync, records) if data else (_NONE, _NONE, 0)
         self._file.seek(begin + consumed)
         return _Piece(prefix, data, starts, ends)
+
+    def _like_the_next(self, records: int) -> int:
+        """Return the bytes of so many records where all blocks are like the next one, and of two blocks more.
+
+        What is read beyond what is taken is read again.
+        """
+        begin = self._file.tell()
+        head = self._file.read(2 * _VARINT_BYTES_MAX)
+        self._file.seek(begin)
+        try:
+            count, at = long_at(head, 0)
+            size, at = long_at(head, at)
+        except (IndexError, Unreadable):
+            return len(head)
+        return (records // count + 2) * (at + size + _SYNC_BYTES) if count > 0 and size > 0 else len(head)
 
     def _header(self) -> tuple[str, str, bytes]:
         """Return the schema, the codec and the mark that ends each block."""

@@ -1,393 +1,195 @@
-/* The mapped fields of many Avro records, in one pass over their bytes; and where the data of a block end.
+/* The mapped fields of many Avro records, in one pass over their bytes.
  *
- * Law: a record is read here only if it is sound, within the bounds, and without fault; then its columns are what
- * canonical/decoders/avro_lockstep.py and canonicalise.py would find. Every other record is left to them, unread.
- * Where a block is walked over, a datum that is passed ends where canonical/decoders/avro_skip.py says.
- *
- * A schema comes as nodes. The fields of a record and the branches of a union are nodes that follow each other, so
- * that a type that holds itself needs no more of them.
- *
- * Bounds: nothing outside data[0..size) and the tail is read, and nothing written but columns by row. Nesting is
- * limited by depth_max, items and nested records by ITEMS_MAX, and fields and items together by STEPS_MAX, so time
- * and stack are bounded whatever counts the bytes state.
- * Source: Avro 1.12 specification, Binary Encoding.
+ * Law: as in avro_values.h, for each record. Most are read side by side, each in a lane: a field of all of them, then
+ * the next field. What comes next is then asked once for all, and no lane waits for another, whereas in one record each
+ * field waits for the one before. A lane that does not turn out plain and sound is read again by itself.
+ * Bounds: as in avro_values.h and avro_flat.h.
  */
-#include "kernel.h"
+#include "avro_flat.h"
 
-enum kind { NOTHING, BOOLEAN, INT, LONG, FLOAT, DOUBLE, TEXT, FIXED, ENUM, RECORD, UNION, ARRAY, MAP };
-enum role { CODED, SYMBOL, WRITTEN, WHOLE, EXACT, ROUNDED };
-enum { ITEMS_MAX = 10000, STEPS_MAX = 1 << 17, SYNC_BYTES = 16, DIGITS_MAX = 20 };
+enum { LANES = 64 };
 
-struct node {
-    int32_t kind;
-    int32_t slot;  /* place of its column, -1 where nobody asks */
-    int32_t first; /* of the fields, the branches; the node of an item */
-    int32_t count; /* fields, branches, symbols; bytes of a FIXED; of an ARRAY, whether its items take bytes */
+struct lanes {
+    int64_t row;                              /* of the first lane; the others' follow */
+    int count;
+    const uint8_t *p[LANES], *end[LANES];     /* where reading stands, and where the record ends */
+    int64_t items[LANES], steps[LANES];
+    uint64_t seen[LANES];
+    int32_t left[LANES];                      /* not 0: to be read by itself */
 };
 
-/* What becomes of a value. A record with a value that does not fit is left. */
-struct column {
-    int64_t role;
-    struct texts *texts;    /* CODED, WRITTEN (a whole number as text): codes */
-    const int32_t *symbols; /* SYMBOL: codes of the symbols of an enum, below 0 for one that makes a fault */
-    int64_t low, high;      /* WHOLE: what it may be; EXACT, ROUNDED: what may be written */
-    int64_t factor, divisor; /* WHOLE: value * factor / divisor, rounded down */
-    double largest;         /* EXACT, ROUNDED: from 0 to this, times factor; EXACT: if that is a whole number */
-    void *values;           /* int32[rows] for codes, int64[rows] for numbers */
+/* The bits of the first n bytes of two words. */
+#define FIRST(n) ((n) >= 8 ? ~0ULL : (1ULL << 8 * (n)) - 1)
+#define BOTH(n) {FIRST(n), (n) <= 8 ? 0 : FIRST((n) - 8)}
+static const uint64_t KEPT[INLINE_BYTES + 1][2] = {
+    BOTH(0), BOTH(1), BOTH(2),  BOTH(3),  BOTH(4),  BOTH(5),  BOTH(6),  BOTH(7), BOTH(8),
+    BOTH(9), BOTH(10), BOTH(11), BOTH(12), BOTH(13), BOTH(14), BOTH(15), BOTH(16),
 };
 
-struct job {
-    const uint8_t *data;
-    int64_t size;
-    const uint8_t *tail; /* data[tail_from..size) and SLACK bytes */
-    int64_t tail_from;
-    const int64_t *starts, *ends; /* int64[rows] */
-    int64_t rows;
-    const struct node *nodes; /* the first is the record, or the datum */
-    struct column *columns;   /* at most 64 */
-    uint64_t required;        /* one bit for each column that a record must have a value for */
-    int64_t depth_max;
-    uint8_t *read; /* uint8[rows]: 1 where the record was read */
-};
-
-struct at { /* a record that is being read */
-    const struct job *job;
-    const uint8_t *end, *limit; /* of the record, and of what can be loaded */
-    int64_t row, items, steps;  /* items, steps: how many are left */
-    uint64_t seen;              /* columns that have a value */
-    int full;                   /* a table of texts has no room for another */
-};
-
-/* Every reader takes where a value begins and returns where it ends, 0 where it is not sound. Where reading stands is
- * handed on and not kept in memory: each value waits for the one before. */
-
-/* A number of which no more is known. */
-static __attribute__((noinline)) const uint8_t *long_number(const struct at *at, const uint8_t *p, int64_t *value) {
-    uint64_t bits = 0;
-    uint8_t byte;
-    int size = 0;
-    do {
-        if (p >= at->end || size == 10)
-            return 0;
-        byte = *p++;
-        if (size == 9 && byte > 1)
-            return 0; /* more than 64 bits */
-        bits |= (uint64_t)(byte & 0x7F) << 7 * size;
-        size++;
-    } while (byte > 0x7F);
-    *value = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
-    return p;
-}
-
-/* A zig-zag number. Its length is not guessed at: that of most is as good as random. */
-static inline const uint8_t *number(const struct at *at, const uint8_t *p, int64_t *value) {
-    if (at->limit - p < 8)
-        return long_number(at, p, value);
-    uint64_t x = eight(p), stop = ~x & HIGH;
-    if (!stop)
-        return long_number(at, p, value);
-    p += (__builtin_ctzll(stop) >> 3) + 1;
-    x &= (stop ^ (stop - 1)) & ~HIGH; /* the bytes up to the one that ends the number */
-    /* Seven bits of each byte, side by side. */
-    x = (x & 0x007F007F007F007FULL) | (x & 0x7F007F007F007F00ULL) >> 1;
-    x = (x & 0x00003FFF00003FFFULL) | (x & 0x3FFF00003FFF0000ULL) >> 2;
-    x = (x & 0x000000000FFFFFFFULL) | (x & 0x0FFFFFFF00000000ULL) >> 4;
-    *value = (int64_t)(x >> 1) ^ -(int64_t)(x & 1);
-    return p <= at->end ? p : 0;
-}
-
-/* A number that is nearly always of one byte: the length of a text, the branch of a union, a count. */
-static inline const uint8_t *small_number(const struct at *at, const uint8_t *p, int64_t *value) {
-    if (p < at->end && *p < 0x80) {
-        uint8_t byte = *p;
-        *value = (int64_t)(byte >> 1) ^ -(int64_t)(byte & 1);
-        return p + 1;
+static void take_numbers(const struct job *job, struct lanes *lanes, const struct field *field) {
+    const struct column column = job->columns[field->node->slot];
+    const int narrow = field->node->kind == INT;
+    const int64_t low = narrow && column.low < INT32_MIN ? INT32_MIN : column.low;
+    const int64_t high = narrow && column.high > INT32_MAX ? INT32_MAX : column.high;
+    int64_t *out = (int64_t *)column.values + lanes->row;
+    for (int i = 0; i < lanes->count; i++) {
+        int64_t x;
+        int32_t odd = 0;
+        lanes->p[i] = hurried_number(lanes->p[i], &x, &odd);
+        lanes->left[i] |= odd | (x < low) | (x > high);
+        x = (int64_t)((uint64_t)x * (uint64_t)column.factor); /* what is within the bounds does not overflow */
+        out[i] = x;
     }
-    return number(at, p, value);
+    if (column.divisor != 1)
+        for (int i = 0; i < lanes->count; i++)
+            out[i] = out[i] / column.divisor - (out[i] % column.divisor < 0);
 }
 
-/* Whether these bytes are UTF-8 (RFC 3629). */
-static __attribute__((noinline)) int is_utf8(const uint8_t *p, const uint8_t *end) {
-    while (p < end) {
-        uint8_t c = *p;
-        if (c < 0x80) {
-            p++;
+static void take_texts(const struct job *job, struct lanes *lanes, const struct field *field) {
+    const struct column *column = job->columns + field->node->slot;
+    struct texts *texts = column->texts;
+    const struct text *slots = texts->slots;
+    const int64_t shift = 64 - texts->bits;
+    int32_t *out = (int32_t *)column->values + lanes->row;
+    for (int i = 0; i < lanes->count; i++) {
+        const uint8_t *p = lanes->p[i], byte = *p++;
+        const int64_t n = byte >> 1;
+        lanes->left[i] |= byte & 0x81; /* less than none, or a length of two bytes */
+        lanes->p[i] = p + (n & (STRIDE - 1));
+        if (n <= INLINE_BYTES) {
+            const uint64_t low = eight(p) & KEPT[n][0], high = eight(p + 8) & KEPT[n][1];
+            const struct text *slot = slots + (mixed(low, high + (uint64_t)n) >> shift);
+            if (slot->used == n + 1 && slot->low == low && slot->high == high) {
+                out[i] = slot->code; /* the text is known, so it is UTF-8 */
+                lanes->left[i] |= slot->code < 0;
+                continue;
+            }
+        }
+        if (lanes->left[i])
+            continue;
+        const int32_t code = lanes->end[i] - p < n || !is_text(p, n) ? REFUSED : text_code(texts, p, n);
+        out[i] = code;
+        lanes->left[i] |= code < 0 && code > FIRST_NEW;
+    }
+}
+
+static void pass_numbers(struct lanes *lanes) {
+    for (int i = 0; i < lanes->count; i++)
+        lanes->p[i] = hurried_pass(lanes->p[i], &lanes->left[i]);
+}
+
+static void pass_texts(struct lanes *lanes) {
+    for (int i = 0; i < lanes->count; i++)
+        lanes->p[i] = hurried_text(lanes->p[i], &lanes->left[i]);
+}
+
+static void pass_others(const struct job *job, struct lanes *lanes, const struct field *field, int64_t room) {
+    for (int i = 0; i < lanes->count; i++) {
+        if (lanes->left[i])
+            continue;
+        if (is_null(job, field->node, lanes->p[i])) {
+            lanes->p[i]++;
             continue;
         }
-        int n = c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
-        if (!n || end - p < n)
-            return 0;
-        for (int i = 1; i < n; i++)
-            if ((p[i] & 0xC0) != 0x80)
-                return 0;
-        if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-            (c == 0xF4 && p[1] > 0x8F))
-            return 0;
-        p += n;
-    }
-    return 1;
-}
-
-/* Whether n bytes, behind which 16 can be loaded, are UTF-8. */
-static inline int is_text(const uint8_t *p, int64_t n) {
-    if (n <= INLINE_BYTES) {
-        uint64_t low = lowest(eight(p), n), high = n <= 8 ? 0 : lowest(eight(p + 8), n - 8);
-        return !((low | high) & HIGH) || is_utf8(p, p + n);
-    }
-    return is_utf8(p, p + n);
-}
-
-static inline int coded(struct at *at, struct column *column, const uint8_t *text, int64_t length) {
-    int32_t code = is_text(text, length) ? text_code(column->texts, text, length) : REFUSED;
-    ((int32_t *)column->values)[at->row] = code;
-    if (code >= 0 || code <= FIRST_NEW)
-        return 1;
-    at->full = code == FULL;
-    return 0;
-}
-
-/* Rounds what is from 0 to 2^53 to the nearest whole number, of two to the even one. */
-static inline double rounded(double x) {
-    const double two_52 = 4503599627370496.0;
-    return x < two_52 ? (x + two_52) - two_52 : x;
-}
-
-static int fractional(struct at *at, int32_t slot, double x) {
-    struct column *column = at->job->columns + slot;
-    at->seen |= 1ULL << slot;
-    if (!(x >= 0 && x <= column->largest)) /* NaN is neither */
-        return 0;
-    double factor = (double)column->factor, written = rounded(x * factor);
-    if (column->role == EXACT && written / factor != x)
-        return 0;
-    int64_t number = (int64_t)written;
-    ((int64_t *)column->values)[at->row] = number;
-    return number >= column->low && number <= column->high;
-}
-
-/* A whole number, written in decimal digits, as a text. */
-static __attribute__((noinline)) int digits_coded(struct at *at, struct column *column, int64_t x) {
-    uint8_t text[DIGITS_MAX + SLACK] = {0};
-    uint64_t left = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
-    int at_digit = DIGITS_MAX;
-    do
-        text[--at_digit] = (uint8_t)('0' + left % 10);
-    while (left /= 10);
-    if (x < 0)
-        text[--at_digit] = '-';
-    return coded(at, column, text + at_digit, DIGITS_MAX - at_digit);
-}
-
-static inline int whole(struct at *at, int32_t slot, int64_t x) {
-    if (slot < 0)
-        return 1;
-    struct column *column = at->job->columns + slot;
-    at->seen |= 1ULL << slot;
-    switch (column->role) {
-    case WHOLE:
-        if (x < column->low || x > column->high)
-            return 0;
-        x *= column->factor;
-        if (column->divisor != 1)
-            x = x / column->divisor - (x % column->divisor < 0);
-        ((int64_t *)column->values)[at->row] = x;
-        return 1;
-    case SYMBOL:
-        ((int32_t *)column->values)[at->row] = column->symbols[x];
-        return column->symbols[x] >= 0;
-    default:
-        return digits_coded(at, column, x);
+        struct at at = {job, lanes->end[i], job->data + job->size, lanes->row + i,
+                        lanes->items[i], lanes->steps[i], lanes->seen[i], 0};
+        const uint8_t *p = value(&at, lanes->p[i], field->node, field->depth);
+        lanes->items[i] = at.items;
+        lanes->steps[i] = at.steps;
+        lanes->seen[i] = at.seen;
+        if (p && at.limit - p >= room)
+            lanes->p[i] = p;
+        else
+            lanes->left[i] = 1;
     }
 }
 
-static inline const uint8_t *floating(struct at *at, const uint8_t *p, const struct node *node) {
-    int width = node->kind == FLOAT ? 4 : 8;
-    double x;
-    if (at->end - p < width)
-        return 0;
-    if (node->slot < 0)
-        return p + width;
-    if (width == 4) {
-        float narrow;
-        memcpy(&narrow, p, 4);
-        x = (double)narrow;
-    } else
-        memcpy(&x, p, 8);
-    return fractional(at, node->slot, x) ? p + width : 0;
-}
-
-static inline const uint8_t *bytes(struct at *at, const uint8_t *p, int32_t slot, int64_t length) {
-    if (length < 0 || length > at->end - p)
-        return 0;
-    if (slot >= 0) {
-        at->seen |= 1ULL << slot;
-        if (!coded(at, at->job->columns + slot, p, length))
-            return 0;
+/* Read up to LANES records from a row on. Those that were not read are still to be read by themselves. */
+static void read_lanes(const struct job *job, const struct flat *flat, int64_t row, int count) {
+    struct lanes lanes;
+    const int64_t room = room_of(flat);
+    lanes.row = row;
+    lanes.count = count;
+    for (int i = 0; i < count; i++) {
+        const int64_t start = job->starts[row + i], end = job->ends[row + i];
+        const int fit = start >= 0 && start <= end && end <= job->size - room;
+        lanes.p[i] = job->data + (fit ? start : 0);
+        lanes.end[i] = job->data + (fit ? end : 0);
+        lanes.items[i] = flat->items;
+        lanes.steps[i] = flat->steps;
+        lanes.seen[i] = flat->seen;
+        lanes.left[i] = !fit;
     }
-    return p + length;
-}
-
-/* Fields are read where the loop over them is: a call for each takes as long as reading it. */
-#define HERE static inline __attribute__((always_inline))
-#define APART static __attribute__((noinline))
-
-APART const uint8_t *record(struct at *at, const uint8_t *p, const struct node *node, int64_t depth);
-APART const uint8_t *blocks(struct at *at, const uint8_t *p, const struct node *node, int64_t depth);
-
-HERE const uint8_t *value(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
-    int64_t x;
-    while (node->kind == UNION) {
-        p = small_number(at, p, &x);
-        if (!p || x < 0 || x >= node->count)
-            return 0;
-        node = at->job->nodes + node->first + x; /* no union lies directly in a union */
-    }
-    switch (node->kind) {
-    case NOTHING:
-        return p;
-    case TEXT:
-        p = small_number(at, p, &x);
-        return p ? bytes(at, p, node->slot, x) : 0;
-    case LONG:
-        p = number(at, p, &x);
-        return p && whole(at, node->slot, x) ? p : 0;
-    case INT:
-        p = number(at, p, &x);
-        return p && x >= INT32_MIN && x <= INT32_MAX && whole(at, node->slot, x) ? p : 0;
-    case ENUM:
-        p = small_number(at, p, &x);
-        return p && x >= 0 && x < node->count && whole(at, node->slot, x) ? p : 0;
-    case FLOAT:
-    case DOUBLE:
-        return floating(at, p, node);
-    case BOOLEAN: /* nobody asks for one */
-        return p < at->end && *p <= 1 ? p + 1 : 0;
-    case FIXED:
-        return bytes(at, p, node->slot, node->count);
-    case RECORD:
-        return --at->items >= 0 ? record(at, p, node, depth) : 0;
-    default:
-        return blocks(at, p, node, depth);
-    }
-}
-
-/* Pass over the items of an array or a map. */
-APART const uint8_t *blocks(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
-    const struct node *item = at->job->nodes + node->first;
-    int64_t count, size, length;
-    if (depth > at->job->depth_max)
-        return 0;
-    for (;;) {
-        const uint8_t *expected = 0;
-        if (!(p = small_number(at, p, &count)))
-            return 0;
-        if (!count)
-            return p;
-        if (count < 0) {
-            if (count < -ITEMS_MAX || !(p = number(at, p, &size)) || size < 0 || size > at->end - p)
-                return 0;
-            expected = p + size;
-            count = -count;
+    for (const struct field *field = flat->fields; field < flat->fields + flat->count; field++)
+        switch (field->way) {
+        case TAKE_TEXT:
+            take_texts(job, &lanes, field);
+            break;
+        case TAKE_NUMBER:
+            take_numbers(job, &lanes, field);
+            break;
+        case PASS_NUMBER:
+            pass_numbers(&lanes);
+            break;
+        case PASS_TEXT:
+            pass_texts(&lanes);
+            break;
+        case PASS_BYTES:
+            for (int i = 0; i < count; i++)
+                lanes.p[i] += field->bytes;
+            break;
+        case OTHER:
+            pass_others(job, &lanes, field, room);
         }
-        if (count > at->items || count > at->steps)
-            return 0;
-        at->items -= count;
-        at->steps -= count;
-        if (node->kind == MAP || node->count)
-            for (; count; count--) {
-                if (node->kind == MAP && (!(p = small_number(at, p, &length)) || !(p = bytes(at, p, -1, length))))
-                    return 0;
-                if (!(p = value(at, p, item, depth + 1)))
-                    return 0;
-            }
-        if (expected && p != expected)
-            return 0;
-    }
+    for (int i = 0; i < count; i++)
+        job->read[row + i] =
+            !lanes.left[i] && lanes.p[i] == lanes.end[i] && (lanes.seen[i] & job->required) == job->required;
 }
 
-APART const uint8_t *record(struct at *at, const uint8_t *p, const struct node *node, int64_t depth) {
-    const struct node *field = at->job->nodes + node->first, *behind = field + node->count;
-    at->steps -= node->count;
-    if (depth > at->job->depth_max || at->steps < 0)
-        return 0;
-    for (; field < behind; field++)
-        if (!(p = value(at, p, field, depth + 1)))
-            return 0;
-    return p;
+/* Read a record by itself; returns 0 where a table of texts is full. */
+static int read_alone(const struct job *job, int64_t row) {
+    int64_t start = job->starts[row], end = job->ends[row];
+    const uint8_t *data = job->data;
+    int64_t size = job->size;
+    if (start < 0 || end < start || end > size)
+        return 1;
+    if (end > size - SLACK) {
+        if (start < job->tail_from)
+            return 1;
+        data = job->tail;
+        start -= job->tail_from;
+        end -= job->tail_from;
+        size -= job->tail_from;
+    }
+    struct at at = {job, data + end, data + size, row, ITEMS_MAX, STEPS_MAX, 0, 0};
+    job->read[row] =
+        (uint8_t)(value(&at, data + start, job->nodes, 1) == at.end && (at.seen & job->required) == job->required);
+    return !at.full;
 }
 
 /* What the caller compares with its own idea of these, so that it never calls a kernel of another release. */
 const int64_t avro_job_bytes = sizeof(struct job);
 const int64_t avro_column_bytes = sizeof(struct column);
 
-/* Read the records from row `row` on. Returns the first row that was not tried, since a table of texts is full. */
+/* Read the records from row `row` on. Returns the first row that was not tried, since a table of texts is full. What
+ * columns have of the rows from there on is of no meaning; codes of new texts may be among it. */
 int64_t read_avro(const struct job *job, int64_t row) {
-    for (; row < job->rows; row++) {
-        int64_t start = job->starts[row], end = job->ends[row];
-        const uint8_t *data = job->data;
-        int64_t size = job->size;
-        job->read[row] = 0;
-        if (start < 0 || end < start || end > size)
-            continue;
-        if (end > size - SLACK) {
-            if (start < job->tail_from)
-                continue;
-            data = job->tail;
-            start -= job->tail_from;
-            end -= job->tail_from;
-            size -= job->tail_from;
-        }
-        struct at at = {job, data + end, data + size, row, ITEMS_MAX, STEPS_MAX, 0, 0};
-        job->read[row] =
-            (uint8_t)(value(&at, data + start, job->nodes, 1) == at.end && (at.seen & job->required) == job->required);
-        if (at.full)
-            return row;
+    struct flat flat;
+    /* Where most records have to be read again, reading them in lanes first is no gain. */
+    int in_lanes = flattened(job, 0, &flat) && job->size >= room_of(&flat);
+    while (row < job->rows) {
+        const int count = job->rows - row < LANES ? (int)(job->rows - row) : LANES;
+        int left = 0;
+        memset(job->read + row, 0, (size_t)count);
+        if (in_lanes)
+            read_lanes(job, &flat, row, count);
+        for (const int64_t behind = row + count; row < behind; row++)
+            if (!job->read[row]) {
+                left++;
+                if (!read_alone(job, row))
+                    return row;
+            }
+        in_lanes &= 2 * left <= count;
     }
     return row;
-}
-
-/* Walk over up to count data that lie from data[at] on, and note where each ends; return how many could be passed.
- * Nodes of such a job have no slots. */
-static int64_t passed(const struct job *job, int64_t from, int64_t to, int64_t count, int64_t *ends) {
-    const uint8_t *p = job->data + from;
-    for (int64_t i = 0; i < count; i++) {
-        struct at at = {job, job->data + to, job->data + job->size, 0, ITEMS_MAX, STEPS_MAX, 0, 0};
-        if (!(p = value(&at, p, job->nodes, 1)))
-            return i;
-        ends[i] = p - job->data;
-    }
-    return count;
-}
-
-/* Find the ends of up to ends_max data of an unpacked block, from data[from] on; return how many were found. */
-int64_t data_ends(const struct job *job, int64_t from, int64_t ends_max, int64_t *ends) {
-    if (from < 0 || from > job->size)
-        return 0;
-    return passed(job, from, job->size, ends_max, ends);
-}
-
-/* Take whole blocks apart that are not packed, from data[0] on: a count, a size, the data, the mark.
- *
- * Stops before the first block that is not whole, not sound, or has more data than there is room for. Returns how many
- * data were found; *consumed is where the last block that was taken ends. */
-int64_t block_data(const struct job *job, const uint8_t *sync, int64_t room, int64_t *starts, int64_t *ends,
-                   int64_t *consumed) {
-    const struct at at = {job, job->data + job->size, job->data + job->size, 0, 0, 0, 0, 0};
-    const uint8_t *p = job->data;
-    int64_t found = 0;
-    for (;;) {
-        int64_t count, size;
-        *consumed = p - job->data;
-        if (!(p = number(&at, p, &count)) || !(p = number(&at, p, &size)) || count < 0 || count > room - found ||
-            size < 0 || at.end - p < SYNC_BYTES || size > at.end - p - SYNC_BYTES || memcmp(p + size, sync, SYNC_BYTES))
-            return found;
-        int64_t from = p - job->data;
-        if (passed(job, from, from + size, count, ends + found) < count ||
-            (count ? ends[found + count - 1] : from) != from + size)
-            return found;
-        for (int64_t i = 0; i < count; i++)
-            starts[found + i] = i ? ends[found + i - 1] : from;
-        found += count;
-        p += size + SYNC_BYTES;
-    }
 }

@@ -18,7 +18,7 @@ from canonical.columns import IntColumn
 from canonical.contracts.fault import FaultCode
 from canonical.decoders.avro_container import MAGIC, SCHEMA_HEADER
 from canonical.mapping import PlantMapping
-from canonical.records import Headers, RawRecords
+from canonical.records import Headers, RawRecords, SameHeaders
 from canonical.writer_schema import SINGLE, WriterSchema, single_prefix, writer_schema
 
 Framed = tuple[int, WriterSchema, NDArray[np.int64]]
@@ -126,9 +126,8 @@ def _with_own_schema(
     """Part rows of one frame by the schema each brings in its headers; ``known`` is that of rows that bring none."""
     if records.headers is None:
         return [(known, rows)]
-    first = records.headers[0]
-    if records.headers.count(first) == len(records):  # the records of a container
-        text = next((value for name, value in first if name == SCHEMA_HEADER), None)
+    if isinstance(records.headers, SameHeaders):  # the records of a container
+        text = next((value for name, value in records.headers.headers if name == SCHEMA_HEADER), None)
         return [(_brought(prefix, text, known), rows)]
     texts: dict[int, tuple[Headers, bytes | None]] = {}  # records of one container share a tuple of headers
     by_text: dict[bytes | None, list[int]] = {}

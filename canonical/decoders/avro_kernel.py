@@ -1,4 +1,4 @@
-"""The compiled kernel for Avro (``avro_fields.c``), as Python calls it. Where it was not compiled, it reads nothing."""
+"""The compiled kernels for Avro (``avro_fields.c``, ``avro_blocks.c``). Where there is none, nothing is read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COLUMNS_MAX: Final = 64
 SYNC_BYTES: Final = 16
 
 CODED, SYMBOL, WRITTEN, WHOLE, EXACT, ROUNDED = range(6)
-"""``enum role`` of avro_fields.c: what becomes of a value."""
+"""``enum role`` of avro_values.h: what becomes of a value."""
 
 _SLACK: Final = 64
 
 
 class Column(ctypes.Structure):
-    """``struct column`` of avro_fields.c, member by member."""
+    """``struct column`` of avro_values.h, member by member."""
 
     _fields_ = (
         ("role", INT64),
@@ -44,7 +44,7 @@ class Column(ctypes.Structure):
 
 
 class _Job(ctypes.Structure):
-    """``struct job`` of avro_fields.c, member by member."""
+    """``struct job`` of avro_values.h, member by member."""
 
     _fields_ = (
         ("data", POINTER),
@@ -115,8 +115,9 @@ def read_records(
             known.prepare()
         former, row = row, _READ(ctypes.byref(job), row)
         for known, codes, how in texts:
-            if known.has_new and known.settle(codes[former:row], how):
-                read[former:row] &= codes[former:row] >= 0
+            # The row where a table was full may have codes of new texts too, and so may those read together with it.
+            if known.has_new and known.settle(codes[former:], how):
+                read[former:] &= codes[former:] >= 0
     return read
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -25,7 +26,7 @@ from canonical.writer_schema import single_prefix
 pytestmark = pytest.mark.skipif(not avro_kernel.is_compiled(), reason="the kernel is not compiled: no C compiler here")
 
 NOW_US = 1_770_000_000_000_000
-FRAMES = (b"\0\0\0\0\1", b"\0\0\0\0\2")
+FRAMES = (b"\0\0\0\0\1", b"\0\0\0\0\2", b"\0\0\0\0\3")
 
 
 def record(name: str, *fields: tuple[str, object]) -> dict[str, object]:
@@ -57,7 +58,20 @@ V1 = record(
     ("bin", ["null", "string"]),
     ("odd", record("Odd", ("key", {"type": "fixed", "name": "Key", "size": 3}), ("nothing", "null"))),
 )
-V2 = record("Event", ("n", "int"), ("machine", ["null", "string"]), ("at", time("timestamp-micros")), ("good", "float"))
+NOISE = record(
+    "Noise", ("x", "double"), ("y", "float"), ("tag", {"type": "fixed", "name": "Tag", "size": 5}), ("text", "string"),
+    ("count", "long"), ("small", "int"), ("kind", {"type": "enum", "name": "Sort", "symbols": ["A", "B"]}),
+    ("flag", "boolean"), ("wide", {"type": "fixed", "name": "Wide", "size": 65}),
+)  # fmt: skip
+"""What nobody asks for, of every kind."""
+V2 = record(
+    "Event", ("n", "int"), ("noise", NOISE), ("machine", ["null", "string"]), ("at", time("timestamp-micros")),
+    ("good", "float"), ("scrap", "long"), ("order", "string"),
+)  # fmt: skip
+V3 = record(
+    "Event", ("n", "long"), ("machine", "string"), ("at", time("timestamp-micros")), ("text", "string"),
+    ("count", "long"), ("scrap", "long"), ("order", "string"),
+)  # fmt: skip
 PLANT = {
     "plant": "K", "format": "avro", "time_zone": "Europe/Berlin", "input": {"topics": ["k"]},
     "default_type": "partial", "types": {"CYCLE": "partial", "SCRAP": "scrap"}, "keys": {"order": {"7": "0007"}},
@@ -67,14 +81,14 @@ PLANT = {
         "reason": "odd.key", "quantity": "used", "from_bin": "bin", "to_bin": {"value": "B-2"},
     },
     "limits": {"depth_max": 4, "record_bytes_max": 2000, "past_max_s": 315_360_000, "quantity_max": 1000},
-    "avro": {"ids": {"1": "1.avsc", "2": "2.avsc"}},
+    "avro": {"ids": {"1": "1.avsc", "2": "2.avsc", "3": "3.avsc"}},
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def mapping(tmp_path_factory: pytest.TempPathFactory) -> PlantMapping:
     folder = tmp_path_factory.mktemp("schemas")
-    for number, schema in ((1, V1), (2, V2)):
+    for number, schema in ((1, V1), (2, V2), (3, V3)):
         (folder / f"{number}.avsc").write_text(json.dumps(schema), "utf-8")
     return PlantMapping.model_validate(PLANT, context={"folder": folder})
 
@@ -93,10 +107,11 @@ ints = st.one_of(st.integers(-2, 1000), st.sampled_from([2**31 - 1, -(2**31), 10
 floats = st.one_of(st.integers(0, 1000).map(float), st.floats(), st.sampled_from([0.5, 0.001, 1000.5, 1000.501, -0.0]))
 singles = st.one_of(st.floats(width=32), st.integers(0, 9000).map(lambda n: n / 8))
 millis = st.sampled_from([1_769_999_999_999, 1_760_000_000_000, 1, -1, 2**62, -(2**63), 1_770_000_300_001])
-BARE = json.loads(
-    json.dumps(V1), object_hook=lambda node: {key: value for key, value in node.items() if key != "logicalType"}
+BARE, BARE_2, BARE_3 = (
+    json.loads(json.dumps(v), object_hook=lambda node: {key: node[key] for key in node if key != "logicalType"})
+    for v in (V1, V2, V3)
 )
-"""V1 with instants as the numbers they are."""
+"""V1, V2 and V3 with instants as the numbers they are."""
 INNERMOST = {"lot": "L", "more": None, "note": {}}
 USUAL = {
     "skipped": [], "machine": "m1", "n": 5, "at": 1_769_999_999_999, "kind": "CYCLE", "stored": None, "job": None,
@@ -121,15 +136,30 @@ changes = st.lists(st.sampled_from(sorted(CHANGES)), max_size=4, unique=True).fl
     lambda names: st.fixed_dictionaries({name: CHANGES[name] for name in names})
 )
 events = changes.map(lambda change: {**USUAL, **change})
+QUIET = {
+    "x": 0.5, "y": 1.0, "tag": b"12345", "text": "t", "count": 1, "small": -1, "kind": "B", "flag": True,
+    "wide": b"w" * 65,
+}  # fmt: skip
+PLAIN = {"n": 5, "noise": QUIET, "machine": "m1", "at": NOW_US - 5, "good": 1.5, "scrap": 2, "order": "o"}
+noises = st.fixed_dictionaries({"text": short, "count": numbers, "small": ints}).map(lambda change: {**QUIET, **change})
+PLAIN_CHANGES = {
+    "n": ints,
+    "noise": noises,
+    "machine": st.none() | short,
+    "good": singles,
+    "scrap": numbers,
+    "order": short,
+}
+plain_events = st.sampled_from(sorted(PLAIN_CHANGES)).flatmap(
+    lambda name: PLAIN_CHANGES[name].map(lambda value: {**PLAIN, name: value})
+)
 JUNK = (b"", b"\0", b"\1", b"\x7f", b"\xff", b"\xff" * 10, b"\x80" * 9 + b"\1", b"\x80" * 9 + b"\2", b"\x80\0")
 
 
 @st.composite
 def values(draw: st.DrawFn) -> bytes:
-    if draw(st.integers(0, 3)) == 0:
-        event = {"n": draw(ints), "machine": draw(st.none() | short), "at": NOW_US - 5, "good": draw(singles)}
-        bare = {**V2, "fields": [*V2["fields"][:2], {"name": "at", "type": "long"}, V2["fields"][3]]}
-        value = FRAMES[1] + body(bare, event)
+    if draw(st.booleans()):
+        value = FRAMES[1] + body(BARE_2, draw(plain_events))
     else:
         value = FRAMES[0] + body(BARE, draw(events))
     if draw(st.integers(0, 2)):
@@ -138,8 +168,13 @@ def values(draw: st.DrawFn) -> bytes:
     return value[:at] + draw(st.sampled_from(JUNK)) + value[at + draw(st.integers(0, 2)) :]
 
 
-def raw(values: list[bytes]) -> RawRecords:
-    return RawRecords.from_values(values, np.arange(len(values), dtype=np.int64) * 3)
+def raw(values: list[bytes], behind: bytes = b"") -> RawRecords:
+    """Return records, and bytes behind the last of them: where many follow, records are read side by side."""
+    records = RawRecords.from_values(values, np.arange(len(values), dtype=np.int64) * 3)
+    return replace(records, data=records.data + behind)
+
+
+FAR = [b"", bytes(9_000), b"\xff" * 9_000, b"\1" * 9_000]
 
 
 def told(events: EventBatch, vocabulary: Vocabulary) -> dict[int, dict[str, object]]:
@@ -168,23 +203,35 @@ def without_kernel() -> Iterator[None]:
 
 
 @settings(deadline=None)
-@given(st.lists(values(), max_size=8))
-@example([FRAMES[0] + body(BARE, USUAL)])
-@example([FRAMES[0] + body(BARE, {**USUAL, "machine": "x" * 1025})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 10_000})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 9_999})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1000})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1001})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "n": 2**53})])
-@example([FRAMES[0] + body(BARE, {**USUAL, "at": 1_770_000_300_001})])
-@example([FRAMES[0] + b"\1\2\0\0" + body(BARE, USUAL)[1:]])  # a block that states its size
-@example([FRAMES[0] + b"\1\4\0\0" + body(BARE, USUAL)[1:]])  # and one that is of another
-@example([FRAMES[0] + b"\2\4\x80\x80\x80\x80\x20\0" + body(BARE, USUAL)[1:]])  # an int of 34 bits
-@example([FRAMES[0] + body(BARE, USUAL).replace(b"\0\0\x48\x41", b"\1\0\x80\x7f")])  # a NaN that signals
-def test_with_and_without_the_kernel_the_same(mapping: PlantMapping, values: list[bytes]) -> None:
-    found = outcome(mapping, raw(values))
+@given(st.lists(values(), max_size=8), st.sampled_from(FAR), st.sampled_from([1, 1, 17]))
+@example([FRAMES[0] + body(BARE, USUAL)], FAR[1], 1)
+@example([FRAMES[1] + body(BARE_2, PLAIN)], FAR[1], 1)
+@example([FRAMES[1] + body(BARE_2, {**PLAIN, "order": "a" * 63, "noise": {**QUIET, "text": "a" * 64}})], FAR[1], 1)
+@example(
+    [FRAMES[1] + body(BARE_2, {**PLAIN, "order": "\0"}), FRAMES[1] + body(BARE_2, {**PLAIN, "order": "\0\0"})],
+    FAR[1],
+    1,
+)
+@example([FRAMES[1] + body(BARE_2, {**PLAIN, "scrap": -1})], FAR[1], 1)
+@example([FRAMES[1] + body(BARE_2, {**PLAIN, "noise": {**QUIET, "count": 2**62}})], FAR[1], 1)
+@example([FRAMES[1] + body(BARE_2, PLAIN).replace(b"o", b"\xff")] * 2, FAR[1], 17)
+@example([FRAMES[0] + body(BARE, {**USUAL, "machine": "x" * 1025})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 10_000})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "skipped": [None] * 9_999})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1000})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "scrap": 1001})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "n": 2**53})], b"", 1)
+@example([FRAMES[0] + body(BARE, {**USUAL, "at": 1_770_000_300_001})], b"", 1)
+@example([FRAMES[0] + b"\1\2\0\0" + body(BARE, USUAL)[1:]], b"", 1)  # a block that states its size
+@example([FRAMES[0] + b"\1\4\0\0" + body(BARE, USUAL)[1:]], b"", 1)  # and one that is of another
+@example([FRAMES[0] + b"\2\4\x80\x80\x80\x80\x20\0" + body(BARE, USUAL)[1:]], b"", 1)  # an int of 34 bits
+@example([FRAMES[0] + body(BARE, USUAL).replace(b"\0\0\x48\x41", b"\1\0\x80\x7f")], b"", 1)  # a NaN that signals
+def test_with_and_without_the_kernel_the_same(
+    mapping: PlantMapping, values: list[bytes], behind: bytes, times: int
+) -> None:
+    found = outcome(mapping, raw(values * times, behind))
     with without_kernel():
-        assert outcome(mapping, raw(values)) == found
+        assert outcome(mapping, raw(values * times, behind)) == found
 
 
 @settings(deadline=None)
@@ -208,7 +255,11 @@ def test_what_the_kernel_reads_is_what_fastavro_reads(mapping: PlantMapping, eve
 
 
 @settings(deadline=None)
-@given(st.lists(values(), min_size=1, max_size=6), st.binary(max_size=80), st.binary(max_size=80))
+@given(
+    st.lists(values(), min_size=1, max_size=6),
+    st.binary(max_size=80),
+    st.builds(lambda near, far: near + far, st.binary(max_size=80), st.sampled_from(FAR)),
+)
 def test_what_stands_around_a_record_is_not_looked_at(
     mapping: PlantMapping, values: list[bytes], before: bytes, after: bytes
 ) -> None:
@@ -227,7 +278,7 @@ def test_what_stands_around_a_record_is_not_looked_at(
 
 def test_the_kernel_reads_what_plants_usually_send(mapping: PlantMapping) -> None:
     event = {**USUAL, "job": {**INNERMOST, "more": USUAL, "note": {"a": True}}, "skipped": [1, None, b"x"]}
-    records = raw([FRAMES[0] + body(BARE, event), FRAMES[1] + body(V2, {**USUAL, "at": NOW_US})] * 3)
+    records = raw([FRAMES[0] + body(BARE, event), FRAMES[1] + body(BARE_2, {**PLAIN, "at": NOW_US})] * 3)
     assert read_avro(mapping, records, Vocabulary(), NOW_US)["row"].tolist() == list(range(6))
 
 
@@ -241,6 +292,16 @@ def test_texts_outgrow_their_table(mapping: PlantMapping) -> None:
         sources.reverse()
 
 
+def test_a_record_in_which_a_table_is_full_may_turn_out_to_have_a_fault(mapping: PlantMapping) -> None:
+    filling = [{**USUAL, "job": {**INNERMOST, "lot": f"l{n % 60}"}, "bin": f"b{n}"} for n in range(128)]
+    # Its source and its lot are new, its bin has no room left. Read again, its source is known to be too long.
+    long = {**USUAL, "machine": "y" * 300, "job": {**INNERMOST, "lot": "l60"}, "bin": "b128"}
+    following = [{**USUAL, "job": {**INNERMOST, "lot": "l61"}, "bin": "b129"}]
+    found = outcome(mapping, raw([FRAMES[0] + body(BARE, event) for event in (*filling, long, *following)]))
+    assert len(found[0]) == 129
+    assert [fault.row for fault in found[1]] == [128]
+
+
 def test_two_mappings_of_one_shard_keep_their_texts_apart(mapping: PlantMapping) -> None:
     other = mapping.model_copy(update={"keys": {"order": {"7": "other"}}})
     vocabulary, records = Vocabulary(), raw([FRAMES[0] + body(BARE, USUAL)])
@@ -250,21 +311,24 @@ def test_two_mappings_of_one_shard_keep_their_texts_apart(mapping: PlantMapping)
 
 @settings(deadline=None)
 @given(
-    st.lists(events, max_size=30),
+    st.one_of(st.tuples(st.just(BARE), st.lists(events)), st.tuples(st.just(BARE_2), st.lists(plain_events))),
     st.sampled_from(["null", "deflate"]),
-    st.sampled_from([1, 100, 16_000]),
+    st.sampled_from([1, 100, 1_000, 16_000]),
+    st.sampled_from([1, 1, 5]),
     st.lists(st.tuples(st.floats(0, 1), st.sampled_from(JUNK), st.integers(0, 3)), max_size=2),
     st.data(),
 )
 def test_containers_are_taken_apart_alike(
-    events: list[dict[str, Any]],
+    written: tuple[Any, list[dict[str, Any]]],
     codec: str,
     interval: int,
+    times: int,
     damages: list[tuple[float, bytes, int]],
     data: st.DataObject,
 ) -> None:
+    schema, events = written[0], written[1] * times
     target = io.BytesIO()
-    fastavro.writer(target, BARE, events, codec=codec, sync_interval=interval, sync_marker=b"s" * 16)
+    fastavro.writer(target, schema, events, codec=codec, sync_interval=interval, sync_marker=b"s" * 16)
     file = target.getvalue()
     for place, junk, dropped in damages:
         at = int(place * len(file))
@@ -272,7 +336,7 @@ def test_containers_are_taken_apart_alike(
     whole = read_container(file)
     kept = [whole.value(row) for row in range(len(whole))]
     if not damages:
-        assert [value[10:] for value in kept] == [body(BARE, event) for event in events]
+        assert [value[10:] for value in kept] == [body(schema, event) for event in events]
     pieces: list[bytes] = []
     container = Container(io.BytesIO(file))
     container.skip(skipped := data.draw(st.integers(0, len(kept))))
@@ -284,6 +348,45 @@ def test_containers_are_taken_apart_alike(
         slow = read_container(file)
     assert [slow.value(row) for row in range(len(slow))] == kept
     assert (slow.headers, slow.offsets.tolist()) == (whole.headers, whole.offsets.tolist())
+
+
+SOUND = body(BARE_3, {"n": 5, "machine": "m1", "at": NOW_US - 5, "text": "t", "count": 1, "scrap": 0, "order": ""})
+EIGHT = b"\x80" * 8  # of a number, of which more follows
+BROKEN = {
+    "a text that is asked for is shorter than nothing": SOUND.replace(b"\4m1", b"\5m1"),
+    "a text is shorter than nothing": SOUND.replace(b"\2t", b"\3t"),
+    "a number takes the next one's byte": SOUND.replace(b"\2t\2\0\0", b"\2t" + EIGHT + b"\1\0"),
+    "a number that is asked for does": SOUND.replace(b"\2t\2\0\0", b"\2t\2" + EIGHT + b"\0"),
+    "a text's length breaks off": SOUND.replace(b"\2t\2\0\0", b"\2t\2\0\x80"),
+    "it breaks off": SOUND[:-1],
+    "it goes on": SOUND + b"\0",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_what_is_broken_is_not_read_beside_sound_records(mapping: PlantMapping, broken: bytes) -> None:
+    assert broken != SOUND
+    records = raw([FRAMES[2] + each for each in (SOUND, SOUND, broken, SOUND)], bytes(9_000))
+    decode(mapping, records, vocabulary := Vocabulary(), NOW_US)  # so that all texts are known
+    done = decode(mapping, records, vocabulary, NOW_US)
+    assert [fault.row for fault in done.faults] == [2]
+    assert done.events["row"].tolist() == [0, 1, 3]
+    target = io.BytesIO()
+    fastavro.writer(target, BARE_3, [], sync_marker=b"s" * 16)
+    blocks = [(SOUND * 2, 2)] * 3 + [(SOUND + broken, 2)] + [(SOUND * 20, 20)] * 8  # and far from the end
+    file = target.getvalue() + b"".join(block(data, count) for data, count in blocks)
+    whole = read_container(file)
+    with without_kernel():
+        slow = read_container(file)
+    assert [whole.value(row) for row in range(len(whole))] == [slow.value(row) for row in range(len(slow))]
+
+
+def block(data: bytes, count: int) -> bytes:
+    """Return a block of a container that states so many data."""
+    target = io.BytesIO()
+    fastavro.schemaless_writer(target, "long", count)
+    fastavro.schemaless_writer(target, "bytes", data)
+    return target.getvalue() + b"s" * 16
 
 
 def test_blocks_reach_the_kernel_as_they_are() -> None:
