@@ -87,7 +87,7 @@ USAGE_DECISION: Final = _names(
 INSPECTION_STOCK: Final = _names(
     """
     InspectionLot InspLotQtyPosted InspLotMatlDocItmQtyUnit UsageDecisionStockType StorageLocation
-    InspLotBatchTransferredTo
+    InspLotBatchTransferredTo MaterialDocumentItemText
     """
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataflows.erp_simulator import fields, inspections, odata, sap_fields
+from dataflows.erp_simulator.document import Document
 from dataflows.erp_simulator.erp import day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
@@ -24,6 +25,7 @@ class Inspections(SapService):
             ("POST", "A_InspLotUsageDecision"): self._decide,
             ("GET", "A_InspLotUsageDecision"): self._decision,
             ("POST", "A_InspLotMatlDocItem"): self._post,
+            ("GET", "A_InspLotMatlDocItem"): self._posted,
         }
 
     def _read(self, call: Call, target: Target) -> Answer:
@@ -43,6 +45,7 @@ class Inspections(SapService):
                 "ManufacturingOrder": line.order,
                 "InspectionLotQuantity": odata.decimal(line.quantity),
                 "InspectionLotQuantityUnit": sap_fields.unit(line.unit),
+                "InspLotQtyToBePosted": odata.decimal(line.quantity - book.inspected[lot]),
                 "MaterialDocument": material_document,
                 "MaterialDocumentYear": year,
                 "InspectionLotHasUsageDecision": lot in book.decisions,
@@ -101,9 +104,35 @@ class Inspections(SapService):
                 receiving_location=fields.text(body, "StorageLocation", 4),
                 receiving_lot=fields.text(body, "InspLotBatchTransferredTo", 10),
             ),
-            GoodsMovement((), day_of(call.now_us), request_id=call.headers.get("requestid", "")),
+            GoodsMovement(
+                (),
+                day_of(call.now_us),
+                external_id=fields.text(body, "MaterialDocumentItemText", 50),
+                request_id=call.headers.get("requestid", ""),
+            ),
             call.now_us,
         )
-        number, year = document.number.split("/")
-        row = {**body, "MaterialDocument": number, "MaterialDocumentYear": year, "MaterialDocumentItem": "1"}
-        return odata.answer(row, 201)
+        return odata.answer({**body, **_item(document)}, 201)
+
+    def _posted(self, call: Call, _: Target) -> Answer:
+        wanted = odata.conditions(call)
+        book = self._erp.book
+        documents = [book.documents[n] for n in book.by_external.get(wanted.get("MaterialDocumentItemText", ""), ())]
+        rows = (_item(document) for document in documents if document.lines and document.lines[0].inspection_lot)
+        return odata.collection(call, (row for row in rows if odata.matches(row, wanted)))
+
+
+def _item(document: Document) -> Row:
+    (line,) = document.lines
+    number, year = document.number.split("/")
+    return {
+        "InspectionLot": line.inspection_lot,
+        "InspLotQtyPosted": odata.decimal(line.entry_quantity),
+        "InspLotMatlDocItmQtyUnit": sap_fields.unit(line.entry_unit),
+        "StorageLocation": line.receiving_location,
+        "MaterialDocumentItemText": document.external_id,
+        "MaterialDocument": number,
+        "MaterialDocumentYear": year,
+        "MaterialDocumentItem": str(line.item),
+        "CreationDate": odata.date_of(day_of(document.accepted_us).isoformat()),
+    }

@@ -3,7 +3,8 @@
 A posting is one request with ``RequestID`` = posting id, which SAP Gateway remembers: the same again gives the first
 answer again, until it is outdated; then, and where the external key exists already, the document is looked for.
 
-Source: API_PROD_ORDER_CONFIRMATION_2_SRV, API_MATERIAL_DOCUMENT_SRV, SAP Gateway (DOMAIN 3.7); M17, M24-M26, M30.
+Source: API_PROD_ORDER_CONFIRMATION_2_SRV, API_MATERIAL_DOCUMENT_SRV, SAP Gateway (DOMAIN 3.7); M17, M24-M26, M30;
+``sap_inspection`` for API_INSPECTIONLOT_SRV.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sinks.erp.connection import Connection, Reply, refused
 from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.sap_batch import Part
+from sinks.erp.sap_inspection import InspectionLots, is_inspected
 from sinks.erp.sap_payload import literal
 from sinks.erp.sap_session import JSON, SapSession
 from sinks.erp.settings import SapSettings
@@ -35,6 +37,10 @@ class SapAdapter:
         self._connection = Connection(settings, pace)
         self._confirmations = SapSession(self._connection, settings.confirmation_path, settings.client)
         self._materials = SapSession(self._connection, settings.material_path, settings.client)
+        self._inspections: InspectionLots | None = None
+        if settings.inspection_path is not None:
+            session = SapSession(self._connection, settings.inspection_path, settings.client)
+            self._inspections = InspectionLots(settings, session)
 
     @property
     def many_max(self) -> int:
@@ -43,6 +49,11 @@ class SapAdapter:
 
     def send(self, posting: Posting) -> Answer:
         """Send a posting; what was made before is found and accepted."""
+        if self._inspections is not None and is_inspected(posting):
+            try:
+                return self._inspections.send(posting)
+            except Unmappable as unmappable:
+                return unmappable.answer()
         part = self._part(posting)
         if isinstance(part, Answer):
             return part
@@ -50,14 +61,14 @@ class SapAdapter:
         return self._answer(posting, reply)
 
     def send_many(self, postings: Sequence[Posting]) -> list[Answer]:
-        """Send a $batch to each service with one changeset for each posting; reversals go by themselves."""
+        """Send a $batch to each service, a changeset for each posting; those of several requests go by themselves."""
         answers: dict[int, Answer] = {}
         for session in (self._confirmations, self._materials):
             batch: list[tuple[int, Part]] = []
             for number, posting in enumerate(postings):
                 if self._session(posting) is not session:
                     continue
-                if posting.kind is PostingKind.REVERSAL:
+                if posting.kind is PostingKind.REVERSAL or (self._inspections and is_inspected(posting)):
                     answers[number] = self.send(posting)
                     continue
                 part = self._part(posting)
@@ -203,7 +214,8 @@ class SapAdapter:
         found = self._rows(self._materials, sap_payload.MATERIAL_DOCUMENTS, query)
         if isinstance(found, Answer):
             return found
-        return self._first([row for row in found if not _cancels(row)])
+        made = self._first([row for row in found if not _cancels(row)])
+        return self._inspections.document(key) if made is None and self._inspections is not None else made
 
     def _cancellation(self, original: str) -> Answer | None:
         """Return the acceptance of the material document that takes ``number/year`` back."""
@@ -217,11 +229,7 @@ class SapAdapter:
         return sap_replies.accepted(rows[0], self._settings) if rows else None
 
     def _rows(self, session: SapSession, resource: str, query: Mapping[str, str]) -> list[sap_replies.Row] | Answer:
-        reply = session.read(resource, query)
-        if isinstance(reply, Answer):
-            return reply
-        rows = sap_replies.rows(reply.body) if 200 <= reply.status < 300 else None
-        return sap_replies.answer_of_read(reply) if rows is None else rows
+        return sap_replies.rows_of(session.read(resource, query))
 
 
 def _cancels(document: sap_replies.Row) -> bool:

@@ -92,6 +92,14 @@ def rows(body: bytes) -> list[Row] | None:
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else None
 
 
+def rows_of(reply: Reply | Answer) -> list[Row] | Answer:
+    """Return the entities that a query has found, or why it has no result."""
+    if isinstance(reply, Answer):
+        return reply
+    found = rows(reply.body) if 200 <= reply.status < 300 else None
+    return answer_of_read(reply) if found is None else found
+
+
 def accepted(row: Row, settings: SapSettings, headers: Mapping[str, str] | None = None) -> Answer | None:
     """Return the acceptance that a document stands for; None where it has no number."""
     if row.get("ConfirmationGroup"):

@@ -113,6 +113,15 @@ class Activity(Part):
     unit: Literal["SEC", "MIN", "HUR"] = Field("MIN", description="UN/ECE Recommendation 20 code.")
 
 
+class UsageDecision(Part):
+    """What quality management says of an inspection lot, and where its stock goes with it."""
+
+    code_group: Annotated[str, Field(min_length=1, max_length=8)] = Field(description="Code group.")
+    code: Annotated[str, Field(min_length=1, max_length=4)] = Field(description="Code.")
+    selected_set: str = Field("", max_length=8, description="Selected set of the plant.")
+    stock_type: Annotated[str, Field(min_length=1, max_length=10)] = Field(description="UsageDecisionStockType.")
+
+
 class SapSettings(HttpSettings):
     """SAP S/4HANA, OData V2."""
 
@@ -122,6 +131,14 @@ class SapSettings(HttpSettings):
     )
     material_path: ResourcePath = Field(
         "/sap/opu/odata/sap/API_MATERIAL_DOCUMENT_SRV", description="Service of material documents."
+    )
+    inspection_path: ResourcePath | None = Field(
+        None,
+        description="Service of inspection lots, usually /sap/opu/odata/sap/API_INSPECTIONLOT_SRV: with it, batches "
+        "leave quality inspection by a usage decision in place of transfers 321 and 350.",
+    )
+    usage_decisions: dict[StockType, UsageDecision] = Field(
+        {}, description="By the stock type that stock becomes: `code_group`, `code`, `selected_set`, `stock_type`."
     )
     client: str = Field("", pattern=r"^(\d{3})?$", description="Client (Mandant); empty: the server's default.")
     time_zone: Zone = Field("UTC", description="In which the ERP reads and writes dates and times.")

@@ -445,6 +445,41 @@ def test_a_posting_that_oracle_books_in_part_is_taken_back(oracle):
     assert oracle.net(order) == {"yield": 2_000, "scrap": 1_000}
 
 
+DECISION = {"code_group": "UD", "code": "A", "stock_type": "01"}
+INSPECTED = {
+    "inspection_path": "/sap/opu/odata/sap/API_INSPECTIONLOT_SRV",
+    "usage_decisions": {"unrestricted": DECISION},
+}
+
+
+def test_sap_releases_a_batch_by_a_usage_decision(sap):
+    adapter, lot = sap.adapter(**INSPECTED), f"U{next(NUMBERS)}"
+    place = {"lot": lot, "stock_type": "quality", "storage_location": "FG01", "to_storage_location": "FG01"}
+    for _ in range(2):
+        adapter.send(receipt(sap.order(), lot=lot, stock_type="quality"))
+    first, second, third = (transfer("321", quantity=2_000, **place) for _ in range(3))
+    sap.fault("reset_after")  # the decision's answer is lost
+    assert adapter.send(first).outcome is IN_DOUBT
+    assert adapter.find(first) is None
+    answer = adapter.send(first)
+    assert answer.outcome is ACCEPTED, answer
+    assert adapter.find(first).document == adapter.send(first).document == answer.document
+    sap.fault("error_after")  # that of the stock posting
+    assert adapter.send(second).outcome is IN_DOUBT
+    assert adapter.find(second).outcome is ACCEPTED
+    assert [one.outcome for one in adapter.send_many([third, posting(sap.order())])] == [ACCEPTED, ACCEPTED]
+    assert sap.stock(lot) == {"quality": 4_000, "unrestricted": 6_000}
+    decisions = [row for row in sap.ask("GET", "documents?limit=5000")["rows"] if row["details"].get("batch") == lot]
+    assert len(decisions) == 2, "one for each inspection lot"
+    back = reversal(first)
+    assert adapter.send(back).outcome is ACCEPTED
+    assert adapter.find(back).outcome is ACCEPTED
+    assert sap.stock(lot) == {"quality": 6_000, "unrestricted": 4_000}
+    assert adapter.send(transfer("321", quantity=5_001, **place)).code == "PLANTSYNC/inspection-lot"
+    blocked = transfer("350", to_stock_type="blocked", **place)
+    assert adapter.send(blocked).code == "PLANTSYNC/usage-decision"
+
+
 BLIND = {"history_path": None}
 
 
