@@ -53,8 +53,9 @@ class MessageQueue:
         return message
 
     def again(self, number: int, now_us: int) -> Message:
-        """Queue a failed message once more, behind those of its order that wait."""
-        message = replace(self._book.messages[number], state=MessageState.QUEUED, attempts=0, due_us=now_us)
+        """Queue a failed message once more, behind those of its order that wait; what it met is over."""
+        failed = self._book.messages[number]
+        message = replace(failed, state=MessageState.QUEUED, attempts=0, failing_attempts=0, due_us=now_us)
         self._book.record("message", message)
         self._queue(message)
         return message

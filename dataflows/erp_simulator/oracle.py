@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from dataflows.erp_simulator import fields, oracle_queries, oracle_staged
+from dataflows.erp_simulator import movement_types as types
 from dataflows.erp_simulator.document import Document
 from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
@@ -135,7 +136,7 @@ class Oracle:
                 lot=lots[0] if lots else "",
                 reason=fields.text(detail, "ReasonCode", 30),
                 external_id=fields.text(detail, "TransactionNote", 240),
-                details={"part": f"{before}-{after}", "fields": detail},
+                details={"part": made, "back": sign < 0, "fields": detail},
             ),
             call.now_us,
         )
@@ -155,10 +156,14 @@ class Oracle:
         shares = [fields.real(lot, "TransactionQuantity") if "TransactionQuantity" in lot else whole for lot in lots]
         if sum(shares) != whole:
             raise Refused(Code.FIELD_WRONG, field="TransactionLot", reason="the lots' sum is not the quantity")
+        movement_type, item = _MOVES[code], fields.text(detail, "InventoryItemNumber", 300)
+        back = movement_type not in types.FORWARD
+        forward = types.reversal(movement_type) if back else movement_type
+        named = ",".join(fields.text(lot, "LotNumber", 80) for lot in lots)
         movements = tuple(
             Movement(
-                movement_type=_MOVES[code],
-                material=fields.text(detail, "InventoryItemNumber", 300),
+                movement_type=movement_type,
+                material=item,
                 quantity=share,
                 unit=fields.text(detail, "TransactionUnitOfMeasure", 25),
                 storage_location=subinventory,
@@ -176,7 +181,7 @@ class Oracle:
                     day,
                     external_id=external_id or fields.text(detail, "TransactionNote", 240),
                     operation=_sequence(detail),
-                    details={"part": code, "fields": detail},
+                    details={"part": f"{forward} {item} {named} {whole}", "back": back, "fields": detail},
                 ),
                 call.now_us,
             )

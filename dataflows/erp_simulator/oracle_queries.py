@@ -19,6 +19,7 @@ from dataflows.erp_simulator.refusal import Code, Refused
 
 _CONDITION: Final = re.compile(r"\s*(\w+)\s*=\s*[\"']?([^\"';]*)[\"']?\s*")
 _LIMIT_MAX: Final = 500
+TRANSFER: Final = "Subinventory Transfer"
 
 
 def conditions(call: Call) -> dict[str, str]:
@@ -73,7 +74,7 @@ def completed(erp: Erp, call: Call) -> Iterator[Row]:
                 "TransactionId": document.number,
                 "OrganizationCode": line.plant,
                 "ItemNumber": line.material,
-                "TransactionType": document.details.get("part", ""),
+                "TransactionType": document.details.get("fields", {}).get("TransactionTypeCode", TRANSFER),
                 "TransactionQuantity": line.entry_quantity / 1000,
                 "TransactionUOM": line.entry_unit,
                 "TransactionDate": document.posting_date,

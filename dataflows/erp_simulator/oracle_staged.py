@@ -21,11 +21,11 @@ from dataflows.erp_simulator.erp import Erp, day_of
 from dataflows.erp_simulator.exchange import Answer, Call
 from dataflows.erp_simulator.fields import Row
 from dataflows.erp_simulator.message_queue import MessageQueue
+from dataflows.erp_simulator.oracle_queries import TRANSFER
 from dataflows.erp_simulator.posting import GoodsMovement, Movement
 from dataflows.erp_simulator.refusal import Code, Refused
 
 RESOURCE: Final = "inventoryStagedTransactions"
-TRANSFER: Final = "Subinventory Transfer"
 ONLINE: Final = "1"
 _SOURCE_MAX: Final = 2**63
 _STOCK_TYPES: Final = {"Q": types.QUALITY, "B": types.BLOCKED}

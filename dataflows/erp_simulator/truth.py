@@ -66,17 +66,20 @@ def stocks(book: Book) -> list[dict[str, Any]]:
 
 
 def duplicates(book: Book) -> dict[str, Any]:
-    """Return external ids and request ids under which more was booked than one posting."""
+    """Return external ids and request ids under which more is booked than one posting.
+
+    What was taken back under the same id, where a protocol takes back by quantity, is booked no more.
+    """
 
     def twice(index: dict[str, list[int]]) -> dict[str, list[str]]:
         found = {}
         for key, numbers in index.items():
-            kinds = Counter(
-                (book.documents[n].kind, bool(book.documents[n].reverses), book.documents[n].details.get("part", ""))
-                for n in numbers
-                if book.documents[n].kind is not DocumentKind.ORDER_STATUS
-            )
-            if any(count > 1 for count in kinds.values()):
+            parts: Counter[tuple[DocumentKind, bool, str]] = Counter()
+            for document in (book.documents[number] for number in numbers):
+                if document.kind is not DocumentKind.ORDER_STATUS:
+                    part = (document.kind, bool(document.reverses), document.details.get("part", ""))
+                    parts[part] += -1 if document.details.get("back") else 1
+            if any(abs(count) > 1 for count in parts.values()):
                 found[key] = [book.documents[n].number for n in numbers]
         return found
 

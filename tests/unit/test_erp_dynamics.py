@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dataflows.erp_simulator.faults import Plan
+from dataflows.erp_simulator.faults import FaultProfile, Plan
 from dataflows.erp_simulator.truth import duplicates, stocks
 from tests.erp_world import NOW_US, Client, body_of, world
 
@@ -184,3 +184,20 @@ def test_what_is_queued_survives_a_restart(tmp_path):
     d365.wake()
 
     assert d365.book.confirmed["1000020", "0010", "yield"] == 3_000
+
+
+def test_a_message_that_was_given_up_is_processed_when_a_person_queues_it_again(client, d365):
+    d365.schedule.profile = FaultProfile(rates={"message_fails": 1.0})
+    for order in ("1000020", "1000021"):
+        for _ in range(4):
+            _send(client, "ProdProductionOrderRouteCard", _card(order, 1))
+    d365.clock.set(NOW_US + 600 * S)
+    d365.wake()
+    failed = [m.number for m in d365.book.messages.values() if m.state == "Failed"]
+    assert failed
+
+    for number in failed:
+        d365.again(number, d365.clock.now_us())
+    d365.wake()
+
+    assert {state for _, state, _ in _states(client)} == {"Processed"}
