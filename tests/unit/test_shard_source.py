@@ -102,8 +102,11 @@ BACKLOG = [(0.01 * i, 1) for i in range(1, 300)]
 """A record every 0.01 s, so that none ever waits in vain for the next."""
 
 
-def costing(*batches: tuple[float, int], cost_s: float = COST_S, shards: int = 1, **pace: float):
-    """Poll shards at these seconds, so many records each; return when the first commits, which costs what is given."""
+def costing(*batches: tuple[float, int], cost_s: float = COST_S, shards: int = 1, sessions: int = 0, **pace: float):
+    """Poll shards at these seconds, so many records each; return when the first commits, which costs what is given.
+
+    Args: sessions: of each shard.
+    """
     fed = [(NOW_US + round(at_s * 1e6), RawRecords.from_values([b"{}"] * n, np.arange(n))) for at_s, n in batches]
     scripts = {f"shard-{number}": Script(fed, 0, now_us=NOW_US) for number in range(shards)}
     inputs = {name: ShardInput(lambda script=script: script) for name, script in scripts.items()}
@@ -115,6 +118,7 @@ def costing(*batches: tuple[float, int], cost_s: float = COST_S, shards: int = 1
         for name, item in (keyed for part in parts for keyed in part.next_batch()):
             if isinstance(item, Restored):
                 known[name] = item.shard
+                item.shard.sessions.rows([(0, source, 0) for source in range(sessions)], sessions)
             elif isinstance(item, Commit):
                 known[name].commit_cost_us = round(cost_s * 1e6)
                 commits += [round((item.now_us - NOW_US) / 1e6, 2)] if name == "shard-0" else []
@@ -145,6 +149,11 @@ def test_the_limit_makes_no_interval_shorter():
 def test_no_interval_is_made_longer_while_so_many_results_wait():
     assert costing(*BACKLOG, commit_interval_results_max=30)[:4] == [0.2, 0.5, 0.8, 1.1]
     assert costing(*BACKLOG, commit_interval_results_max=10)[:4] == [0.2, 0.4, 0.6, 0.8]
+
+
+def test_where_there_are_many_sessions_half_as_many_results_may_wait():
+    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=60)[:4] == [0.2, 0.5, 0.8, 1.1]
+    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=20)[:4] == [0.2, 0.4, 0.6, 0.8]
 
 
 def test_a_poll_that_brings_nothing_ends_the_long_interval():
