@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.workload import CACHE, Workload, canon
 
-EVENTS: Final = 4_000_000
+EVENTS: Final = 8_000_000
 OVERTAKEN, REACH = 0.1, 5_000
 AGAIN, AGAIN_WITHIN = 0.05, 2_000
 """The last three are in records of the whole stream; as many are repeated, within as many, as in W."""
@@ -44,7 +44,7 @@ def overtaken(sources: int) -> Workload:
     each, rest = divmod(EVENTS, sources)
     assert each % ORDER == 0, "then every number of sources has as many confirmations"
     assert not rest
-    folder = CACHE / f"overtaken-{sources}"
+    folder = CACHE / f"overtaken-{EVENTS}-{sources}"
     about = folder / "about.json"
     if not about.exists():
         shutil.rmtree(folder, ignore_errors=True)
