@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, TopicPartition
 from canonical.mapping import load
 from dataflows.confirmations import confirmations
 from dataflows.heap import collect_seldom, keep_heap
+from dataflows.in_flight import CommitsInFlight
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.shard_source import Pace, ShardInput
@@ -51,10 +52,13 @@ def job(servers: str, topic: str, partitions: int, prefix: str, mapping: str) ->
         for number in range(partitions)
     }
     log.take_over(list(shards))
-    flow = confirmations(shards, log, Pace(until_end=True, commit_interval_us=1_000_000), clock, Event())
+    stop, pace = Event(), Pace(until_end=True, commit_interval_us=1_000_000)
+    flight = CommitsInFlight(stop)
+    flow = confirmations(shards, log, pace, clock, stop, flight.begin)
 
     def run() -> None:
-        cli_main(flow)
+        with flight:
+            cli_main(flow)
         log.close()
 
     return run

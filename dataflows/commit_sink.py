@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
+from dataflows.in_flight import Begin, at_once
 from dataflows.items import Commit, Item, Restored, Shard, Work
 from dataflows.sources.shard_source import Clock, timeless
 from sinks.streams import LEDGER
@@ -22,19 +24,19 @@ class CommitSink(DynamicSink[tuple[str, Item]]):
     """Hands each commit of each shard to ``write``, which stores all of it or raises.
 
     ``tick`` is told the time (UTC microseconds) of every ``Work`` that gets here, commit or not;
-    ``clock`` tells how long a commit takes.
+    ``clock`` tells how long a commit takes; ``begin`` says whether the flow waits for it.
     """
 
-    def __init__(self, write: Write, tick: Tick = _nothing, clock: Clock = timeless) -> None:
-        self._write, self._tick, self._clock = write, tick, clock
+    def __init__(self, write: Write, tick: Tick = _nothing, clock: Clock = timeless, begin: Begin = at_once) -> None:
+        self._write, self._tick, self._clock, self._begin = write, tick, clock, begin
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> StatelessSinkPartition[tuple[str, Item]]:
-        return _Commits(self._write, self._tick, self._clock)
+        return _Commits(self._write, self._tick, self._clock, self._begin)
 
 
 class _Commits(StatelessSinkPartition[tuple[str, Item]]):
-    def __init__(self, write: Write, tick: Tick, clock: Clock) -> None:
-        self._write, self._tick, self._clock = write, tick, clock
+    def __init__(self, write: Write, tick: Tick, clock: Clock, begin: Begin) -> None:
+        self._write, self._tick, self._clock, self._begin = write, tick, clock, begin
         self._shards: dict[str, Shard] = {}
 
     def write_batch(self, items: list[tuple[str, Item]]) -> None:
@@ -45,11 +47,14 @@ class _Commits(StatelessSinkPartition[tuple[str, Item]]):
                 case Work():
                     self._tick(item.now_us)
                 case Commit():
-                    began_us = self._clock()
-                    self._write(shard, item)
-                    writing_us = self._clock() - began_us
-                    self._shards[shard].commit_cost_us = item.encoding_us + round(writing_us * _kept(item))
+                    self._begin(shard, partial(self._store, shard, item))
                     self._tick(item.now_us)
+
+    def _store(self, shard: str, commit: Commit) -> None:
+        began_us = self._clock()
+        self._write(shard, commit)
+        writing_us = self._clock() - began_us
+        self._shards[shard].commit_cost_us = commit.encoding_us + round(writing_us * _kept(commit))
 
 
 def _kept(commit: Commit) -> float:

@@ -18,6 +18,7 @@ from dataflows.attest import Attest
 from dataflows.commit_sink import CommitSink, Write
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.flow_names import CONFIRMATIONS as NAME
+from dataflows.in_flight import Begin, at_once
 from dataflows.items import Commit
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import Build, stage
@@ -48,7 +49,9 @@ def writing(log: CommitLog) -> Write:
     return write
 
 
-def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
+def confirmations(
+    shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event, begin: Begin = at_once
+) -> Dataflow:
     """Return the flow.
 
     Args:
@@ -57,10 +60,11 @@ def confirmations(shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, 
         pace: when to commit.
         clock: now in UTC microseconds.
         stop: set it to end after a last commit.
+        begin: whether the flow waits for a commit; who lets it work on settles what is on its way when it has ended.
     """
     flow = Dataflow(NAME)
     items = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
     for step_id, build in STAGES.items():
         items = stage(step_id, items, build, clock)
-    op.output("commit", items, CommitSink(writing(log), clock=clock))
+    op.output("commit", items, CommitSink(writing(log), clock=clock, begin=begin))
     return flow

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from threading import Event
+from threading import Event, Lock
 from typing import Final, ParamSpec, TypeVar
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 
 class Failure:
-    """The first operating error of a run, if there was one.
+    """The first operating error of a run, if there was one; reading and committing may be the work of two threads.
 
     Args: stop: set then, so that the flow ends. raising: let the error out as well, which ends every
         process of a cluster.
@@ -40,6 +40,7 @@ class Failure:
         self.error: PlantsyncError | None = None
         self._stop = stop
         self._raising = raising
+        self._one_at_a_time = Lock()
 
     def guarded(self, call: Callable[P, R], otherwise: R) -> Callable[P, R]:
         """Return the call made safe: after a failure, its own or another's, it does nothing."""
@@ -50,7 +51,8 @@ class Failure:
             try:
                 return call(*args, **kwargs)
             except PlantsyncError as error:
-                self.error = error
+                with self._one_at_a_time:
+                    self.error = self.error or error
                 self._stop.set()
                 if self._raising:
                     raise

@@ -35,6 +35,7 @@ from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
 from dataflows.flow_names import POSTINGS as NAME
+from dataflows.in_flight import Begin, at_once
 from dataflows.intake import Room
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.posting.casework import Refused
@@ -136,6 +137,7 @@ def postings(
     stop: Flag,
     room: Room,
     terms: Mapping[str, Terms],
+    begin: Begin = at_once,
 ) -> Dataflow:
     """Return the flow; its one shard reads all inputs into this room.
 
@@ -144,7 +146,7 @@ def postings(
     flow = Dataflow(NAME)
     items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
     decided = stage("desk", items, partial(Decide, policy=policy, room=room, terms=terms), clock)
-    op.output("commit", decided, CommitSink(writing(log), clock=clock))
+    op.output("commit", decided, CommitSink(writing(log), clock=clock, begin=begin))
     return flow
 
 

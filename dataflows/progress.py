@@ -11,7 +11,7 @@ from sinks.streams import LEDGER
 
 
 class Progress:
-    """Counts of one run; one thread writes them, others may read.
+    """Counts of one run; each has one thread that writes it, and others may read.
 
     ``read`` counts records; ``written`` committed records by stream, or rows by table; ``commits``
     and ``committed_us`` the commits and the instant of the last; ``behind`` is what each shard has

@@ -27,6 +27,7 @@ from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
 from dataflows.flow_names import FlowName
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap
+from dataflows.in_flight import CommitsInFlight, at_once
 from dataflows.intake import Room
 from dataflows.opened_log import open_log
 from dataflows.outage import Chance, PatientReader, wait_after
@@ -175,10 +176,14 @@ class _Run:
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
                 failure.guarded(log.take_over, None)(list(shards))
             guarded = GuardedLog(log, failure, self.progress, clock)
+            # A commit on Kafka is mostly waiting for the brokers; one in a file of ours is over when they would begin.
+            begin = opened.enter_context(CommitsInFlight(ended)).begin if isinstance(log, KafkaLog) else at_once
             collect_seldom()
             if self.flow == "postings":
-                return postings(shards, posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings))
-            return confirmations(shards, guarded, pace, clock, ended)
+                return postings(
+                    shards, posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings), begin
+                )
+            return confirmations(shards, guarded, pace, clock, ended, begin)
         shards = self._guarded(analytics_shards(settings), failure)
         store = Store(StoreConfig(**dict(settings.store)))
         opened.callback(store.close)

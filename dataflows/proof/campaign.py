@@ -13,9 +13,10 @@ from dataflows.proof.audit import Audit, outcome
 from dataflows.proof.dice import Dice
 from dataflows.proof.faults import Fault, Place, Plan, kinds_at
 from dataflows.proof.laws import BrokenLaw, Law
+from dataflows.proof.stepped_flight import SteppedFlight
 from dataflows.proof.stepped_log import Published, SteppedLog
 from dataflows.proof.workload import Workload, workload
-from dataflows.proof.world import OpenLog, World
+from dataflows.proof.world import OpenFlight, OpenLog, World
 from dataflows.stage import Build
 
 WORKLOAD_SEEDS: Final = 50
@@ -59,12 +60,13 @@ class _Uninterrupted:
 class Campaign:
     """Runs schedules over plants in plain words.
 
-    Args: stages, open_log: the real ones, or broken ones to see the laws notice.
+    Args: stages, open_log, open_flight: the real ones, or broken ones to see the laws notice.
     """
 
     plants: Sequence[PlantMapping]
     stages: Sequence[Build] = field(default_factory=lambda: tuple(STAGES.values()))
     open_log: OpenLog = SteppedLog
+    open_flight: OpenFlight = SteppedFlight
     _known: tuple[int, _Uninterrupted] | None = None
 
     def run(self, seed: int) -> Verdict:
@@ -82,7 +84,7 @@ class Campaign:
         # at some commit of the uninterrupted run; it need not be computed again.
         begin = 0 if dice.falls(0.2) else dice.below(len(calm.history))
         plan = _plan(seed, calm.met, 1 - begin / len(calm.history), dice)
-        world = World(work, dice, plan, self.stages, self.open_log, calm.history[:begin])
+        world = World(work, dice, plan, self.stages, self.open_log, calm.history[:begin], self.open_flight)
         world.trace.append(f"all processes die after {begin} of {len(calm.history)} commits, and start again")
         try:
             world.run()
@@ -95,7 +97,7 @@ class Campaign:
         dice = Dice(index, 1)
         plant = self.plants[index % len(self.plants)]
         work = workload(plant, dice, calm=(index // len(self.plants)) % 2 == 0)
-        world = World(work, dice, {}, self.stages, self.open_log)
+        world = World(work, dice, {}, self.stages, self.open_log, (), self.open_flight)
         try:
             world.run()
             audit = Audit(work)

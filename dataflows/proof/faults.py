@@ -24,6 +24,7 @@ class Place(StrEnum):
     STEP = "step"  # between reading and what the stages make of it
     POSITION = "position"
     STATE = "state"
+    BEGUN = "begun"  # a commit is on its way and nothing of it has been done; the flow is about to go on
     COMMIT = "commit"  # before anything
     CHECKED = "checked"  # no newer writer so far
     STAGED_RECORDS = "staged records"

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
 from dataflows.guard import Failure, GuardedLog, GuardedReader
+from dataflows.in_flight import at_once
 from dataflows.outage import PatientReader, wait_after
 from dataflows.progress import Progress
 from dataflows.proof.faults import Crash, Place
+from dataflows.proof.stepped_flight import SteppedFlight
 from dataflows.sources.shard_source import Pace, ShardInput, ShardSource
 from dataflows.stage import Build, Keyed, Stage
 from sinks.commit_log import CommitInDoubt, CommitLog, PlantsyncError
@@ -35,6 +37,7 @@ class Process:
         shards: its share.
         log: opens its writer.
         wait_unit_us: what a second of waiting amounts to in the workload.
+        flight: makes what commits are on their way in; None where the process waits for each.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Process:
         around: Surroundings,
         dice: Dice,
         wait_unit_us: int,
+        flight: Callable[[], SteppedFlight] | None,
     ) -> None:
         self.number: Final = number
         self.shards: Final = shards
@@ -57,6 +61,7 @@ class Process:
         self.due_us = around.now_us
         self._log, self._stages, self._pace = log, stages, pace
         self._around, self._dice, self._wait_unit_us = around, dice, wait_unit_us
+        self._flight, self._flown = flight, SteppedFlight(around)
         self._progress = Progress()
         self._failures = self._commits = 0
         self._parts: dict[str, Any] = {}
@@ -70,6 +75,11 @@ class Process:
         """Whether it reads: nothing has failed, and it has not been told to stop."""
         return bool(self._parts) and self._failure.error is None and not self.stopping
 
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is on its way."""
+        return bool(self._flown.flying)
+
     def stop(self) -> None:
         """End after a last commit."""
         self.stopping = True
@@ -81,9 +91,14 @@ class Process:
             if not self._parts:
                 self._open()
                 return
+            for name in self._flown.flying:
+                if self._dice.falls(0.3):
+                    self._flown.land(name)
             names = list(self._parts)
             for name in names if every_shard else (self._dice.pick(names),):
                 self._take(name)
+            if every_shard or not self._parts:
+                self._flown.settle()
             if not self._parts:
                 self._end()
         except Crash:
@@ -102,7 +117,11 @@ class Process:
         }
         source = ShardSource(shards, log.restore, self._pace, self._clock, self._stop)
         self._run = [Stage(build, self._clock) for build in self._stages]
-        self._sink = CommitSink(writing(log), clock=self._clock).build("commit", 0, 1)
+        begin = at_once
+        if self._flight is not None:
+            self._flown = self._flight()
+            begin = self._flown.begin
+        self._sink = CommitSink(writing(log), clock=self._clock, begin=begin).build("commit", 0, 1)
         self._parts = {name: source.build_part("raw", name, None) for name in source.list_parts()}
 
     def _reader(self, name: str, source: ShardInput) -> Reader:

@@ -47,7 +47,8 @@ class Tally:
             if at:
                 kinds[kind][place] = count
         rare = ("fenced", "commits", "records", "confirmations", "gaps declared", "late records", "duplicates")
-        counts = {name: self.happened[name] for name in (*rare, "faulty records", "compared with no faults")}
+        others = ("faulty records", "with a commit in flight", "compared with no faults")
+        counts = {name: self.happened[name] for name in (*rare, *others)}
         return {"schedules": self.schedules, "broken": self.broken, "faults": kinds, **counts}
 
 

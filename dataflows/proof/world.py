@@ -13,6 +13,7 @@ from dataflows.proof.faults import COMMITTING, LOG, RESTORING, SOURCE, Crash, Fa
 from dataflows.proof.laws import BrokenLaw, Law, hold
 from dataflows.proof.partition import Partition, Surroundings
 from dataflows.proof.process import Process
+from dataflows.proof.stepped_flight import SteppedFlight
 from dataflows.proof.stepped_log import Published, SteppedLog, Store
 from dataflows.proof.workload import Workload
 from dataflows.shards import Share
@@ -27,6 +28,7 @@ QUIET: Final = 2
 """Rounds of the drain without a commit after which nothing more comes: what the first finds due, the second commits."""
 
 OpenLog = Callable[[Store, Surroundings], CommitLog]
+OpenFlight = Callable[[Surroundings], SteppedFlight]
 
 
 class World:
@@ -38,7 +40,7 @@ class World:
     Args:
         plan: what goes wrong; empty for the uninterrupted run.
         before: commits of an earlier run, at the last of which all its processes have died.
-        stages, open_log: the real ones, or broken ones to see the laws notice.
+        stages, open_log, open_flight: the real ones, or broken ones to see the laws notice.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class World:
         stages: Sequence[Build],
         open_log: OpenLog = SteppedLog,
         before: Sequence[Published] = (),
+        open_flight: OpenFlight = SteppedFlight,
     ) -> None:
         self.store = Store()
         self.now_us = workload.start_us
@@ -69,6 +72,8 @@ class World:
             vocabulary_max=dice.pick((1, 30, 1_000_000, 1_000_000)),
         )
         rows_max = dice.between(15, 60)
+        # As on SQLite, where a flow waits for each commit, or as on Kafka, where it works on.
+        self._flight = partial(open_flight, self) if dice.falls(0.7) else None
         self._shards: Final = {
             name: ShardInput(partial(Partition, name, log, self, rows_max), workload.mapping)
             for name, log in workload.shards.items()
@@ -145,7 +150,15 @@ class World:
         self._started += 1
         opened = partial(self._open_log, self.store, self)
         process = Process(
-            self._started, shards, opened, self._stages, self._pace, self, self._dice, self._workload.unit_us
+            self._started,
+            shards,
+            opened,
+            self._stages,
+            self._pace,
+            self,
+            self._dice,
+            self._workload.unit_us,
+            self._flight,
         )
         self._processes.append(process)
         return process
@@ -175,6 +188,7 @@ class World:
         fault = self._plan.get((place, self.met[place]))
         if fault is not None:
             self.happened[f"{fault.kind} at {place}"] += 1
+            self.happened["with a commit in flight"] += self._turns[-1].committing
             self._note(fault.kind, f"process {self._turns[-1].number}: {fault.kind} at {place}, time {self.met[place]}")
             self._happen(place, fault)
         if place in SOURCE and self.now_us < self._source_back_us:

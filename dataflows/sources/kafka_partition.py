@@ -94,8 +94,11 @@ class KafkaPartition:
         return {}
 
     def at_end(self) -> bool:
-        """Return whether the broker has said that nothing follows."""
-        return self._at_end
+        """Return whether the broker has said that nothing follows, or with its last records that those were the last.
+
+        The latter is known a long poll earlier, but not where markers of transactions come last.
+        """
+        return self._at_end or 0 < self._told_end() <= self._next
 
     def behind(self) -> int:
         """Return the number of offsets that follow, those of open and rolled back transactions included.
@@ -103,11 +106,16 @@ class KafkaPartition:
         As the broker said with the records it sent last: to ask it would hold up every shard of the
         process while it does not answer. It is asked only as long as it has sent nothing yet.
         """
-        _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, self.partition), cached=True)
+        high = self._told_end()
         if high < 0:
             low, high = self.watermarks()
             return max(high - max(self._next, low), 0)
         return max(high - self._next, 0)
+
+    def _told_end(self) -> int:
+        """Return the offset after the last as the broker said with the records it sent last; negative before that."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, self.partition), cached=True)
+        return int(high)
 
     def watermarks(self) -> tuple[int, int]:
         """Ask for the first offset there is and the one after the last. Raises: SourceUnavailable."""

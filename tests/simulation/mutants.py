@@ -8,8 +8,9 @@ from dataflows.confirmation_stages import Account, Confirm, Count, Order
 from dataflows.processors import aggregate, arrival, sequence
 from dataflows.processors.state import decode_table, encode_table
 from dataflows.proof.faults import Place
+from dataflows.proof.stepped_flight import SteppedFlight
 from dataflows.proof.stepped_log import Published, SteppedLog
-from sinks.commit_log import CommitInDoubt, Record
+from sinks.commit_log import CommitInDoubt, CommitLogUnavailable, Record
 from sinks.streams import CONFIRMATIONS, GAPS
 
 
@@ -84,6 +85,33 @@ class InDoubtTakenForDone(SteppedLog):
     def commit(self, *args):
         with suppress(CommitInDoubt):
             super().commit(*args)
+
+
+class FailedInFlightForgotten(SteppedLog):
+    """A commit that failed on its way counts as one, so that the next is begun."""
+
+    def commit(self, *args):
+        with suppress(CommitLogUnavailable):
+            super().commit(*args)
+
+
+class NextBegunBeforeTheLastLanded(SteppedFlight):
+    """Two commits of a shard are on their way, and the second can be the first to arrive."""
+
+    def begin(self, shard, commit):
+        before = self._commits.pop(shard, None)
+        super().begin(shard, commit)
+        if before:
+            self.land(shard)
+            self._commits[shard] = before
+
+
+class LastLeftBehind(SteppedFlight):
+    """Nobody waits for the commit before: the next one takes its place."""
+
+    def begin(self, shard, commit):
+        self._commits.pop(shard, None)
+        super().begin(shard, commit)
 
 
 class OneHeldRowDropped(Order):

@@ -16,12 +16,17 @@ SEEDS_MAX = 400
 
 LOGS = {
     mutants.RecordsFirst: {Law.ONCE, Law.CONSERVATION},
-    mutants.PositionFirst: {Law.CONSERVATION},
+    mutants.PositionFirst: {Law.CONSERVATION, Law.TILING},
     mutants.StateOfTheCommitBefore: {Law.ONCE, Law.CONSERVATION},
     mutants.FencedAfterReading: {Law.ONCE, Law.CONSERVATION},
     mutants.FencedOnlyEarly: {Law.ONCE, Law.CONSERVATION},
     mutants.Unfenced: {Law.ONCE, Law.CONSERVATION},
     mutants.InDoubtTakenForDone: {Law.CONSERVATION, Law.TILING},
+    mutants.FailedInFlightForgotten: {Law.CONSERVATION, Law.TILING, Law.PROGRESS},
+}
+FLIGHTS = {
+    mutants.NextBegunBeforeTheLastLanded: {Law.CONSERVATION, Law.ONCE},
+    mutants.LastLeftBehind: {Law.CONSERVATION},
 }
 STATES = {
     mutants.OneHeldRowDropped: ("sequence", {Law.CONSERVATION, Law.ORDER}),
@@ -55,6 +60,13 @@ def test_a_broken_log_is_noticed(mutant):
     verdict, tried = seen(open_log=mutant)
     print(f"\n{mutant.__name__}: {verdict.broken.law} after {tried} schedules")
     assert verdict.broken.law in LOGS[mutant], str(verdict)
+
+
+@pytest.mark.parametrize("mutant", FLIGHTS, ids=lambda mutant: mutant.__name__)
+def test_commits_that_do_not_wait_for_each_other_are_noticed(mutant):
+    verdict, tried = seen(open_flight=mutant)
+    print(f"\n{mutant.__name__}: {verdict.broken.law} after {tried} schedules")
+    assert verdict.broken.law in FLIGHTS[mutant], str(verdict)
 
 
 @pytest.mark.parametrize("mutant", STATES, ids=lambda mutant: mutant.__name__)
