@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataflows.erp_simulator.faults import Fault
-from tests.erp_day.day import FLOWS, NATURAL, Day, plants
+from tests.erp_day.day import FLOWS, NATURAL, THREE, Day, plants
 
 FAULTS = {
     "rates": dict.fromkeys((fault.value for fault in Fault), 0.02), "slow_s": 0.2, "hang_s": 4.0,
@@ -22,7 +22,8 @@ FAULTS = {
 @pytest.mark.timeout(600)
 def test_every_fault_and_five_kills_of_each_flow(tmp_path: Path) -> None:
     # The clocks of two plants are set back in its night, and one of them tells local times without an offset.
-    day = Day(tmp_path, plants(datetime(2026, 10, 24, 12, tzinfo=UTC), 3), speed=1200, faults=FAULTS, kills=5)
+    start = datetime(2026, 10, 24, 12, tzinfo=UTC)
+    day = Day(tmp_path, plants(start, 3), speed=1200, erps=THREE, faults=FAULTS, kills=5)
     outcome = day.run()
     assert outcome.differences() == []
     assert outcome.unsettled() <= NATURAL

@@ -16,8 +16,13 @@ from dataflows.erp_simulator.world import Options, World
 from tests.erp_day.hurried import HurriedClock
 
 
-def main(folder: str, port: str, limit: str, start_us: str, began_ns: str, speed: str) -> None:
-    """Serve until SIGTERM; ``limit`` is requests a second and at once, by the hurried clock."""
+def main(folder: str, port: str, limit: str, kinds: str, start_us: str, began_ns: str, speed: str) -> None:
+    """Serve until SIGTERM.
+
+    Args:
+        limit: requests a second and at once, by the hurried clock.
+        kinds: of each ERP ``kind:name``, with commas between them.
+    """
     place = Path(folder)
     rate, burst = limit.split("/")
     options = Options(
@@ -28,7 +33,13 @@ def main(folder: str, port: str, limit: str, start_us: str, began_ns: str, speed
     )
     ledger = Ledger(place / "ledger.sqlite")
     clock = Clock(HurriedClock(int(start_us), int(began_ns), float(speed)))
-    world = World([("sap", "s4"), ("sap", "s5")], load(place / "master.json"), clock, ledger, options)
+    world = World(
+        [(kind, name) for kind, _, name in (erp.partition(":") for erp in kinds.split(","))],
+        load(place / "master.json"),
+        clock,
+        ledger,
+        options,
+    )
     for name, profile in json.loads((place / "faults.json").read_bytes()).items():
         world.instances[name].schedule.profile = FaultProfile.model_validate(profile)
     try:
