@@ -38,9 +38,9 @@ from dataflows.flow_names import POSTINGS as NAME
 from dataflows.in_flight import Begin, at_once
 from dataflows.intake import Room
 from dataflows.items import Commit, Shard, Work
-from dataflows.processors.posting.casework import Refused
 from dataflows.processors.posting.desk import Desk
 from dataflows.processors.posting.documents import Made
+from dataflows.processors.posting.limits import Refused
 from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.sources.merged import input_of
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource

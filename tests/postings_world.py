@@ -21,8 +21,8 @@ from canonical.contracts import (
     WorkCenterReference,
 )
 from canonical.identity import posting_id
-from dataflows.processors.posting.casework import Outcome
 from dataflows.processors.posting.desk import Desk
+from dataflows.processors.posting.outcome import Outcome
 from dataflows.processors.posting.policy import PostingPolicy
 
 NOW_US = int(datetime(2026, 11, 14, 12, tzinfo=UTC).timestamp()) * 1_000_000

@@ -6,8 +6,8 @@ import pytest
 
 from canonical.contracts import Command, Lane, Movement, OrderOperation
 from canonical.identity import posting_id
-from dataflows.processors.posting.casework import Refused
 from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.limits import Refused
 from dataflows.processors.posting.policy import PostingPolicy, Sort
 from tests.postings_world import (
     DAY,

@@ -16,7 +16,6 @@ Source: M10-M13, M16, M19, M30, M33, M43, A15; docs/decisions/0015.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Self
 
@@ -29,7 +28,6 @@ from canonical.contracts import (
     Command,
     CommandKind,
     Confirmation,
-    ConfirmationKind,
     Event,
     EventType,
     ExceptionCode,
@@ -40,19 +38,20 @@ from canonical.contracts import (
 from canonical.identity import document_name, posting_id
 from dataflows.processors.posting import documents
 from dataflows.processors.posting.case import Line
-from dataflows.processors.posting.casework import Casework, Outcome, Refused
+from dataflows.processors.posting.casework import Casework
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.examination import BINDING
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.finals import without_final
 from dataflows.processors.posting.gathering import Gathering
-from dataflows.processors.posting.policy import PostingPolicy, Sort
+from dataflows.processors.posting.limits import Refused
+from dataflows.processors.posting.outcome import Outcome
+from dataflows.processors.posting.owners import not_owned
+from dataflows.processors.posting.policy import PostingPolicy, Sort, sort_of
 from dataflows.processors.posting.queues import waived
 from dataflows.processors.posting.reference_book import BookFull
 from dataflows.processors.posting.scrap_watch import Breach
 from dataflows.processors.state import StateVersionUnknown
-
-_C: Final = ExceptionCode
 
 
 class Desk(Casework):
@@ -77,7 +76,7 @@ class Desk(Casework):
         try:
             subject = self.book.tell(record, now_us)
         except BookFull:
-            raise self._bound("references_max", now_us) from None
+            raise self._limits.refused("references_max", now_us) from None
         if subject is not None:
             if isinstance(record, OrderReference) and self.orders.look(record.plant, record.order).issued:
                 self._used[record.erp, record.plant, record.order] = None
@@ -86,7 +85,7 @@ class Desk(Casework):
 
     def confirmation(self, confirmation: Confirmation, now_us: int) -> None:
         """Take a confirmation. Raises: Refused."""
-        sort = _sort(confirmation)
+        sort = sort_of(confirmation)
         draft = documents.confirmed(confirmation, Lane.STANDARD)
         c = confirmation
         if self.gathering.finals is not None and not c.revision:
@@ -181,7 +180,7 @@ class Desk(Casework):
 
     def take(self, now_us: int) -> Outcome:
         """Return what was decided since the last call."""
-        self._tell_full(now_us)
+        self._limits.tell_full(now_us)
         self._tell_usage(now_us)
         outcome, self._outcome = self._outcome, Outcome()
         self._urgent = False
@@ -213,7 +212,8 @@ class Desk(Casework):
                 f"expected state {PART} of version {VERSION}, found {known['version']}. Run the release that wrote it, "
                 "or a newer one."
             )
-        desk._next, desk.counts = known["next"], Counter(known["counts"])
+        desk._next = known["next"]
+        desk.counts.update(known["counts"])
         desk._actions, desk._commands = dict.fromkeys(known["actions"]), dict.fromkeys(known["commands"])
         desk.book.decode(parts, now_us)
         for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes, desk.gathering):
@@ -273,23 +273,11 @@ class Desk(Casework):
 
     def _own(self, kind: str, system: str, now_us: int) -> None:
         """See that a system may tell of this kind of thing. Raises: Refused (M43)."""
-        owners = self.policy.owners.get(kind)
-        if owners is not None and system not in owners:
+        failure = not_owned(self.policy.owners, kind, system)
+        if failure is not None:
             self.counts["not owned"] += 1
-            failure = Failure(
-                _C.NOT_OWNER,
-                (("item", f"{kind} from {system}"),),
-                f"{system} told of a {kind}, which only {', '.join(owners)} may",
-                "name it in postings.owners, or have it stop",
-            )
             self.causes.count(failure, system, self.causes.counted(failure, system) + 1, "", now_us)
-            raise Refused(_C.NOT_OWNER, failure.message)
-
-
-def _sort(confirmation: Confirmation) -> Sort:
-    if confirmation.kind is ConfirmationKind.SUPPLEMENTARY:
-        return Sort.SUPPLEMENTARY
-    return Sort.COMPLETION if confirmation.final else Sort.CONFIRMATION
+            raise Refused(failure.code, failure.message)
 
 
 PART: Final = "desk"

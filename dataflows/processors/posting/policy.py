@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
-from canonical.contracts import ExceptionCode, Lane, PostingKind
+from canonical.contracts import Confirmation, ConfirmationKind, ExceptionCode, Lane, PostingKind
 from dataflows.processors.posting.gathering import GatheringPolicy
 
 NOT_POSTED: Final = "analytics-only"
@@ -70,3 +70,20 @@ class PostingPolicy:
     remembered_max: int = 100_000
     actions_max: int = 10_000
     commands_max: int = 10_000
+
+    def patience_of_us(self, code: ExceptionCode) -> int:
+        """Return how long this may be amiss before it is an exception."""
+        match code:
+            case ExceptionCode.ORDER_NOT_RELEASED:
+                return self.release_timeout_us
+            case ExceptionCode.QUALITY_RELEASE_MISSING:
+                return self.quality_timeout_us
+            case _:
+                return self.patience_us
+
+
+def sort_of(confirmation: Confirmation) -> Sort:
+    """Return what the table of lanes calls a confirmation."""
+    if confirmation.kind is ConfirmationKind.SUPPLEMENTARY:
+        return Sort.SUPPLEMENTARY
+    return Sort.COMPLETION if confirmation.final else Sort.CONFIRMATION
