@@ -61,7 +61,8 @@ def test_recorded_state_decodes(state):
     assert {key: delivery.book.documents.get(key) for key in documents} == documents != {}
     assert delivery.decisions.known
     assert json.loads(state[STATE])["notices"][0][0] == "ERP_UNAVAILABLE"
-    assert delivery.idle  # the ERP is away, as the state says
+    assert delivery.away_us == json.loads(state[STATE])["notices"][0][2]  # the ERP is away, as the state says
+    assert not delivery.idle  # and is tried first, since only the process before this one knew it
     assert json.loads(state[STATE])["version"] == 1
 
 
