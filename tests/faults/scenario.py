@@ -131,9 +131,9 @@ class Scenario:
         self.services.append(Service(self.folder, "-c", f"{self.topic}-{settings}.toml", *arguments))
         return self.services[-1]
 
-    def begun(self) -> tuple[Plant, Service]:
+    def begun(self, per_s: float = RECORDS_PER_S) -> tuple[Plant, Service]:
         """Let the plant send and the flow run until it is in the middle of its work."""
-        plant, service = self.plant(), self.service()
+        plant, service = self.plant(per_s), self.service()
         until(lambda: len(self.commits()) >= 4, "the first commits")
         return plant, service
 

@@ -12,7 +12,7 @@ import pytest
 
 from dataflows.cli.exit_codes import FENCED
 from tests.fault_proxy import HALF_OPEN, NONE, Fault
-from tests.faults.scenario import TRANSACTION_TIMEOUT_S, until
+from tests.faults.scenario import RECORDS_PER_S, TRANSACTION_TIMEOUT_S, until
 
 pytestmark = pytest.mark.kafka
 
@@ -49,7 +49,9 @@ def test_killed_and_started_again(scenario, cluster, expected, begun):
 
 
 def test_a_second_one_takes_over(scenario, expected):
-    plant, first = scenario.begun()
+    plant, first = scenario.begun(
+        per_s=RECORDS_PER_S / 5
+    )  # so slow that the first one still commits, and notices
     second = scenario.service()
     assert first.ended() == FENCED, first.said
     assert "another writer has taken over the shard" in first.said
