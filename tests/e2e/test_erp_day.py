@@ -1,6 +1,6 @@
 """A day of three plants ends in documents of ERPs that misbehave: exact, once, in order (M24-M27, M41, M49).
 
-It holds the night in which clocks are set back.
+It holds the night in which clocks are set back, and in it an ERP that is down for hours.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ FAULTS = {
 
 @pytest.mark.timeout(600)
 def test_every_fault_and_five_kills_of_each_flow(tmp_path: Path) -> None:
-    # The clocks of two plants are set back in its night, and one of them tells local times without an offset.
+    # The clocks of two plants are set back at 13:00 of it. The ERP of the one that tells local times without an
+    # offset is down then.
     start = datetime(2026, 10, 24, 12, tzinfo=UTC)
-    day = Day(tmp_path, plants(start, 3), speed=1200, erps=THREE, faults=FAULTS, kills=5)
+    away = {"dynamics": (11.5, 14.5)}
+    day = Day(tmp_path, plants(start, 3), speed=1200, erps=THREE, faults=FAULTS, away=away, kills=5)
     outcome = day.run()
     assert outcome.differences() == []
     assert outcome.unsettled() <= NATURAL
     met = {fault for erp in outcome.erps.values() for fault in erp["faults"]["counts"]}
     assert met >= {"timeout_after", "reset_after", "error_after", "order_locked", "throttled", "server_error"}
+    assert outcome.answered("dynamics", day, (11.7, 14.5)) == 0, "nobody was there"
+    assert outcome.answered("fusion", day, (11.7, 14.5)) > 0, "the other one was not disturbed"
     assert outcome.kills == dict.fromkeys(FLOWS, 5)

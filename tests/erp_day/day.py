@@ -31,7 +31,7 @@ from dataflows.simulator.booked import Booked, compare_booked
 from dataflows.simulator.erp_orders import master_data, references
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
-from tests.erp_day.hurried import HurriedClock
+from tests.erp_day.hurried import HurriedClock, up
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ("confirmations", "postings", "delivery")
@@ -126,7 +126,7 @@ class Day:
     def run(self) -> Outcome:
         """Let the day pass; return what came of it."""
         replay = Replay(self.config)
-        clock = HurriedClock(self.config.start_us, time.time_ns(), self.speed)
+        clock = HurriedClock(self.folder, self.config.start_us, self.speed)
         port = free_port()
         self._configure(port)
         with ExitStack() as processes:
@@ -138,7 +138,8 @@ class Day:
             }
             for flow in flows.values():
                 processes.enter_context(flow.running())
-            wait_for(port)
+            wait_for(port, [up(self.folder, flow) for flow in FLOWS])
+            clock.begin()
             person = Person(port, [name for name, erp in self.erps.items() if erp.kind == "d365"])
             self._pass(replay, clock, flows, person)
             return self._settled(flows, lambda: self._outcome(replay, port, person, flows), person)
@@ -324,11 +325,10 @@ class Service:
     killed: int = 0
 
     def start(self) -> None:
-        clock = [str(self.clock.start_us), str(self.clock.began_ns), str(self.clock.speed)]
         output = self.day.folder / f"{self.module}-{self.arguments[0].rpartition('/')[2]}.txt"
         with output.open("ab") as messages:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.erp_day.{self.module}", *self.arguments, *clock],
+                [sys.executable, "-m", f"tests.erp_day.{self.module}", *self.arguments, *self.clock.arguments()],
                 cwd=ROOT,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
@@ -374,6 +374,12 @@ class Outcome:
     def complete(self) -> bool:
         """Return whether all that was made is in the ERPs, and nobody is waited for who could still come."""
         return not self.differences() and self.unsettled() <= NATURAL
+
+    def answered(self, erp: str, day: Day, hours: tuple[float, float]) -> int:
+        """Return how many receipts an ERP gave from one hour of the day to another."""
+        begin_us, end_us = (day.config.start_us + int(hour * 3_600_000_000) for hour in hours)
+        receipts = (row for row in self.streams["receipts"] if row["erp"] == erp)
+        return sum(begin_us < row["answered_us"] < end_us for row in receipts)
 
     def unsettled(self) -> set[str]:
         """Return the codes of exceptions that are open; each has the owner of its code."""
@@ -425,15 +431,15 @@ class Outcome:
             last[row["order"]] = (row["number"], before if row["posting_id"] in self.helped else max(at or 0, before))
 
 
-def wait_for(port: int) -> None:
-    """Wait until the ERPs listen."""
-    until = time.monotonic() + 60
+def wait_for(port: int, files: Sequence[Path]) -> None:
+    """Wait until the ERPs listen and these files are there."""
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex(("127.0.0.1", port)) == 0 and all(file.exists() for file in files):
                 return
         time.sleep(0.05)
-    raise TimeoutError("the simulated ERPs do not listen")
+    raise TimeoutError(f"the simulated ERPs do not listen, or one of {files} is not there")
 
 
 def address(port: int, erp: str) -> str:

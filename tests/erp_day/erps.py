@@ -16,27 +16,26 @@ from dataflows.erp_simulator.world import Options, World
 from tests.erp_day.hurried import HurriedClock
 
 
-def main(folder: str, port: str, limit: str, kinds: str, start_us: str, began_ns: str, speed: str) -> None:
+def main(folder: str, port: str, limit: str, kinds: str, *clock: str) -> None:
     """Serve until SIGTERM.
 
     Args:
         limit: requests a second and at once, by the hurried clock.
         kinds: of each ERP ``kind:name``, with commas between them.
     """
-    place = Path(folder)
+    place, hurried = Path(folder), HurriedClock.of(*clock)
     rate, burst = limit.split("/")
     options = Options(
         user="plantsync",
         key="simulated",
         limit=Limit(float(rate), int(burst)),
-        nonce=int(began_ns),
+        nonce=hurried.start_us,
     )
     ledger = Ledger(place / "ledger.sqlite")
-    clock = Clock(HurriedClock(int(start_us), int(began_ns), float(speed)))
     world = World(
         [(kind, name) for kind, _, name in (erp.partition(":") for erp in kinds.split(","))],
         load(place / "master.json"),
-        clock,
+        Clock(hurried),
         ledger,
         options,
     )

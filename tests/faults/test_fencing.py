@@ -49,9 +49,7 @@ def test_killed_and_started_again(scenario, cluster, expected, begun):
 
 
 def test_a_second_one_takes_over(scenario, expected):
-    plant, first = scenario.begun(
-        per_s=RECORDS_PER_S / 5
-    )  # so slow that the first one still commits, and notices
+    plant, first = scenario.begun(per_s=RECORDS_PER_S / 5)  # so slow that the first one still commits, and notices
     second = scenario.service()
     assert first.ended() == FENCED, first.said
     assert "another writer has taken over the shard" in first.said
