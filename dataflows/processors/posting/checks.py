@@ -22,8 +22,7 @@ from canonical.contracts import (
     PostingKind,
     RouteReference,
 )
-from canonical.contracts.fault import FaultCode
-from canonical.units import QuantityError, convert_thousandths
+from dataflows.processors.posting.conversion import in_unit
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.lots import LotShelf
@@ -175,50 +174,6 @@ def lot_fault(draft: Draft, material: MaterialReference, lot: str, view: View) -
     return Failure(_C.LOT_NOT_VALID, lot_of, f"lot {lot} of {name} is {known.status}", "settle its status")
 
 
-def in_unit(
-    draft: Draft, quantities: tuple[int, ...], unit: str, material: MaterialReference
-) -> tuple[int, ...] | Failure:
-    """Return thousandths of the draft's unit as thousandths of ``unit``: exactly, or not at all."""
-    if unit == draft.unit:
-        return quantities
-    try:
-        return tuple(converted(quantity, draft.unit, unit, material) for quantity in quantities)
-    except QuantityError as error:
-        name = material.material
-        return Failure(
-            _C.UNIT_NOT_CONVERTIBLE,
-            (("plant", draft.plant), ("material", name)),
-            f"{name}: {error}",
-            f"say in its material record how many {material.base_unit} one {draft.unit} is",
-        )
-
-
-def converted(quantity: int, unit: str, target: str, material: MaterialReference) -> int:
-    """Return thousandths of ``unit`` as thousandths of ``target``, by the material's own units where it has them.
-
-    Raises: QuantityError.
-    """
-    if unit == target:
-        return quantity
-    numerator, denominator = quantity, 1
-    base = material.base_unit
-    ratios = {ratio.unit: ratio for ratio in material.units}
-    if unit in ratios:
-        numerator, denominator = quantity * ratios[unit].numerator, ratios[unit].denominator
-        unit = base
-    if target in ratios:
-        numerator, denominator = numerator * ratios[target].denominator, denominator * ratios[target].numerator
-        numerator = convert_thousandths(numerator, unit, base)
-    else:
-        numerator = convert_thousandths(numerator, unit, target)
-    whole, rest = divmod(numerator, denominator)
-    if rest:
-        raise QuantityError(
-            FaultCode.ABSURD_QUANTITY, f"{quantity} thousandths are finer than a thousandth of {target}"
-        )
-    return whole
-
-
 def reason_of(draft: Draft, view: View) -> str | Failure:
     """Return the ERP's word for why there is scrap."""
     if not (draft.scrap and draft.reason):
@@ -298,17 +253,8 @@ def movement_fault(draft: Draft, movement: Movement, view: View) -> Failure | No
         return material
     if fault := lot_fault(draft, material, movement.lot, view):
         return fault
-    try:
-        converted(movement.quantity, movement.unit, material.base_unit, material)
-    except QuantityError as error:
-        name = material.material
-        return Failure(
-            _C.UNIT_NOT_CONVERTIBLE,
-            (("plant", draft.plant), ("material", name)),
-            f"{name}: {error}",
-            f"say in its material record how many {material.base_unit} one {movement.unit} is",
-        )
-    return None
+    quantities = in_unit(draft, (movement.quantity,), movement.unit, material.base_unit, material)
+    return quantities if isinstance(quantities, Failure) else None
 
 
 def not_released(draft: Draft) -> Failure:

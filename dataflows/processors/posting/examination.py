@@ -24,6 +24,7 @@ from dataflows.processors.posting import checks, components, moves
 from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Context, Contexts, key_of
+from dataflows.processors.posting.conversion import in_unit
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
@@ -217,7 +218,8 @@ class _Examination:
             material = MaterialReference(changed_us=0, material=name or "-", base_unit=order.unit)
         if material is None or order.unit == draft.unit:
             return draft if name == draft.material else replace(draft, material=name)
-        made = self._found(checks.in_unit(draft, (draft.good, draft.scrap, draft.rework), order.unit, material))
+        quantities = (draft.good, draft.scrap, draft.rework)
+        made = self._found(in_unit(draft, quantities, draft.unit, order.unit, material))
         return replace(draft, material=name, unit=order.unit, good=made[0], scrap=made[1], rework=made[2])
 
     def _within_limits(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from canonical.contracts import ComponentUsage, MaterialReference, OrderComponent
 from canonical.units import QuantityError
-from dataflows.processors.posting.checks import converted
+from dataflows.processors.posting.conversion import converted
 from dataflows.processors.posting.progress import OrderProgress
 from dataflows.processors.posting.reference_book import ReferenceBook
 
