@@ -5,40 +5,18 @@ reading minus the first (``first_reading = "baseline"``) or to the last reading 
 ``rollover`` for each time the counter wrapped. It holds through rows that never arrive, since a
 reading includes what they made.
 
-The delta of a reading is, by the first of these that applies:
-
-1. first of its session: 0, or the reading itself, by policy;
-2. not below the reading before it: the difference;
-3. below it, and ``rollover`` is set, and the way round through ``rollover`` is at most
-   ``jump_max`` units (at most a tenth of ``rollover`` where no ``jump_max`` is set): that way round;
-4. below it otherwise: the counter was reset, and the delta is the reading, made since the reset.
-
-A reading is *absurd* if its delta exceeds ``jump_max`` or the reading itself is ``rollover`` or more.
-Its row becomes a fault, none of its readings is accepted, and the readings before it stay what the
-next ones are compared with: one wild reading neither loses nor invents parts. An absurd reading
-below ``rollover`` is remembered, and a later one that goes on from it, higher by at most
-``jump_max``, is accepted with the difference between the two: the counter does stand there. What
-lies between the last accepted reading and the remembered one is then counted nowhere but named
-in the fault, for a person to post. A reading repeated exactly does not confirm itself, as a
-stuck sensor repeats its wild value.
+What a reading adds, and which is absurd, is the rule of ``deltas``. The row of an absurd reading becomes a fault, none
+of its readings is accepted, and the readings before it stay what the next ones are compared with: one wild reading
+neither loses nor invents parts.
 
 A row that is passed on one by one or only analysed may carry a reading too. What it adds is *carried* to
 the next row of its session that is confirmed, so that a route takes nothing away from the confirmations.
 
 Late rows count nothing by their readings: the next reading of their session had them included.
 
-A source that does not number its records gives them in the order in which its files happen to land
-(``by_time``). There a reading is *stale* if it occurred before the last accepted one of its session
-and counter: it adds nothing and changes nothing, since that one had it included, and a file that
-lands late does not look like a reset. So, without a reset, the deltas sum to the newest reading minus
-the one that arrived first, however the files came. What a counter made between a stale reading and a
-reset is lost, as it is when no reading of that time comes at all. Where times are equal the order of
-arrival decides, and numbers decide whatever the clocks say.
-
-Where such a source tells local times (``repeated``), the hour in which its clock is set back comes as the earlier of
-two. A row is of the later one where its time is behind the newest accepted reading of its session by more than half of
-what the clock is set back, the later instant is not, and none of its readings is lower. So it takes a reading at least
-every half hour, and a file of the first hour that lands after one of the second stays in the first.
+Of a source that does not number its records (``by_time``) a stale reading adds nothing and changes nothing, since a
+newer one had it included; its times are the rules of ``reading_times``. So, without a reset, the deltas sum to the
+newest reading minus the one that arrived first, however the files came.
 """
 
 from __future__ import annotations
@@ -57,16 +35,14 @@ from canonical.contracts.fault import FaultCode
 from canonical.policy import CounterPolicy, Route
 from canonical.records import RowFault
 from canonical.repeated_hours import RepeatedHours
+from dataflows.processors.deltas import NONE, Deltas
+from dataflows.processors.reading_times import second_hour_us, stale
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
 
 KIND: Final = "counter"
 VERSION: Final = 1
 COUNTED: Final = (("good_counter", "good"), ("scrap_counter", "scrap"))
 """Each counter column and the quantity column its deltas are added to."""
-UNIT: Final = 1_000
-"""Thousandths in a unit: policies speak of whole units, columns of thousandths."""
-NONE: Final = -1
-"""No reading, as in ``COUNTER_COLUMNS``."""
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -91,16 +67,13 @@ class Counter:
         "_by_time",
         "_carried",
         "_confirmed",
+        "_deltas",
         "_faults",
-        "_jump_max",
         "_last",
         "_last_us",
-        "_modulus",
-        "_policy",
         "_rejected",
         "_repeated",
         "_sessions",
-        "_wrap_max",
     )
 
     def __init__(
@@ -113,13 +86,10 @@ class Counter:
         repeated: RepeatedHours | None = None,
     ) -> None:
         assert by_time or repeated is None, "records that are numbered have no need of it"
-        self._policy = policy
+        self._deltas = Deltas(policy)
         self._sessions = sessions
         self._by_time, self._repeated = by_time, repeated
         self._confirmed = np.array([routes[t] is Route.AGGREGATED for t in EVENT_TYPES])
-        self._modulus = None if policy.rollover is None else policy.rollover * UNIT
-        self._jump_max = None if policy.jump_max is None else policy.jump_max * UNIT
-        self._wrap_max = self._jump_max if self._jump_max is not None else (self._modulus or 0) // 10
         self._last: IntColumn = np.full((len(COUNTED), 0), NONE, np.int64)
         self._last_us: IntColumn = self._last  # when the last one occurred, _NEVER unless by_time
         self._rejected: IntColumn = self._last
@@ -153,14 +123,14 @@ class Counter:
         for k in present:
             rows = np.flatnonzero(readings[k] >= 0)
             if self._by_time:
-                rows = rows[~_stale(sid[rows], occurred_us[rows], self._last_us[k])]
+                rows = rows[~stale(sid[rows], occurred_us[rows], self._last_us[k])]
             s, r = sid[rows], readings[k][rows]
             first = np.ones(len(rows), np.bool_)
             first[1:] = s[1:] != s[:-1]
             before = np.empty_like(r)
             before[1:] = r[:-1]
             before[first] = self._last[k, s[first]]
-            delta, absurd = self._deltas(before, r)
+            delta, absurd = self._deltas.of(before, r)
             steps[k] = rows, s, r, delta
             odd.append(s[absurd | (self._rejected[k, s] >= 0)])
         exact = np.unique(np.concatenate(odd)) if odd else np.zeros(0, sid.dtype)
@@ -180,7 +150,10 @@ class Counter:
                 self._step_exact(batch, slice(at, end), occurred_us, readings, deltas, keep, faults)
                 continue
             for row in range(at, end):
-                occurred_us[row] += self._shift_us(int(sid[row]), occurred_us[row], later_us[row], readings, row)
+                own, own_readings = int(sid[row]), (column[row] for column in readings)
+                occurred_us[row] += second_hour_us(
+                    occurred_us[row], later_us[row], own_readings, self._last[:, own], self._last_us[:, own]
+                )
                 self._step_exact(batch, slice(row, row + 1), occurred_us, readings, deltas, keep, faults)
         confirmed = keep & self._confirmed[batch["type"]]
         for k in range(len(COUNTED)):
@@ -237,24 +210,6 @@ class Counter:
         counter._faults[sids] = table.column("faults").to_numpy()
         return counter
 
-    def _deltas(self, before: IntColumn, readings: IntColumn) -> tuple[IntColumn, NDArray[np.bool_]]:
-        """Return the delta of each reading against the one before it (NONE: it is the first), and which are absurd."""
-        delta = readings - before
-        back = delta < 0
-        if back.any():
-            lower = readings
-            if self._modulus is not None:
-                wrapped = delta + self._modulus
-                lower = np.where((wrapped > 0) & (wrapped <= self._wrap_max), wrapped, readings)
-            delta = np.where(back, lower, delta)
-        fresh = before < 0
-        if fresh.any():
-            delta = np.where(fresh, 0 if self._policy.first_reading == "baseline" else readings, delta)
-        absurd = np.zeros(len(delta), np.bool_) if self._jump_max is None else delta > self._jump_max
-        if self._modulus is not None:
-            absurd |= readings >= self._modulus
-        return delta, absurd
-
     def _carry(self, k: int, sid: CodeColumn, confirmed: NDArray[np.bool_], delta: IntColumn) -> None:
         """Move the deltas of rows that are not confirmed, and those carried, to the next row that is."""
         heads = np.flatnonzero(np.diff(sid, prepend=NONE))
@@ -291,12 +246,14 @@ class Counter:
                 reading = int(readings[k][row])
                 if reading < 0 or (self._by_time and occurred_us[row] < self._last_us[k, sid]):
                     continue
-                delta = self._delta(k, sid, reading)
+                delta = self._deltas.one(self._last[k, sid : sid + 1], reading)
+                if delta is None:
+                    delta = self._deltas.going_on(int(self._rejected[k, sid]), reading)
                 if delta is not None:
                     accepted.append((k, reading, delta))
                     continue
-                problems.append(self._problem(name, int(self._last[k, sid]), reading))
-                if self._modulus is None or reading < self._modulus:
+                problems.append(self._deltas.problem(name, int(self._last[k, sid]), reading))
+                if self._deltas.within(reading):
                     self._rejected[k, sid] = reading
             if problems:
                 keep[row] = False
@@ -309,35 +266,6 @@ class Counter:
                 self._rejected[k, sid] = NONE
                 if self._by_time:
                     self._last_us[k, sid] = occurred_us[row]
-
-    def _shift_us(self, sid: int, at_us: int, later_us: int, readings: list[IntColumn], row: int) -> int:
-        """Return how much later a row is than its local time says at first, as the readings before it show."""
-        half_us = later_us // 2
-        went_back = later_us > 0 and at_us + half_us < self._last_us[:, sid].max() <= at_us + later_us + half_us
-        lower = any(0 <= reading[row] < last for reading, last in zip(readings, self._last[:, sid], strict=True))
-        return later_us if went_back and not lower else 0
-
-    def _delta(self, k: int, sid: int, reading: int) -> int | None:
-        """Return the delta of one reading of counter ``k``, or None if it is absurd."""
-        delta, absurd = self._deltas(self._last[k, sid : sid + 1], np.array([reading], np.int64))
-        if not absurd[0]:
-            return int(delta[0])
-        rejected = int(self._rejected[k, sid])
-        goes_on = rejected >= 0 and self._jump_max is not None and 0 < reading - rejected <= self._jump_max
-        within = self._modulus is None or reading < self._modulus
-        return reading - rejected if goes_on and within else None
-
-    def _problem(self, name: str, last: int, reading: int) -> str:
-        """Say what is wrong with a reading and what becomes of it."""
-        if self._modulus is not None and reading >= self._modulus:
-            return (
-                f"{name} reads {_units(reading)}, but the counter wraps at {self._policy.rollover}. Correct rollover."
-            )
-        after = f"after {_units(last)}" if last >= 0 else "first in its session"
-        return (
-            f"{name} reads {_units(reading)} {after}: more than jump_max = {self._policy.jump_max} in one step. "
-            "Nothing is counted. Should later readings go on from it, they count; post what lies between by hand."
-        )
 
     def _fault(self, batch: EventBatch, row: int, sid: int, detail: str) -> RowFault:
         texts = self._sessions.vocabulary.texts
@@ -357,22 +285,3 @@ class Counter:
             self._last_us = np.concatenate((self._last_us, np.full_like(none, _NEVER)), axis=1)
             self._carried = np.concatenate((self._carried, np.zeros_like(none)), axis=1)
             self._faults = np.concatenate((self._faults, np.zeros(room, np.int64)))
-
-
-def _stale(sid: CodeColumn, occurred_us: IntColumn, last_us: IntColumn) -> NDArray[np.bool_]:
-    """Return which readings, each session's together, are older than its last one or than one before them.
-
-    One that is not accepted for another reason counts here as well: its session is gone through one by one.
-    """
-    stale = occurred_us < last_us[sid]
-    if ((sid[1:] == sid[:-1]) & (occurred_us[1:] < occurred_us[:-1])).any():
-        # Ranks by session and time, so that the highest rank so far is the newest of the own session.
-        rank = np.empty(len(sid), np.intp)
-        rank[np.lexsort((occurred_us, sid))] = np.arange(len(sid))
-        stale |= rank < np.maximum.accumulate(rank)
-    return stale
-
-
-def _units(thousandths: int) -> str:
-    whole, rest = divmod(thousandths, UNIT)
-    return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
