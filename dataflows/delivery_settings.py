@@ -10,11 +10,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, model_va
 
 from canonical.mapping.problems import refused
 from dataflows.processors.delivery.policy import DeliveryPolicy
-from dataflows.section import Interval, Section, beside
+from dataflows.section import ENVIRONMENT, Interval, Section, beside
 from sinks.erp.settings import ErpSettings
 
-ENVIRONMENT: Final = "environment"
-"""Under this name the context of the validation holds the environment's variables."""
 ASKED_AT: Final = {"oracle": "history_path", "d365": "messages_path"}
 """Settings without which an ERP seldom knows what became of a call: each posting in doubt needs a person then."""
 SECRETS: Final = frozenset({"password", "client_secret"})

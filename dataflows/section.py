@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+ENVIRONMENT: Final = "environment"
+"""Under this name the context of the validation holds the environment's variables."""
 
 
 def beside(value: Path, info: ValidationInfo) -> Path:

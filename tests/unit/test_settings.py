@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from dataflows import settings
-from dataflows.settings import KafkaSection, Settings, SettingsInvalid
+from dataflows.kafka_settings import KafkaSection
+from dataflows.settings import Settings, SettingsInvalid
 from sinks.kafka_settings import KafkaSettings
 from sinks.store import StoreConfig
 
