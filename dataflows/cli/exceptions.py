@@ -13,6 +13,7 @@ from dataflows.cli.options import CONFIG, Config, Json
 
 if TYPE_CHECKING:
     from canonical.contracts import ActionKind, BusinessException
+    from dataflows.settings import Settings
 
 box = typer.Typer(
     name="exceptions",
@@ -126,14 +127,14 @@ def _deciding(kind: str, does: str) -> Callable[..., None]:
         from dataflows.exception_box import Filter, exceptions, named
         from dataflows.settings import load
 
-        _checked(reason, actor, apply=apply)
+        who = _who(actor, reason, apply=apply)
         wanted = Filter(_code(code), plant, order, erp)
         if not ids and wanted == Filter():
             raise typer.BadParameter("name exceptions, or choose them by --code, --plant, --order or --erp")
         settings = load(config)
         known = exceptions(settings)
         about = named(known, ids) if ids else [each for each in known.values() if wanted.lets(each)]
-        _decide(config, ActionKind(kind), about, (actor or _operator(), reason.strip()), apply=apply, as_json=as_json)
+        _decide(settings, ActionKind(kind), about, who, apply=apply, as_json=as_json)
 
     decide.__doc__ = f"""{does}
 
@@ -168,30 +169,25 @@ def reverse(
     """
     from canonical.contracts import ActionKind
     from dataflows.cli.output import print_json, results
-    from dataflows.exception_box import decide, is_id
-    from dataflows.operator_trail import operator_trail
+    from dataflows.exception_box import is_id
     from dataflows.settings import load
-    from dataflows.sources.clock import SystemClock
 
-    _checked(reason, actor, apply=apply)
+    who = _who(actor, reason, apply=apply)
     if not is_id(posting):
         raise typer.BadParameter(f"{posting!r} is no id of a posting", param_hint="POSTING")
-    entry = None
     settings = load(config)
     if apply:
-        with operator_trail(settings) as trail:
-            decided = (ActionKind.REVERSE, posting.lower(), actor or _operator(), reason.strip())
-            entry = decide(trail, *decided, SystemClock()())
+        _write(settings, ActionKind.REVERSE, [posting.lower()], who)
     words = "its document is taken back, or, where it has none yet, it is withdrawn"
     if as_json:
-        print_json({"applied": entry is not None, "posting_id": posting, "would": words})
+        print_json({"applied": apply, "posting_id": posting, "would": words})
     else:
         results().print(f"{posting}: {words}.", markup=False, highlight=False)
-        results().print(_ending(0 if entry is None else 1, entry is not None), markup=False, highlight=False)
+        results().print(_ending(int(apply), apply), markup=False, highlight=False)
 
 
 def _decide(
-    config: Any,
+    settings: Settings,
     kind: ActionKind,
     about: list[BusinessException],
     who: tuple[str, str],
@@ -200,18 +196,12 @@ def _decide(
     as_json: bool,
 ) -> None:
     from dataflows.cli.output import print_json, results
-    from dataflows.exception_box import decide, effect
-    from dataflows.operator_trail import operator_trail
-    from dataflows.settings import load
-    from dataflows.sources.clock import SystemClock
+    from dataflows.exception_box import effect
 
     effects = [(each, effect(each, kind)) for each in about]
     can = [each for each, its in effects if its.possible]
     if apply and can:
-        clock = SystemClock()
-        with operator_trail(load(config)) as trail:
-            for each in can:
-                decide(trail, kind, str(each.exception_id), *who, clock())
+        _write(settings, kind, [str(each.exception_id) for each in can], who)
     if as_json:
         rows = [
             {"exception_id": str(e.exception_id), "code": e.code.value, "possible": i.possible, "would": i.words}
@@ -228,6 +218,18 @@ def _decide(
         raise typer.Exit(ERROR)
 
 
+def _write(settings: Settings, kind: ActionKind, subjects: list[str], who: tuple[str, str]) -> None:
+    """Write decisions into the log, each with its entry in the audit trail; ``who`` is the actor, and her reason."""
+    from dataflows.exception_box import decide
+    from dataflows.operator_trail import operator_trail
+    from dataflows.sources.clock import SystemClock
+
+    clock = SystemClock()
+    with operator_trail(settings) as trail:
+        for subject in subjects:
+            decide(trail, kind, subject, *who, clock())
+
+
 def _ending(count: int, done: bool) -> str:
     if not count and done:
         return "Nothing has been decided."
@@ -236,18 +238,16 @@ def _ending(count: int, done: bool) -> str:
     return 'Nothing has been changed. Do it with --apply --reason "...".'
 
 
-def _checked(reason: str, actor: str, *, apply: bool) -> None:
+def _who(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
+    """Return who decides, and why, as the audit trail will hold it."""
+    from dataflows.cli.replay import _operator
+
     if apply and not reason.strip():
         raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
     for text, most, option in ((reason, REASON_MAX, "--reason"), (actor, ACTOR_MAX, "--actor")):
         if len(text) > most or not text.isprintable():
             raise typer.BadParameter(f"a line of at most {most:,} characters", param_hint=option)
-
-
-def _operator() -> str:
-    from dataflows.cli.replay import _operator as operator
-
-    return operator()
+    return actor or _operator(), reason.strip()
 
 
 def _code(name: str) -> Any:
