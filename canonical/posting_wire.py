@@ -1,16 +1,19 @@
-"""Postings, commands, exceptions and usage as messages: JSON, and a CloudEvents 1.0 envelope in Kafka's binary mode.
+"""Postings, commands, exceptions, usage, what is not posted: JSON in a CloudEvents 1.0 envelope, in binary mode.
 
 Law: the value is a function of what it says; the instant at which it was recorded shows in a header only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
-from canonical.contracts import BusinessException, Command, ComponentUsage
+import pyarrow as pa
+
+from canonical.contracts import BusinessException, Command, ComponentUsage, Posting, Unposted
 from canonical.records import Headers
-from canonical.wire import Message, instant
+from canonical.wire import Message, instant, table
 
 _COMMON: Final[Headers] = (
     ("content-type", b"application/json"),
@@ -76,6 +79,30 @@ def encode_usage(usage: ComponentUsage, recorded_us: int) -> Message:
     key = f"{u.erp}/{u.plant}/{u.order}/{u.item}/{u.material}/{u.unit}".encode()
     headers = _envelope(b"plantsync.usage.v1", f"{key.decode()}/{u.changed_us}", u.changed_us, recorded_us, key)
     return key, u.model_dump_json().encode(), (*headers, ("ce_subject", u.order.encode()))
+
+
+def encode_unposted(unposted: Unposted, recorded_us: int) -> Message:
+    """Return the message of what is not posted, keyed by its cause: the newest counts."""
+    key = unposted.cause.encode()
+    at_us = unposted.at_us
+    name = f"{unposted.cause}/{unposted.kind.value}/{at_us}"
+    headers = _envelope(b"plantsync.unposted.v1", name, at_us, recorded_us, key)
+    return key, unposted.model_dump_json().encode(), (*headers, ("ce_subject", unposted.order.encode()))
+
+
+def decode_postings(values: Sequence[bytes]) -> pa.Table:
+    """Return POSTING[n] in the Arrow schema of the contract. Raises: WireError."""
+    return table(Posting, values)
+
+
+def decode_exceptions(values: Sequence[bytes]) -> pa.Table:
+    """Return BUSINESS_EXCEPTION[n] in the Arrow schema of the contract. Raises: WireError."""
+    return table(BusinessException, values)
+
+
+def decode_unposted(values: Sequence[bytes]) -> pa.Table:
+    """Return UNPOSTED[n] in the Arrow schema of the contract. Raises: WireError."""
+    return table(Unposted, values)
 
 
 def _envelope(kind: bytes, name: str, at_us: int, recorded_us: int, key: bytes) -> Headers:

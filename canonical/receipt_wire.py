@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+
+import pyarrow as pa
 
 from canonical.contracts import Receipt
 from canonical.posting_wire import order_key
 from canonical.records import Headers
-from canonical.wire import Message, instant
+from canonical.wire import Message, instant, table
 
 RECORDED: Final = "ce_recordedtime"
 
@@ -30,6 +33,11 @@ def encode_receipt(receipt: Receipt) -> Message:
         ("ce_correlationid", receipt.correlation_id.encode()),
     )
     return key, receipt.model_dump_json().encode(), headers
+
+
+def decode_receipts(values: Sequence[bytes]) -> pa.Table:
+    """Return RECEIPT[n] in the Arrow schema of the contract. Raises: WireError."""
+    return table(Receipt, values)
 
 
 def recorded_us(headers: Headers, otherwise_us: int) -> int:

@@ -60,6 +60,7 @@ from canonical.contracts import (
     RouteReference,
     StepReference,
     TrailEntry,
+    Unposted,
     WorkCenterReference,
 )
 
@@ -77,6 +78,7 @@ CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
     "posting": {1: Posting},
     "receipt": {1: Receipt},
     "business_exception": {1: BusinessException},
+    "unposted": {1: Unposted},
     "command": {1: Command},
     "action": {1: Action},
     "component_usage": {1: ComponentUsage},

@@ -130,37 +130,37 @@ def encode_trail(rows: Columns) -> list[Message]:
 
 def decode_confirmations(values: Sequence[bytes]) -> pa.Table:
     """Return CONFIRMATION[n] in the Arrow schema of the contract. Raises: WireError."""
-    return _table(Confirmation, values)
+    return table(Confirmation, values)
 
 
 def decode_events(values: Sequence[bytes]) -> pa.Table:
     """Return EVENT[n] in the Arrow schema of version 3; older versions are up-cast. Raises: WireError."""
-    return _table(Event, values)
+    return table(Event, values)
 
 
 def decode_gaps(values: Sequence[bytes]) -> pa.Table:
     """Return GAP[n] in the Arrow schema of the contract. Raises: WireError."""
-    return _table(Gap, values)
+    return table(Gap, values)
 
 
 def decode_ledger(values: Sequence[bytes]) -> pa.Table:
     """Return LEDGER_ENTRY[m] of all lines of all values, in order. Raises: WireError."""
-    return _table(LedgerEntry, values)
+    return table(LedgerEntry, values)
 
 
 def decode_ranges(values: Sequence[bytes]) -> pa.Table:
     """Return LEDGER_RANGE[m] of all lines of all values, in order. Raises: WireError."""
-    return _table(LedgerRange, values)
+    return table(LedgerRange, values)
 
 
 def decode_trail(values: Sequence[bytes]) -> pa.Table:
     """Return TRAIL_ENTRY[n] in the Arrow schema of the contract. Raises: WireError."""
-    return _table(TrailEntry, values)
+    return table(TrailEntry, values)
 
 
 def decode_usage(values: Sequence[bytes]) -> pa.Table:
     """Return COMPONENT_USAGE[n] in the Arrow schema of the contract. Raises: WireError."""
-    return _table(ComponentUsage, values)
+    return table(ComponentUsage, values)
 
 
 def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
@@ -286,7 +286,7 @@ def _nullable_schema(model: type[BaseModel]) -> pa.Schema:
     return pa.schema([field.with_nullable(True) for field in _schema(model)])  # noqa: FBT003 - pyarrow takes no name
 
 
-def _table(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
+def table(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
     """Return the rows of all values in the contract's schema, with defaults where a field is absent."""
     filled = [value for value in values if value]
     if not filled:

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 from bytewax.dataflow import Dataflow
 
+from canonical.posting_wire import decode_exceptions, decode_postings, decode_unposted
+from canonical.receipt_wire import decode_receipts
 from canonical.records import RawRecords
 from canonical.wire import (
     decode_confirmations,
@@ -33,7 +35,20 @@ from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
 from sinks.fault_table import fault_table
-from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES, TRAIL, USAGE
+from sinks.streams import (
+    CONFIRMATIONS,
+    DEAD_LETTERS,
+    EVENTS,
+    EXCEPTIONS,
+    GAPS,
+    LEDGER,
+    POSTINGS,
+    RANGES,
+    RECEIPTS,
+    TRAIL,
+    UNPOSTED,
+    USAGE,
+)
 
 
 class TableStore(Protocol):
@@ -63,7 +78,10 @@ def _rows(decode: Callable[[list[bytes]], pa.Table]) -> Callable[[RawRecords], p
     return read
 
 
-TABLES: Final[Mapping[str, tuple[str, Callable[[RawRecords], pa.Table]]]] = {
+Readable = tuple[str, Callable[[RawRecords], pa.Table]]
+"""The table of the store that records of a stream become, and what reads them."""
+
+TABLES: Final[Mapping[str, Readable]] = {
     CONFIRMATIONS: ("confirmation", _rows(decode_confirmations)),
     EVENTS: ("event", _rows(decode_events)),
     GAPS: ("gap", _rows(decode_gaps)),
@@ -73,7 +91,23 @@ TABLES: Final[Mapping[str, tuple[str, Callable[[RawRecords], pa.Table]]]] = {
     TRAIL: ("trail", _rows(decode_trail)),
     USAGE: ("component_usage", _rows(decode_usage)),
 }
-"""Stream, and the table of the store its records become."""
+"""By stream, of what the confirmations flow writes."""
+
+ERP_TABLES: Final[Mapping[str, Readable]] = {
+    UNPOSTED: ("unposted", _rows(decode_unposted)),
+    RECEIPTS: ("receipt", _rows(decode_receipts)),
+    EXCEPTIONS: ("business_exception", _rows(decode_exceptions)),
+}
+"""By stream, of what the postings and the delivery flow write, beside the posting queues."""
+
+_QUEUE: Final[Readable] = ("posting", _rows(decode_postings))
+
+
+def table_of(stream: str) -> Readable:
+    """Return the table that a stream's records become, and what reads them."""
+    if stream.startswith(POSTINGS):
+        return _QUEUE
+    return TABLES[stream] if stream in TABLES else ERP_TABLES[stream]
 
 
 class Tabulate:
@@ -81,7 +115,7 @@ class Tabulate:
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
         self.shard = shard
-        self.table, self.read = TABLES[shard.stream]
+        self.table, self.read = table_of(shard.stream)
         self.rows: list[pa.Table] = []
 
     def work(self, work: Work) -> Iterable[Work]:

@@ -3,6 +3,11 @@
 Every commit writes the ledger together with all that it speaks of. So whatever the ledger says that
 was read first must be found in what is read after it, and the ledger that came in meanwhile, read last,
 explains what there is beyond.
+
+From the confirmation on it is the other way round: what an ERP has, a receipt says and a posting cites was there
+before, so documents are read first, then receipts, then postings, then what they speak of. How far the postings and
+the delivery flow have read is looked at before all of it, and so are the postings that are not settled: what a flow
+has read and does not hold must have come to something.
 """
 
 from __future__ import annotations
@@ -18,14 +23,16 @@ import numpy as np
 import orjson
 
 from canonical.columns import IntColumn
-from dataflows.analytics import TABLES
+from dataflows.analytics import table_of
 from dataflows.flow_names import ANALYTICS
+from dataflows.posting_marks import posting_marks
 from dataflows.settings import Settings
 from dataflows.shards import analytics_shards
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import ShardInput
 from sinks.audit.check import Audit, Finding, Scope, audit
-from sinks.audit.ground import AUDITED, LATER, Ground, opened
+from sinks.audit.erp_documents import erp_documents
+from sinks.audit.ground import AUDITED, DOWNSTREAM, LATER, Ground, opened
 from sinks.commit_log import PlantsyncError
 
 POLL_WAIT_S: Final = 0.005
@@ -46,16 +53,19 @@ class Audited:
     alone: str = ""
 
 
-def audit_store(settings: Settings, scope: Scope, *, findings_max: int) -> Audited:
+def audit_store(settings: Settings, scope: Scope, *, findings_max: int, documents: Path | None = None) -> Audited:
     """Audit the published store; what it has not loaded yet is looked for in the log.
 
-    Raises: StoreUnavailable, StoreError.
+    Args: documents: of the ERPs, as ``sinks.audit.erp_documents`` has them.
+    Raises: StoreUnavailable, StoreError, DocumentsUnreadable.
     """
     store = settings.store
     read: Mapping[str, int] = {}
     alone = ""
     with opened(store.published, threads=store.threads, memory_max_mb=store.memory_max_mb) as ground:
+        _add_documents(ground, documents)
         try:
+            ground.settled(*posting_marks(settings))
             with _reading(settings, ground) as log:
                 read = log.rest(ground.marks(ANALYTICS))
         except PlantsyncError as error:
@@ -64,23 +74,26 @@ def audit_store(settings: Settings, scope: Scope, *, findings_max: int) -> Audit
     return Audited(found, f"store {store.published}", read, alone)
 
 
-def audit_file(path: Path, scope: Scope, *, findings_max: int) -> Audited:
+def audit_file(path: Path, scope: Scope, *, findings_max: int, documents: Path | None = None) -> Audited:
     """Audit a store by itself, as a copy that was kept.
 
-    Raises: StoreUnavailable, StoreError.
+    Raises: StoreUnavailable, StoreError, DocumentsUnreadable.
     """
     with opened(path) as ground:
+        _add_documents(ground, documents)
         found = audit(ground, scope, findings_max=findings_max)
     return Audited(found, f"store {path}", {}, "a store that is named is audited by itself")
 
 
-def audit_log(settings: Settings, scope: Scope, *, findings_max: int) -> Audited:
+def audit_log(settings: Settings, scope: Scope, *, findings_max: int, documents: Path | None = None) -> Audited:
     """Audit the commit log from its first record.
 
-    Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable.
+    Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable, DocumentsUnreadable.
     """
     limits = settings.store
     with opened(None, threads=limits.threads, memory_max_mb=limits.memory_max_mb) as ground:
+        _add_documents(ground, documents)
+        ground.settled(*posting_marks(settings))
         with _reading(settings, ground) as log:
             log.rest({})
         found = audit(ground, scope, findings_max=findings_max)
@@ -88,6 +101,11 @@ def audit_log(settings: Settings, scope: Scope, *, findings_max: int) -> Audited
         counts = {**found.counts, "GONE": len(log.gone)}
         found = replace(found, counts=counts, findings=(*log.gone, *found.findings)[:findings_max])
     return Audited(found, f"log {settings.log.path}" if settings.log.kind == "sqlite" else "log Kafka", {})
+
+
+def _add_documents(ground: Ground, documents: Path | None) -> None:
+    if documents is not None:
+        ground.documents(erp_documents(documents))
 
 
 def _reading(settings: Settings, ground: Ground) -> Reading:
@@ -106,7 +124,7 @@ class Reading(ExitStack):
 
     def __init__(self, shards: Mapping[str, ShardInput], ground: Ground, *, numbered: bool) -> None:
         super().__init__()
-        self._shards = {name: shard for name, shard in shards.items() if TABLES[shard.stream][0] in AUDITED}
+        self._shards = {name: shard for name, shard in shards.items() if table_of(shard.stream)[0] in AUDITED}
         self._ground = ground
         self._numbered = numbered
         self._readers: dict[str, Reader] = {}
@@ -116,8 +134,9 @@ class Reading(ExitStack):
 
     def rest(self, marks: Mapping[str, str | None]) -> dict[str, int]:
         """Read what follows the marks, the ledger first and what it got meanwhile last; return records by stream."""
-        ledger = [name for name, shard in self._shards.items() if TABLES[shard.stream][0] in LATER]
-        others = [name for name in self._shards if name not in ledger]
+        table = {name: table_of(shard.stream)[0] for name, shard in self._shards.items()}
+        ledger = [name for name in self._shards if table[name] in LATER]
+        others = sorted((name for name in self._shards if name not in ledger), key=lambda name: _place(table[name]))
         read: dict[str, int] = {}
         for names, later in ((ledger, False), (others, False), (ledger, True)):
             for name in names:
@@ -129,7 +148,7 @@ class Reading(ExitStack):
         """Read a shard from the mark, or from where it was left, to its end; return the number of records."""
         shard, known = self._shards[name], self._readers.get(name)
         reader = known or self._open(name, shard, mark)
-        table, rows_of = TABLES[shard.stream]
+        table, rows_of = table_of(shard.stream)
         count = 0
         while True:
             raw = reader.poll()
@@ -160,3 +179,8 @@ class Reading(ExitStack):
             self._last[shard.stream] = orjson.loads(mark)["offset"]
         self._readers[name] = reader
         return reader
+
+
+def _place(table: str) -> int:
+    """Return when a table is read: what follows from confirmations before them."""
+    return DOWNSTREAM.index(table) if table in DOWNSTREAM else len(DOWNSTREAM)

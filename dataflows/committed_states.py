@@ -15,13 +15,13 @@ from sinks.sqlite import SqliteStreams
 def committed_states(settings: Settings, shards: Iterable[str], flow: str = CONFIRMATIONS) -> dict[str, Snapshot]:
     """Return the last commit of each of these shards of a flow that has one.
 
-    Where the log is one file, those of all its shards, as of one instant.
+    Where the log is one file, they are as of one instant, and for the confirmations flow those of all its shards.
 
     Raises: CommitLogUnavailable, CommitLogError.
     """
     if settings.log.kind == "sqlite":
         with closing(SqliteStreams(settings.log.path)) as file:
-            return file.snapshots()
+            return file.snapshots() if flow == CONFIRMATIONS else file.snapshots(list(shards))
     assert settings.kafka is not None
     with closing(KafkaLog(flow, settings.kafka.connection())) as log:
         found = ((shard, log.peek(shard)) for shard in shards)

@@ -77,7 +77,7 @@ class Deliver:
         """Take the records of an input; those that cannot be used become dead letters, and stop nothing."""
         name, raw = input_of(work.raw)
         take = self._action if name.startswith(ACTIONS) else self._posting
-        faults = [("decode", fault) for row in range(len(raw)) if (fault := take(raw, row, work.now_us)) is not None]
+        faults = [("deliver", fault) for row in range(len(raw)) if (fault := take(raw, row, work.now_us)) is not None]
         self.records += dead_letter_records(raw, faults, work.now_us, flow=NAME, shard=self.shard.name)
 
     def _action(self, raw: RawRecords, row: int, now_us: int) -> RowFault | None:

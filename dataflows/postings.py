@@ -30,7 +30,7 @@ from canonical.contracts import (
     read_event,
 )
 from canonical.identity import event_id
-from canonical.posting_wire import encode_command, encode_exception, encode_posting, encode_usage
+from canonical.posting_wire import encode_command, encode_exception, encode_posting, encode_unposted, encode_usage
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
@@ -47,7 +47,7 @@ from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
-from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE
+from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE
 from sinks.streams import postings as queue_of
 
 SHARD: Final = "postings"
@@ -90,6 +90,7 @@ class Decide:
         self.records += [Record(COMMANDS, *encode_command(command, now_us)) for command in outcome.commands]
         self.records += [Record(EXCEPTIONS, *encode_exception(each, now_us)) for each in outcome.exceptions]
         self.records += [Record(USAGE, *encode_usage(usage, now_us)) for usage in outcome.usages]
+        self.records += [Record(UNPOSTED, *encode_unposted(each, now_us)) for each in outcome.unposted]
         commit.records, self.records = self.records, []
         self.shard.pending = self.shard.urgent = False
         return desk.encode()
@@ -107,11 +108,11 @@ class Decide:
             try:
                 take(desk, raw.prefix + raw.data[start:end], now_us)
             except ValidationError as error:
-                yield "decode", RowFault(row, fault_code(error), str(error))
+                yield "desk", RowFault(row, fault_code(error), str(error))
             except Refused as refused:
                 yield "desk", RowFault(row, _REFUSALS[refused.code], refused.detail)
             except Unusable as unusable:
-                yield "decode", RowFault(row, unusable.code, str(unusable))
+                yield "desk", RowFault(row, unusable.code, str(unusable))
 
     def _taking_reference(self, system: str) -> Callable[[Desk, bytes, int], None]:
         terms = self.terms.get(system)

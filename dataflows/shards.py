@@ -7,13 +7,15 @@ place stays the same; it does not depend on the order of the settings or on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self, TypeVar
 
 from canonical.mapping import PlantMapping
-from dataflows.analytics import TABLES
+from dataflows.analytics import ERP_TABLES, TABLES
+from dataflows.flow_names import POSTINGS as POSTINGS_FLOW
 from dataflows.intake import Intake, Room
 from dataflows.postings import REFERENCE_INPUT
 from dataflows.postings import SHARD as POSTINGS_SHARD
@@ -27,7 +29,8 @@ from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, RECEIPTS
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, POSTINGS, RECEIPTS
+from sinks.streams import postings as queue_of
 
 POSTINGS_INPUTS: Final = (CONFIRMATIONS, EVENTS, ACTIONS, RECEIPTS)
 """Streams that the postings flow reads, beside reference data."""
@@ -97,13 +100,17 @@ def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
     """
     if settings.log.kind == "sqlite":
         return {
-            f"stream:{stream}": ShardInput(partial(_log_stream, settings, stream), stream=stream) for stream in TABLES
+            f"stream:{stream}": ShardInput(partial(_log_stream, settings, stream), stream=stream)
+            for stream in _tabulated(settings, _streams(settings))
         }
     assert settings.kafka is not None
     kafka = settings.kafka.connection()
     counts = _partitions(kafka)
     shards: dict[str, ShardInput] = {}
-    topics = {stream: kafka.topic(stream) for stream in TABLES}
+    prefix = kafka.topic("")
+    states = kafka.state_topic(POSTINGS_FLOW)  # begins like a posting queue, and is none
+    there = [topic.removeprefix(prefix) for topic in counts if topic.startswith(prefix) and topic != states]
+    topics = {stream: kafka.topic(stream) for stream in _tabulated(settings, there)}
     for stream, topic in topics.items():
         if topic not in counts:  # Nothing has been written to it; reading begins before that.
             KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic(stream))
@@ -178,6 +185,21 @@ def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:
         settle_us=round(pace.settle_s * 1e6),
         files_remembered_max=pace.files_remembered_max,
     )
+
+
+def _tabulated(settings: Settings, there: Iterable[str]) -> list[str]:
+    """Return the streams that become tables: those of ERPs only where the settings name one, or there are such."""
+    queues = {queue_of(erp) for erp in settings.erps} | {stream for stream in there if stream.startswith(POSTINGS)}
+    further = [*ERP_TABLES, *sorted(queues)] if queues or settings.reference is not None else []
+    return [*TABLES, *further]
+
+
+def _streams(settings: Settings) -> list[str]:
+    """Return the streams that an embedded log has; none where it is not there yet."""
+    if not settings.log.path.exists():
+        return []
+    with closing(SqliteStreams(settings.log.path)) as log:
+        return log.streams()
 
 
 def _log_stream(settings: Settings, stream: str) -> Reader:

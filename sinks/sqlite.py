@@ -261,15 +261,16 @@ class SqliteStreams:
         """Number of records; offsets have no holes, so this costs no scan."""
         return self.end(stream)
 
-    def snapshots(self) -> dict[str, Snapshot]:
-        """Last commit of each shard that has one, all as of one instant; fences nobody.
+    def snapshots(self, shards: Sequence[str] | None = None) -> dict[str, Snapshot]:
+        """Last commit of each shard that has one, or of each of these, all as of one instant; fences nobody.
 
         Raises: CommitLogUnavailable, CommitLogError.
         """
         rows = self._query(
             "look at the shards",
-            "SELECT shard, position, part, value FROM shard LEFT JOIN state USING (shard) WHERE position NOT NULL",
-            (),
+            "SELECT shard, position, part, value FROM shard LEFT JOIN state USING (shard) WHERE position NOT NULL"
+            " AND (?1 IS NULL OR shard IN (SELECT value FROM json_each(?1)))",
+            (None if shards is None else orjson.dumps(list(shards)).decode(),),
         )
         positions = {shard: position for shard, position, _, _ in rows}
         parts: dict[str, dict[str, bytes]] = {shard: {} for shard in positions}

@@ -21,6 +21,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from canonical.contracts import (
+    BusinessException,
     ComponentUsage,
     Confirmation,
     DeadLetter,
@@ -29,7 +30,10 @@ from canonical.contracts import (
     Gap,
     LedgerEntry,
     LedgerRange,
+    Posting,
+    Receipt,
     TrailEntry,
+    Unposted,
 )
 from canonical.schemas import arrow_schema, columns
 
@@ -69,6 +73,16 @@ _SQL_TYPES: Final[Mapping[pa.DataType, str]] = {
     pa.string(): "VARCHAR",
 }
 
+
+def _sql_type(arrow: pa.DataType) -> str:
+    """Return DuckDB's type of an Arrow type that a contract has."""
+    if pa.types.is_list(arrow):
+        return f"{_sql_type(arrow.value_type)}[]"
+    if pa.types.is_struct(arrow):
+        return f"STRUCT({', '.join(f'{field.name} {_sql_type(field.type)}' for field in arrow)})"
+    return _SQL_TYPES[arrow]
+
+
 _PLACE: Final = (
     Column(STREAM_SHARD, STREAM_SHARD, "VARCHAR", nullable=False, comment="Shard of the stream it was read from."),
     Column(STREAM_OFFSET, STREAM_OFFSET, "BIGINT", nullable=False, comment="Offset in that shard."),
@@ -83,7 +97,7 @@ def _fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
             field=name,
             sql_type="UUID"
             if UUID in (info.annotation, *get_args(info.annotation))
-            else _SQL_TYPES[arrow.field(name).type],
+            else _sql_type(arrow.field(name).type),
             nullable=arrow.field(name).nullable,
             comment=info.description or "",
         )
@@ -140,6 +154,29 @@ TABLES: Final[Mapping[str, Table]] = {
             "trail",
             "What was decided, by whom and why: changes of mappings and actions by hand, chained by hash.",
             (*_fields(TrailEntry), *_PLACE),
+        ),
+        Table(
+            "posting",
+            "What the ERPs are to do: one row becomes one document. Quantities are thousandths of the unit.",
+            (*_fields(Posting), *_PLACE),
+        ),
+        Table(
+            "unposted",
+            "What is not posted, or not yet, and why; the newest word on each cause and kind. What was posted "
+            "since it waited has a posting.",
+            (*_fields(Unposted), *_PLACE),
+            newest_by=("cause", "kind"),
+        ),
+        Table(
+            "receipt",
+            "What the ERPs made of each posting, with the document and the instants of each hop.",
+            (*_fields(Receipt), *_PLACE),
+        ),
+        Table(
+            "business_exception",
+            "What waits for a person, or did: newest state of each exception.",
+            (*_fields(BusinessException), *_PLACE),
+            newest_by=("exception_id",),
         ),
     )
 }

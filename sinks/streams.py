@@ -17,12 +17,17 @@ ACTIONS: Final = "actions"
 """What people decide about exceptions and postings."""
 EXCEPTIONS: Final = "exceptions"
 RECEIPTS: Final = "receipts"
+UNPOSTED: Final = "unposted"
+"""What is not posted, or not yet, and why."""
 COMMANDS: Final = "commands"
 """To the quality and the warehouse system."""
 USAGE: Final = "usage"
 """What of each component of an order was planned and issued."""
 
+POSTINGS: Final = "postings-"
+"""Streams whose names begin so are posting queues."""
+
 
 def postings(erp: str) -> str:
     """Return the posting queue of an ERP instance."""
-    return f"postings-{erp}"
+    return f"{POSTINGS}{erp}"

@@ -40,6 +40,7 @@ from canonical.contracts.reference import (
     WorkCenterReference,
 )
 from canonical.contracts.trail import TrailAction, TrailEntry, trail_hash
+from canonical.contracts.unposted import Unposted, UnpostedState
 from canonical.contracts.usage import ComponentUsage
 
 __all__ = [
@@ -94,6 +95,8 @@ __all__ = [
     "TrailAction",
     "TrailEntry",
     "UnitRatio",
+    "Unposted",
+    "UnpostedState",
     "WorkCenterReference",
     "fault_code",
     "read_event",

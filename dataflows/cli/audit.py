@@ -24,6 +24,10 @@ def audit(
     trail: Annotated[
         bool, typer.Option("--trail", help="Verify the audit trail instead: mappings, replays, who and why.")
     ] = False,
+    documents: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Documents that ERPs have, exported as JSON lines or CSV (docs/audit.md)."),
+    ] = None,
     plant: Annotated[str | None, typer.Option(help="Only this plant.")] = None,
     order: Annotated[str | None, typer.Option(help="Only sessions that worked on this order.")] = None,
     since: Annotated[
@@ -34,11 +38,13 @@ def audit(
     as_json: Json = False,
     config: Config = CONFIG,
 ) -> None:
-    """Check that every number a source sent is accounted for once, from record to confirmation.
+    """Check that every number a source sent is accounted for once, from record to document of the ERP.
 
-    Ledger, ranges, gaps, confirmations, events and dead letters are held against each other; each hole,
-    double, overlap, alteration or imbalance is told with its source and range. Audits the published
-    store, and what it has not loaded yet in the log. Exit code 0 if nothing is wrong, 1 on any finding.
+    Ledger, ranges, gaps, confirmations, events and dead letters are held against each other, confirmations
+    against postings, those against receipts, and these against the documents of the ERPs, where they are
+    given; each hole, double, overlap, alteration or imbalance is told with its source and range, order,
+    posting and document. Audits the published store, and what it has not loaded yet in the log. Exit code 0
+    if nothing is wrong, 1 on any finding.
 
     Example: plantsync audit --plant A --since 2026-01-05 --until 2026-01-06T06:00
     """
@@ -52,13 +58,16 @@ def audit(
     if sum((store is not None, log, trail)) > 1:
         raise typer.BadParameter("choose one", param_hint="--store, --log, --trail")
     if trail:
+        if documents is not None:
+            raise typer.BadParameter("the audit trail has no documents", param_hint="--documents")
         audit_trail(load(config), as_json=as_json)
         return
     scope = Scope(plant, order, _instant(since, "--since"), _instant(until, "--until"))
     if store is not None:
-        done = audit_file(store, scope, findings_max=limit)
+        done = audit_file(store, scope, findings_max=limit, documents=documents)
     else:
-        done = (audit_log if log else audit_store)(load(config), scope, findings_max=limit)
+        audited = audit_log if log else audit_store
+        done = audited(load(config), scope, findings_max=limit, documents=documents)
     if as_json:
         print_json({"clean": done.audit.clean, **asdict(done), "scope": asdict(scope)})
     else:
@@ -100,6 +109,15 @@ def _print(done: Audited) -> None:
         f"Audited: {done.place}: {found.records:,} records, {found.sessions:,} sessions, {found.ranges:,} confirmed "
         f"ranges of {found.events:,} events{_window(found.first_us, found.last_us)}."
     )
+    if (chain := found.chain) is not None:
+        say(
+            f"Of {chain.confirmations:,} confirmations {chain.posted:,} are posted, {chain.waiting:,} wait, "
+            f"{chain.not_posted:,} are not to be posted, {chain.unread:,} were not read yet. Of {chain.postings:,} "
+            f"postings {chain.accepted:,} are accepted, {chain.withdrawn:,} withdrawn, {chain.pending:,} pending."
+        )
+        if chain.erps:
+            doubt = f"; {chain.in_doubt:,} have no receipt yet" if chain.in_doubt else ""
+            say(f"Documents of {', '.join(chain.erps)}: {chain.documents:,}{doubt}.")
     if done.on_the_way:
         streams = ", ".join(f"{count:,} {stream}" for stream, count in sorted(done.on_the_way.items()))
         say(f"On their way into the store, read from the log: {streams}.")
@@ -111,7 +129,7 @@ def _print(done: Audited) -> None:
     if not found.findings:
         return
     table = Table(header_style="bold")
-    for name in ("kind", "plant", "source", "session", "numbers", "order", "posting", "what"):
+    for name in ("kind", "plant", "source", "session", "numbers", "order", "posting", "document", "what"):
         table.add_column(name, overflow="fold")
     for finding in found.findings:
         table.add_row(*map(Text, _cells(finding)))
@@ -125,7 +143,8 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     order = "/".join(filter(None, (finding.order, finding.operation)))
     what = f"{finding.what}; expected {finding.expected}, found {finding.found}"
     texts: tuple[Any, ...] = (finding.plant, finding.source, finding.session)
-    return (finding.kind, *(text or "" for text in texts), numbers, order, finding.posting_id or "", what)
+    document = " ".join(filter(None, (finding.erp, finding.document)))
+    return (finding.kind, *(text or "" for text in texts), numbers, order, finding.posting_id or "", document, what)
 
 
 def _window(first_us: int | None, last_us: int | None) -> str:

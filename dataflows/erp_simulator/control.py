@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 
 from dataflows.erp_simulator.document import MessageState, OpenState
 from dataflows.erp_simulator.endpoint import BODY_BYTES_MAX, bounded
+from dataflows.erp_simulator.export import exported
 from dataflows.erp_simulator.faults import FaultProfile, Plan
 from dataflows.erp_simulator.instance import Instance
 from dataflows.erp_simulator.master_data import MasterData
@@ -116,6 +117,8 @@ class Control:
         what = request.path_params["what"]
         try:
             if request.method == "GET":
+                if what == "export":
+                    return Response(exported(instance.book, instance.name), media_type="application/x-ndjson")
                 return _json(_read(instance, what, dict(request.query_params)))
             return _json(_change(instance, f"{request.method} {what}", body or b"{}"))
         except _Unknown:

@@ -19,11 +19,11 @@ from canonical.identity import NAMESPACE
 from sinks.audit.ground import Ground
 
 KINDS: Final[Mapping[str, str]] = {
-    "HOLE": "in the ledger as confirmed, and no confirmation is there",
+    "HOLE": "what is to be there is not: a confirmation, a posting, a receipt, a document",
     "DOUBLE": "more than once what is to be there once",
     "OVERLAP": "the same numbers in two ranges",
-    "ALTERED": "not as it was entered in the ledger",
-    "UNACCOUNTED": "there, and the ledger does not know of it",
+    "ALTERED": "not as it was entered in the ledger, confirmed or posted",
+    "UNACCOUNTED": "there, and nothing is known that it could be of",
     "UNDECLARED": "late numbers that were not declared missing",
     "IMBALANCE": "totals that do not add up",
     "GONE": "records that were deleted from the log",
@@ -31,7 +31,10 @@ KINDS: Final[Mapping[str, str]] = {
 """Kinds of findings, and what each means."""
 
 _SCRIPTS: Final = ("books.sql", "conservation.sql", "tiling.sql")
-_ORDER: Final = "list_position($kinds, kind), plant, source, session, first_seq, last_seq, what"
+_CHAIN: Final = ("chain.sql", "postings.sql", "receipts.sql", "documents.sql")
+_ORDER: Final = (
+    "list_position($kinds, kind), plant, source, session, first_seq, last_seq, erp, order_id, posting_id, what"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,33 @@ class Finding:
     order: str | None = None
     operation: str | None = None
     posting_id: str | None = None
+    erp: str | None = None
+    document: str | None = None
     expected: str | None = None
     found: str | None = None
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What became of confirmations: how many are posted, wait or are not to be posted, and of the postings.
+
+    ``unread`` are those that the postings flow has not read yet. ``documents`` are those that were handed in, and
+    ``in_doubt`` those of them whose posting has no receipt yet.
+    """
+
+    confirmations: int
+    posted: int
+    waiting: int
+    not_posted: int
+    unread: int
+    postings: int
+    accepted: int
+    withdrawn: int
+    pending: int
+    documents: int
+    in_doubt: int
+    erps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +105,7 @@ class Audit:
     last_us: int | None
     counts: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    chain: Chain | None = None
 
     @property
     def clean(self) -> bool:
@@ -97,6 +125,9 @@ def audit(ground: Ground, scope: Scope, *, findings_max: int) -> Audit:
     folder = resources.files(__package__)
     for script in _SCRIPTS:
         db.execute((folder / script).read_text("utf-8"))
+    chained = _is_chained(ground)
+    for script in _CHAIN if chained else ():
+        db.execute((folder / script).read_text("utf-8"))
     db.execute(
         "DELETE FROM finding WHERE order_id <> getvariable('order')"
         " OR at_us < getvariable('since_us') OR at_us >= getvariable('until_us')"
@@ -108,8 +139,47 @@ def audit(ground: Ground, scope: Scope, *, findings_max: int) -> Audit:
     ((ranges, events, first_us, last_us),) = db.execute(
         "SELECT count(*), coalesce(sum(events), 0), min(committed_us), max(committed_us) FROM posting_line"
     ).fetchall()
-    return Audit(
-        sessions, ranges, int(events), int(records), first_us, last_us, counts, _findings(ground, findings_max)
+    findings = _findings(ground, findings_max)
+    chain = _chain(ground) if chained else None
+    return Audit(sessions, ranges, int(events), int(records), first_us, last_us, counts, findings, chain)
+
+
+def _is_chained(ground: Ground) -> bool:
+    """Return whether anything follows from confirmations: where no such flow has run there is nothing to check."""
+    tables = ("read_posting", "read_unposted", "read_receipt", "mark", "document")
+    return any(ground.db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall() for table in tables)  # noqa: S608
+
+
+def _chain(ground: Ground) -> Chain:
+    db = ground.db
+    ((confirmations, posted, waiting, not_posted, unread),) = db.execute(
+        "SELECT count(*), count(*) FILTER (p.cause IS NOT NULL),"
+        " count(*) FILTER (p.cause IS NULL AND u.state = 'waiting'),"
+        " count(*) FILTER (p.cause IS NULL AND u.state <> 'waiting'),"
+        " count(*) FILTER (p.cause IS NULL AND u.cause IS NULL AND is_read IS NOT TRUE) FROM fate"
+    ).fetchall()
+    ((postings, accepted, withdrawn),) = db.execute(
+        "SELECT count(*), count(*) FILTER (o.accepted > 0), count(*) FILTER (o.accepted = 0 AND o.withdrawn > 0)"
+        " FROM (FROM part WHERE copy = 1) AS p LEFT JOIN outcome AS o USING (id)"
+    ).fetchall()
+    ((documents, in_doubt),) = db.execute(
+        "SELECT count(*), count(*) FILTER ((erp, document) IN (SELECT (erp, document) FROM linked ANTI JOIN outcome"
+        " USING (id))) FROM paper"
+    ).fetchall()
+    erps = tuple(erp for (erp,) in db.execute("SELECT DISTINCT erp FROM document ORDER BY erp").fetchall())
+    return Chain(
+        confirmations,
+        posted,
+        waiting,
+        not_posted,
+        unread,
+        postings,
+        accepted,
+        withdrawn,
+        postings - accepted - withdrawn,
+        documents,
+        in_doubt,
+        erps,
     )
 
 
@@ -124,6 +194,6 @@ def _findings(ground: Ground, findings_max: int) -> tuple[Finding, ...]:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    order, posting_id = row.pop("order_id"), row.pop("posting_id")
+    order = row.pop("order_id")
     del row["at_us"]
-    return Finding(order=order, posting_id=None if posting_id is None else str(posting_id), **row)
+    return Finding(order=order, **row)

@@ -8,7 +8,7 @@ not be there yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,9 @@ from sinks.published import StoreNotPublished
 from sinks.store import StoreError, StoreUnavailable
 from sinks.store_schema import TABLES, deletion, insertion, migrations
 
-AUDITED: Final = ("confirmation", "event", "fault", "gap", "ledger", "ledger_range")
+DOWNSTREAM: Final = ("receipt", "posting", "unposted", "business_exception")
+"""What follows from confirmations, in the order in which it is read: a receipt before its posting, all before those."""
+AUDITED: Final = ("confirmation", "event", "fault", "gap", "ledger", "ledger_range", *DOWNSTREAM)
 LATER: Final = ("ledger", "ledger_range")
 THREADS: Final = 2
 MEMORY_MAX_MB: Final = 1024
@@ -52,6 +54,46 @@ class Ground:
         finally:
             self.db.unregister("incoming")
 
+    def settled(self, marks: Mapping[str, int], held: Iterable[tuple[str, str]]) -> None:
+        """Say up to which offset a shard was read by whom it concerns, and which postings of an ERP are not settled."""
+        self.db.execute("SET VARIABLE marks_known = true")
+        for shard, offset in marks.items():
+            self.db.execute("INSERT INTO mark VALUES (?, ?)", [shard, offset])
+        rows = pa.Table.from_pylist([{"erp": erp, "posting_id": name} for erp, name in held], _HELD)
+        self.db.register("incoming", rows)
+        self.db.execute("INSERT INTO held FROM incoming")
+        self.db.unregister("incoming")
+
+    def documents(self, rows: pa.Table) -> None:
+        """Add the documents of ERPs, as ``sinks.audit.erp_documents`` reads them."""
+        self.db.register("incoming", rows)
+        self.db.execute("INSERT INTO document BY NAME FROM incoming")
+        self.db.unregister("incoming")
+
+
+_HELD: Final = pa.schema([("erp", pa.string()), ("posting_id", pa.string())])
+_BESIDE: Final = """
+SET VARIABLE marks_known = false;
+CREATE TABLE mark (stream_shard VARCHAR NOT NULL, stream_offset BIGINT NOT NULL);
+CREATE TABLE held (erp VARCHAR NOT NULL, posting_id VARCHAR NOT NULL);
+CREATE TABLE document (
+    erp VARCHAR NOT NULL,
+    document VARCHAR NOT NULL,
+    posting_id VARCHAR,
+    order_id VARCHAR,
+    operation VARCHAR,
+    good BIGINT,
+    scrap BIGINT,
+    rework BIGINT,
+    material VARCHAR,
+    lot VARCHAR,
+    quantity BIGINT,
+    reverses VARCHAR,
+    belongs_to VARCHAR
+);
+"""
+"""What comes neither from a store nor from a stream."""
+
 
 @contextmanager
 def opened(store: Path | None, *, threads: int = THREADS, memory_max_mb: int = MEMORY_MAX_MB) -> Iterator[Ground]:
@@ -76,6 +118,7 @@ def opened(store: Path | None, *, threads: int = THREADS, memory_max_mb: int = M
             db.execute("USE audit")
             for step in migrations():
                 db.execute(step)
+            db.execute(_BESIDE)
             if store is not None:
                 _attach(db, store)
             for name in AUDITED:

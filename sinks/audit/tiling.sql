@@ -158,4 +158,4 @@ SELECT
     posting_id::VARCHAR AS found, 'the posting id is not that of what it names' AS what
 FROM named
 WHERE (id[1:12] <> digest[1:12] OR id[14:16] <> digest[14:16] OR id[18:32] <> digest[18:32])
-    AND posting_id NOT IN (SELECT posting_id FROM finding WHERE posting_id IS NOT NULL);
+    AND posting_id::VARCHAR NOT IN (SELECT posting_id FROM finding WHERE posting_id IS NOT NULL);

@@ -33,7 +33,15 @@ from sinks.store_schema import RENAMED, TABLES, migrations
 
 NOON_US = 1_790_000_000_000_000
 DESCRIBED = {*TABLES, *(rollup.name for rollup in ROLLUPS)}
-VIEWS = {"output_by_hour", "order_progress", "scrap_by_reason", "fault_pareto", "genealogy", "conservation"}
+VIEWS = {
+    "output_by_hour",
+    "posting_outcome",
+    "order_progress",
+    "scrap_by_reason",
+    "fault_pareto",
+    "genealogy",
+    "conservation",
+}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from canonical.posting_wire import encode_posting
+from dataflows.posting_marks import posting_marks
 from dataflows.settings import load
 from dataflows.stored_records import stored_records
 from sinks.commit_log import Record
@@ -65,3 +66,10 @@ def test_orders_of_all_partitions_are_delivered_once_in_their_order_over_a_kill(
         assert [d["yield_quantity"] for d in sap.documents(order)] == [1000 * (n + 1) for n in range(8)]
     assert len(told(folder, "explain", made[0].order)["postings"]) == 8
     assert told(folder, "exceptions", "list")["exceptions"] == []
+    marks, held = posting_marks(settings)
+    queue = settings.kafka.connection().topic(postings("sap"))
+    assert held == []
+    assert sum(last + 1 for shard, last in marks.items() if shard.startswith(f"{queue}-")) >= len(made)
+    # Nothing stands behind these postings; that each has come to something is seen all the same.
+    chain = told(folder, "audit", "--log", code=1)["audit"]["chain"]
+    assert (chain["postings"], chain["accepted"], chain["pending"]) == (len(made), len(made), 0)

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from canonical.contracts import Posting, Receipt
 from dataflows.settings import load
+from sinks import dead_letters
 from sinks.commit_log import Record
 from sinks.kafka import KafkaLog
 from sinks.sqlite import SqliteLog, SqliteStreams
@@ -58,7 +59,7 @@ def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path
     (tmp_path / "state").mkdir()
     fill(SqliteLog(tmp_path / "state/plantsync.db"))
 
-    assert ran(tmp_path) == {"dead-letters": 1}  # All waits: nothing is known yet.
+    assert ran(tmp_path) == {"dead-letters": 1, "unposted": 7}  # All waits: nothing is known yet.
     (tmp_path / "reference/north/all.ndjson").write_bytes(b"\n".join(values(REFERENCES)) + b"\n")
     assert ran(tmp_path) == {}  # The lot is not known yet: another system tells of it, in B2MML (M31).
     status, of = "<Status>Released</Status>", "<MaterialDefinitionID>M</MaterialDefinitionID>"
@@ -69,7 +70,9 @@ def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path
 
     reader = SqliteStreams(tmp_path / "state/plantsync.db")
     made = [Posting.model_validate_json(stored.value) for stored in reader.read("postings-north", 0, 100)]
+    stages = {dead_letters.parse(stored).stage for stored in reader.read("dead-letters", 0, 100)}
     reader.close()
+    assert stages == {"desk"}  # An audit takes those of "decode" for records that plants sent.
     assert sorted(posting.kind.value for posting in made) == MADE
     assert [posting.number for posting in made] == list(range(len(MADE)))
 
@@ -80,7 +83,7 @@ def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path
     write(tmp_path, Record("receipts", b"A/4711", receipt.model_dump_json().encode()))
     assert ran(tmp_path) == {}
     write(tmp_path, Record("confirmations", b"machine", *values([confirmation(9, "0020", good=2_000)])))
-    assert ran(tmp_path) == {}
+    assert ran(tmp_path) == {"unposted": 1}
 
 
 @pytest.mark.kafka
@@ -96,7 +99,7 @@ def test_postings_on_kafka_with_reference_data_from_a_topic(kafka, tmp_path):
     )
     settings = load(tmp_path / "plantsync.toml")
     fill(KafkaLog("inputs", settings.kafka.connection()))
-    assert ran(tmp_path) == {"dead-letters": 1}
+    assert ran(tmp_path) == {"dead-letters": 1, "unposted": 7}
 
     producer = Producer({"bootstrap.servers": kafka.servers})
     for value in values([*REFERENCES, lot()]):

@@ -42,6 +42,8 @@ Requests under way while the ERP stands still arrive at once with those that fol
 """
 NATURAL = {ExceptionCode.QUALITY_RELEASE_MISSING}
 """What may stay open: lots on which the quality system has said nothing when the day ends, or said no."""
+DOCUMENTS = "documents.ndjson"
+"""What the ERPs have at the end of the day, for an audit."""
 QUIET_S = 4.0
 """Nothing new for so long, and all is as it should be: done."""
 STUCK_S = 30.0
@@ -213,6 +215,8 @@ class Day:
         }
         for erp in self.erps:
             asked[erp]["documents"] = documents(port, erp)
+        exported = (requests.get(f"http://127.0.0.1:{port}/_control/{erp}/export", timeout=30) for erp in asked)
+        (self.folder / DOCUMENTS).write_bytes(b"".join(answer.content for answer in exported))
         return Outcome(
             replay, self.erps, person.helped, read, asked, {name: flow.killed for name, flow in flows.items()}
         )

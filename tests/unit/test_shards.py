@@ -62,7 +62,7 @@ def test_shards_are_named_by_their_place(tmp_path, monkeypatch):
     assert legacy.settle_us == 500_000
     assert list(analytics_shards(settings)) == [
         f"stream:{stream}"
-        for stream in ("confirmations", "events", "gaps", "ledger", "ranges", "dead-letters", "trail")
+        for stream in ("confirmations", "events", "gaps", "ledger", "ranges", "dead-letters", "trail", "usage")
     ]
 
 

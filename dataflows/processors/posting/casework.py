@@ -18,8 +18,10 @@ from canonical.contracts import (
     PostingKind,
     Resolution,
     StockType,
+    UnpostedState,
 )
 from dataflows.processors.posting import documents, reversals
+from dataflows.processors.posting.accounting import Accounting
 from dataflows.processors.posting.case import Case, Line
 from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.checks import View
@@ -50,6 +52,7 @@ class Casework:
         self.orders = OrderShelf()
         self.history = History(policy.remembered_max)
         self.queues = Queues()
+        self.accounting = Accounting()
         self.causes = Causes(policy.exceptions_max, self.queues.length)
         self.counts: Counter[str] = Counter()
         self._next = 0
@@ -69,7 +72,8 @@ class Casework:
     @property
     def pending(self) -> bool:
         """Whether something has been decided that was not taken yet."""
-        return bool(self._outcome.postings or self._outcome.commands or self._used) or self.causes.pending
+        decided = self._outcome.postings or self._outcome.commands or self._used
+        return bool(decided) or self.causes.pending or self.accounting.pending
 
     @property
     def urgent(self) -> bool:
@@ -83,16 +87,17 @@ class Casework:
         self.counts["offered"] += 1
         if self._lanes[sort] is None:
             self.counts["ruled out"] += 1
+            self.accounting.ended(draft, UnpostedState.RULED_OUT, f"{sort} is {NOT_POSTED}")
             return True
         self._limits.room_for_order(draft.plant, draft.order, self.orders, self.book, now_us)
-        if not self._newest(base, revision, now_us):
+        if not self._newest(draft, base, revision, now_us):
             return False
         self._run(now_us)  # What is taken back goes first.
         self._arrive(Case(self._number(), now_us, base, draft, sort, revision), now_us)
         self._run(now_us)
         return True
 
-    def _newest(self, base: str, revision: int, now_us: int) -> bool:
+    def _newest(self, draft: Draft, base: str, revision: int, now_us: int) -> bool:
         """Return whether nothing is known that is as new; what is older makes way, and what it posted is taken back."""
         posted = self.history.revision(base)
         held = self.queues.of(base)
@@ -101,6 +106,8 @@ class Casework:
         known = max([case.revision for case in held] + ([] if posted is None else [posted]))
         if revision <= known:
             self.counts["copies" if revision == known else "superseded"] += 1
+            if revision < known:
+                self.accounting.ended(draft, UnpostedState.SUPERSEDED, f"revision {known} came before it")
             return False
         for case in held:
             self._withdraw(case)
@@ -112,6 +119,9 @@ class Casework:
         """Take a case out of its line, since a newer one is there, or what it follows from was taken back."""
         line = case.line
         self.queues.remove(case)
+        self.accounting.went_on(case)
+        why = "a newer revision is there, or what it follows from was taken back"
+        self.accounting.ended(case.draft, UnpostedState.SUPERSEDED, why)
         if line in self.queues:
             self.queues.ask(line)
         else:
@@ -128,6 +138,7 @@ class Casework:
             self._settle(case, verdict, now_us)
             return
         self.queues.append(case)
+        self.accounting.waits(case)
         if behind:
             self.causes.grown(line)
         else:
@@ -158,7 +169,7 @@ class Casework:
 
     def _leave(self, line: Line) -> None:
         """Take the head out of a line; what follows is asked."""
-        self.queues.pop(line)
+        self.accounting.went_on(self.queues.pop(line))
         if line in self.queues:
             self.causes.grown(line)
             self.queues.ask(line)
@@ -186,6 +197,8 @@ class Casework:
         if not case.derived:
             self.counts["ruled out" if isinstance(verdict, RuledOut) else "posted"] += 1
         posted: tuple[Ready, ...] = () if isinstance(verdict, RuledOut) else verdict
+        if isinstance(verdict, RuledOut):
+            self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
         if case.draft.kind is PostingKind.GOODS_ISSUE and not case.derived:
             # Lines of components that the ERP issues itself are left out (M18).
             left_out = len(case.draft.movements) - sum(len(ready.draft.movements) for ready in posted)

@@ -34,6 +34,7 @@ from canonical.contracts import (
     Lane,
     OrderReference,
     Resolution,
+    UnpostedState,
 )
 from canonical.identity import document_name, posting_id
 from dataflows.processors.posting import documents
@@ -93,7 +94,12 @@ class Desk(Casework):
         base = draft.cause
         if c.revision:
             base = str(posting_id(c.plant, c.source, c.session, c.first_seq, c.kind, 0))
-        if self._take(draft, sort, base, c.revision, now_us):
+        try:
+            news = self._take(draft, sort, base, c.revision, now_us)
+        except Refused as refused:
+            self.accounting.ended(draft, UnpostedState.REFUSED, refused.detail)
+            raise
+        if news:
             drafts, breaches = self.gathering.confirmation(c, now_us)
             self._gathered(drafts, now_us)
             for breach in breaches:
@@ -185,6 +191,7 @@ class Desk(Casework):
         outcome, self._outcome = self._outcome, Outcome()
         self._urgent = False
         outcome.exceptions = self.causes.take(now_us)
+        outcome.unposted = self.accounting.take(now_us)
         return outcome
 
     # -- state ---------------------------------------------------------------------------------
@@ -251,14 +258,14 @@ class Desk(Casework):
                     for case in self.queues.cases(line):
                         self.queues.waive(case, waived(case, code))
                 case ActionKind.DISCARD:
-                    self._discard(line, cause_id, now_us)
+                    self._discard(line, cause_id, action, now_us)
                 case _:
                     pass
             self.queues.ask(line)
         if action.kind is ActionKind.DISCARD:
             self.causes.drop_others(cause_id, action, now_us)
 
-    def _discard(self, line: Line, cause_id: str, now_us: int) -> None:
+    def _discard(self, line: Line, cause_id: str, by: Action, now_us: int) -> None:
         """Take the cases out of a line that fail for this cause, up to the first that does not."""
         while line in self.queues:
             case = self.queues.head(line)
@@ -266,6 +273,7 @@ class Desk(Casework):
             if not (isinstance(verdict, Failure) and str(verdict.cause) == cause_id):
                 return
             self._leave(line)
+            self.accounting.ended(case.draft, UnpostedState.DISCARDED, "", by)
             if not case.derived:
                 self.counts["discarded"] += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from canonical.contracts import BusinessException, Command, ComponentUsage
+from canonical.contracts import BusinessException, Command, ComponentUsage, Unposted
 from dataflows.processors.posting.documents import Made
 
 
@@ -16,3 +16,4 @@ class Outcome:
     commands: list[Command] = field(default_factory=list)
     exceptions: list[BusinessException] = field(default_factory=list)
     usages: list[ComponentUsage] = field(default_factory=list)
+    unposted: list[Unposted] = field(default_factory=list)

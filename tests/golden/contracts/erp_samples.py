@@ -51,6 +51,12 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
         "opened_us": 1_760_000_000_000_001, "changed_us": 1_760_000_000_000_002,
         "resolved_us": 1_760_000_000_000_003, "actor": "m.weber", "reason": "geprüft",
     },
+    "unposted": {
+        "cause": str(ID), "kind": "confirmation", "state": "discarded", "plant": "A", "order": "100042",
+        "operation": "0010", "work_center": "PRESS", "material": "M-1", "lot": "L-9", "unit": "KGM", "good": 10**15,
+        "scrap": 125, "rework": 1, "causes": [str(ID)], "why": "gehört zu 100041", "actor": "m.weber",
+        "at_us": 1_760_000_000_000_001,
+    },
     "command": {
         "command_id": ID, "kind": "stock-status", "plant": "A", "order": "100042", "operation": "0010",
         "material": "M-1", "lot": "L-9", "stock_type": "blocked", "reason": "12 % scrap, 10 % allowed",
