@@ -9,7 +9,7 @@ from threading import Event
 
 from confluent_kafka import Consumer, TopicPartition
 
-from dataflows import runtime
+from dataflows import opened_log, runtime
 from dataflows.cli.exit_codes import FENCED
 from dataflows.settings import load
 from dataflows.shards import Share
@@ -24,12 +24,12 @@ PLANTSYNC = Path(sys.executable).with_name("plantsync")
 def forked(settings, flow, share=(0, 1), *, until_end=True, rows_max=None, now_us=None, mutant=None):
     """Return what a forked process does: the flow, on a clock that stands still if ``now_us`` is given.
 
-    ``mutant``: classes that take the place of the runtime's own, by name. Who is fenced exits as the command does.
+    ``mutant``: classes that take the place of the flow's own, by name. Who is fenced exits as the command does.
     """
 
     def run(page):
-        for name in ("SqliteLog", "KafkaLog", "Store"):
-            setattr(runtime, name, watched((mutant or {}).get(name, getattr(runtime, name)), page))
+        for room, name in ((opened_log, "SqliteLog"), (opened_log, "KafkaLog"), (runtime, "Store")):
+            setattr(room, name, watched((mutant or {}).get(name, getattr(room, name)), page))
         told = load(settings)
         if rows_max:
             told = told.model_copy(update={"pace": told.pace.model_copy(update={"commit_rows_max": rows_max})})

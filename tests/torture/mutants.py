@@ -56,4 +56,4 @@ MUTANTS = {
     "kafka-state-first": {"KafkaLog": KafkaStateFirst},
     "store-position-first": {"Store": StorePositionFirst},
 }
-"""By name: what takes the place of which class of ``dataflows.runtime``."""
+"""By name: what takes the place of which class of the flow."""
