@@ -53,13 +53,14 @@ SELECT
 FROM linked AS l JOIN part AS p ON p.id = l.id AND p.copy = 1
 JOIN outcome AS o ON o.id = l.id AND o.accepted = 0 AND o.last_status IN ('withdrawn', 'rejected');
 
+-- What an ERP took and then could not process waits under an exception, which the checks of receipts see to.
 INSERT INTO finding BY NAME
 SELECT
     'HOLE' AS kind, p.plant AS plant, p.order_id AS order_id, p.operation AS operation, p.id AS posting_id,
     p.erp AS erp, o.document AS document, o.answered_us AS at_us, 'document ' || o.document AS expected, 'none' AS found,
     'the posting was accepted, and the ERP has no such document' AS what
 FROM outcome AS o JOIN part AS p ON p.id = o.id AND p.copy = 1
-WHERE o.accepted > 0 AND o.document <> '' AND o.id NOT IN (SELECT id FROM linked)
+WHERE o.accepted > 0 AND o.document <> '' AND o.last_status <> 'movement-failed' AND o.id NOT IN (SELECT id FROM linked)
     AND p.erp IN (SELECT erp FROM document);
 
 -- Where receipts name none of its documents, the ERP's numbers are not known here, and quantities tell. What was booked

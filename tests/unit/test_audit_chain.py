@@ -250,6 +250,15 @@ def test_what_an_erp_makes_by_itself_belongs_to_what_it_was_made_for():
     assert (finding.kind, finding.document, finding.expected) == (UNACCOUNTED, "X/26", "document Y/26")
 
 
+def test_what_an_erp_took_and_could_not_process_waits_under_an_exception():
+    world = WORLD.copy()
+    delete("document", posting_id=ISSUE)(world)
+    world.answer(world.posting[P.index(ISSUE)], "movement-failed")
+    assert [(f.kind, f.posting_id, f.expected) for f in world.audited().findings] == [(HOLE, ISSUE, "an exception")]
+    world.complain(world.posting[P.index(ISSUE)], "MOVEMENT_FAILED")
+    assert world.audited().findings == ()
+
+
 def test_an_erp_whose_documents_were_not_handed_in_is_not_judged():
     world = WORLD.copy()
     world.document.clear()
