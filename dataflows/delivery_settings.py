@@ -15,6 +15,8 @@ from sinks.erp.settings import ErpSettings
 
 ASKED_AT: Final = {"oracle": "history_path", "d365": "messages_path"}
 """Settings without which an ERP seldom knows what became of a call: each posting in doubt needs a person then."""
+PROCESSED_LATER: Final = frozenset({"d365"})
+"""ERPs that process what they accept later, and as a whole: an order's next posting must not overtake it there."""
 SECRETS: Final = frozenset({"password", "client_secret"})
 ANSWER_TIMEOUTS: Final = ("read_timeout_s", "acknowledgement_wait_s")
 """Keys of an adapter that say how long it waits for an answer."""
@@ -116,4 +118,5 @@ class ErpSection(Section):
         counts["bulk_max"] = min(self.bulk_max, bulk_max)
         if getattr(self.adapter, ASKED_AT.get(self.adapter.kind, "kind")) is None:
             counts |= {"window_max": min(self.window_max, self.in_flight_max), "order_window_max": 1}
-        return DeliveryPolicy(**counts, **times, rate_milli=round(self.rate_per_s * 1000))
+        in_turn = self.adapter.kind in PROCESSED_LATER
+        return DeliveryPolicy(**counts, **times, in_turn=in_turn, rate_milli=round(self.rate_per_s * 1000))

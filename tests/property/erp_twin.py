@@ -82,6 +82,10 @@ class Erp:
     stuck: dict[str, int] = field(default_factory=dict)
     """Documents whose movements are not through yet, and how many questions it takes."""
     failed: set[str] = field(default_factory=set)
+    unprocessed: dict[str, str] = field(default_factory=dict)
+    """Orders of what it has accepted, and neither processed nor been told by a person to forget."""
+    in_turn: bool = False
+    """Nothing of an order may come before what is there has been processed."""
     follows: set[str] = field(default_factory=set)
     """Postings whose goods move later."""
     locked: set[str] = field(default_factory=set)
@@ -130,7 +134,9 @@ class Erp:
             if self.blind:
                 return takes_us, [Reply(ReplyKind.CANNOT_TELL)], []
             made = self.made(wanted.posting_id)
-            return takes_us, [Reply(ReplyKind.ACCEPTED, made[0]) if made else Reply(ReplyKind.NONE)], []
+            follows = str(wanted.posting_id) in self.unprocessed
+            found = Reply(ReplyKind.ACCEPTED, made[0], follows=follows) if made else Reply(ReplyKind.NONE)
+            return takes_us, [found], []
         return takes_us, [self._followed(wanted)], []
 
     def _sent(self, wanted: Posting) -> Reply:
@@ -142,8 +148,10 @@ class Erp:
         if wanted.order in self.locked or self.rng.random() < self.trouble / 8:
             return Reply(ReplyKind.LOCKED, code="CO/469")
         follows = key in self.follows or self.rng.random() < 0.4 * (self.trouble > 0)
+        assert not self.in_turn or wanted.order not in self.unprocessed.values(), "it overtakes what is not processed"
         document = self.execute(wanted)
         if follows:
+            self.unprocessed[key] = wanted.order
             self.stuck[key] = self.rng.randrange(3)
             if self.rng.random() < self.trouble / 2:
                 self.failed.add(key)
@@ -154,7 +162,10 @@ class Erp:
         if self.stuck.get(key, 0) > 0:
             self.stuck[key] -= 1
             return Reply(ReplyKind.NONE)
-        return Reply(ReplyKind.REJECTED if key in self.failed else ReplyKind.ACCEPTED)
+        if key in self.failed:
+            return Reply(ReplyKind.REJECTED)
+        self.unprocessed.pop(key, None)
+        return Reply(ReplyKind.ACCEPTED)
 
 
 @dataclass
@@ -176,7 +187,7 @@ class World:
         self.policy = policy
         self.queue = postings
         self.actions: list[Action] = []
-        self.erp = Erp(self.rng, trouble)
+        self.erp = Erp(self.rng, trouble, in_turn=policy.in_turn)
         self.log = Log()
         self.now_us = 1_000 * S
         self.crashes = 0
@@ -274,6 +285,8 @@ class World:
         if chosen.code == "ERP_ANSWER_UNKNOWN":
             there = bool(self.erp.made(UUID(chosen.posting_id)))
             kind = ActionKind.DISCARD if there else ActionKind.RELEASE
+        if kind is not ActionKind.REPROCESS:
+            self.erp.unprocessed.pop(chosen.posting_id, None)
         if self.rng.random() < 0.7:
             self.erp.faulty.discard(chosen.posting_id)
             self.erp.failed.discard(chosen.posting_id)

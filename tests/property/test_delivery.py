@@ -39,11 +39,12 @@ def traffic(rng: random.Random, count: int, orders: int) -> list:
     crashing=st.sampled_from([0.0, 0.02, 0.1]),
     bulk=st.sampled_from([1, 4]),
     blind=st.booleans(),
+    in_turn=st.booleans(),
 )
-def test_the_laws_hold_whatever_goes_wrong(seed, count, orders, trouble, crashing, bulk, blind):
+def test_the_laws_hold_whatever_goes_wrong(seed, count, orders, trouble, crashing, bulk, blind, in_turn):
     rng = random.Random(seed)
     queue = [p for p in traffic(rng, count, orders) if p.order]
-    world = World(seed, queue, trouble, dataclasses.replace(POLICY, bulk_max=bulk))
+    world = World(seed, queue, trouble, dataclasses.replace(POLICY, bulk_max=bulk, in_turn=in_turn))
     world.erp.blind = blind
     world.erp.faulty = {str(p.posting_id) for p in queue if rng.random() < trouble / 8}
     for _ in range(rng.randrange(50, 400)):
@@ -295,6 +296,27 @@ def test_movements_that_fail_are_told_and_repaired_ones_too():
     assert [r.status.value for r in world.log.receipts if str(r.posting_id) == first] == [
         *("accepted", "movement-failed", "moved"),
     ]
+    assert open_codes(world) == []
+    assert world.delivery.held == 0
+
+
+def test_where_postings_are_processed_in_turn_the_next_waits_for_it():
+    """An ERP that processes later gives one message up and goes on: the next would overtake it (M24, M26)."""
+    queue = [posting("O1", 0), posting("O1", 1), posting("O2", 0)]
+    world = World(1, queue, 0.0, dataclasses.replace(POLICY, in_turn=True))
+    first = str(world.queue[0].posting_id)
+    world.erp.follows = world.erp.failed = {first}
+    run(world, 3)
+    assert [p.order for p, _ in world.erp.documents] == ["O1", "O2"]
+    (told,) = world.log.exceptions.values()
+    assert (told.code, told.waiting) == ("MOVEMENT_FAILED", 2)
+    assert world.delivery.idle, "a person must repair it"
+    world.restart()
+    run(world, 2)
+    assert len(world.erp.documents) == 2, "and a restart changes nothing"
+    world.erp.failed = set()
+    run(world, 10)
+    assert [p.number for p, _ in world.erp.documents] == [0, 0, 1]
     assert open_codes(world) == []
     assert world.delivery.held == 0
 

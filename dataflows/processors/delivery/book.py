@@ -15,7 +15,7 @@ from canonical.contracts.business_exception import BusinessException, ExceptionC
 from canonical.contracts.command import Action
 from canonical.contracts.posting import Posting, PostingKind, Receipt, ReceiptStatus
 from dataflows.processors.delivery.documents import Documents
-from dataflows.processors.delivery.entry import IN_LINE, PREFIX, Entry, Phase
+from dataflows.processors.delivery.entry import FOLLOWED, IN_LINE, PREFIX, Entry, Phase
 from dataflows.processors.delivery.lines import Lines
 from dataflows.processors.delivery.notices import BY_ACTION, TEXT_MAX, notice_id, of_posting
 from dataflows.processors.delivery.reply import Reply, ReplyKind
@@ -27,10 +27,12 @@ class Book:
     """The entries of an ERP by posting id, and their lines.
 
     Each method that changes an entry writes the receipts and exceptions that follow into ``out``.
+    ``in_turn``: what the ERP has accepted and not processed yet stays in its line.
     """
 
-    def __init__(self, erp: str, documents_max: int) -> None:
+    def __init__(self, erp: str, documents_max: int, *, in_turn: bool) -> None:
         self.erp = erp
+        self._in_line = IN_LINE | (FOLLOWED if in_turn else frozenset())
         self.entries: dict[str, Entry] = {}
         self.lines = Lines()
         self.documents = Documents(documents_max)
@@ -53,7 +55,7 @@ class Book:
                 self._enter(entry)
                 if entry.phase in (Phase.ADMITTED, Phase.DOUBT):
                     self.window.add(entry.key)
-                if entry.phase in IN_LINE:
+                if entry.phase in self._in_line:
                     self.lines.add(entry)
                 if entry.notice:
                     self._notices[self._notice_id(entry)] = entry.key
@@ -110,11 +112,12 @@ class Book:
         entry.document, entry.accepted_us, entry.polls, entry.message = reply.document, now_us, 0, reply.message
         self.documents.add(entry.key, reply.document)
         self.receipt(entry, ReceiptStatus.ACCEPTED, reply, now_us, found=found)
-        self.lines.remove(entry)
         self.put(entry, Phase.MOVING, due_us)
         self.settled.append(entry.key)
         if not reply.follows:
             self.remove(entry)
+        elif Phase.MOVING not in self._in_line:
+            self.lines.remove(entry)
 
     def rejected(self, entry: Entry, reply: Reply, now_us: int) -> None:
         """The ERP refuses for good, or has failed too often: its order waits for a person."""
@@ -134,7 +137,6 @@ class Book:
         self.documents.add(entry.key, "")
         words = NOTHING_TO_REVERSE if action is None else f"{action.actor}: {action.reason}"
         self.receipt(entry, ReceiptStatus.WITHDRAWN, Reply(ReplyKind.NONE, message=words[:TEXT_MAX]), now_us)
-        self.lines.remove(entry)
         self.settled.append(entry.key)
         self.remove(entry)
 
@@ -142,6 +144,7 @@ class Book:
         """Let go of an entry that is settled."""
         assert not entry.notice, "an entry with an open exception waits for a person"
         del self.entries[entry.key]
+        self.lines.remove(entry)
         self.window.discard(entry.key)
         self.changed.add(entry.key)
         if entry.posting.reverses:

@@ -3,7 +3,8 @@
 Laws, whatever the ERP answers, is silent about, or a crash cuts off:
 - *Once.* A posting becomes at most one document: it is sent only after a commit has admitted it, and what may have been
   sent is asked for in the ERP before it is sent again, not before the ERP can have executed it any more.
-- *Order.* Of each order, n+1 is sent after n has been accepted or withdrawn; orders do not wait for each other.
+- *Order.* Of each order, n+1 is sent after n has been accepted or withdrawn, and where postings are to be processed
+  ``in_turn``, after n has been processed; orders do not wait for each other.
 - *Rate.* In any span of T seconds at most ``burst + rate * T`` calls begin, restarts included.
 - *Conservation.* Every posting read is accepted, withdrawn, waiting for a person under an open exception, or pending.
 
@@ -27,7 +28,7 @@ from dataflows.processors.delivery.access import FAILED, Access, Change
 from dataflows.processors.delivery.answers import Answers
 from dataflows.processors.delivery.book import Book
 from dataflows.processors.delivery.decisions import Decisions
-from dataflows.processors.delivery.entry import FOR_A_PERSON, Entry, Phase
+from dataflows.processors.delivery.entry import FOR_A_PERSON, WAITING, Entry, Phase
 from dataflows.processors.delivery.erp_notices import ErpNotices
 from dataflows.processors.delivery.policy import DeliveryPolicy
 from dataflows.processors.delivery.reply import Call, CallKind, Reply
@@ -47,7 +48,7 @@ class Delivery:
         self, erp: str, policy: DeliveryPolicy, chance: Callable[[], float], state: Mapping[str, bytes], now_us: int
     ) -> None:
         self.erp, self.policy = erp, policy
-        self.book = Book(erp, policy.documents_max)
+        self.book = Book(erp, policy.documents_max, in_turn=policy.in_turn)
         self.decisions = Decisions(self.book)
         self.answers = Answers(self.book, policy, chance)
         self._access = Access(policy, chance, now_us)
@@ -197,7 +198,7 @@ class Delivery:
         if self.in_flight:
             return False
         lines = [line[0] for line in self.book.lines]
-        waits = all(head.phase in FOR_A_PERSON or self.book.original_open(head) for head in lines)
+        waits = all(head.phase in WAITING or self.book.original_open(head) for head in lines)
         follows = any(entry.phase is Phase.MOVING for entry in self.book.entries.values())
         return self._access.breaker.tried or (waits and not follows)
 

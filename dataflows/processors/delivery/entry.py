@@ -37,8 +37,12 @@ class Phase(StrEnum):
 
 IN_LINE: Final = frozenset({Phase.QUEUED, Phase.ADMITTED, Phase.DOUBT, Phase.REJECTED, Phase.UNKNOWN})
 """Its order's next posting waits for it."""
+FOLLOWED: Final = frozenset({Phase.MOVING, Phase.STUCK})
+"""Accepted; where the ERP is to process postings in turn, its order's next posting waits for it, too."""
 FOR_A_PERSON: Final = frozenset({Phase.REJECTED, Phase.UNKNOWN})
 """Nothing happens to it by itself."""
+WAITING: Final = FOR_A_PERSON | {Phase.STUCK}
+"""Goes on when a person has done something, here or in the ERP."""
 
 
 @dataclass(slots=True, eq=False)

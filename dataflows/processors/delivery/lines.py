@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator, Sequence
 
-from dataflows.processors.delivery.entry import FOR_A_PERSON, Entry
+from dataflows.processors.delivery.entry import WAITING, Entry
 
 
 class Lines:
@@ -29,11 +29,12 @@ class Lines:
         insort(self._lines.setdefault(entry.line, []), entry, key=_place)
 
     def remove(self, entry: Entry) -> None:
-        """Take an entry out; it is in its line."""
-        line = self._lines[entry.line]
-        line.remove(entry)
-        if not line:
-            del self._lines[entry.line]
+        """Take an entry out, if it is in its line."""
+        line = self._lines.get(entry.line, [])
+        if entry in line:
+            line.remove(entry)
+            if not line:
+                del self._lines[entry.line]
 
     def is_head(self, entry: Entry) -> bool:
         """Return whether nothing is before it."""
@@ -46,7 +47,7 @@ class Lines:
 
     def for_persons(self) -> int:
         """Return how many postings go on only when a person has decided something."""
-        return sum(len(line) for line in self if line[0].phase in FOR_A_PERSON)
+        return sum(len(line) for line in self if line[0].phase in WAITING)
 
 
 def _place(entry: Entry) -> tuple[int, int]:

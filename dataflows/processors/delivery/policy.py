@@ -28,6 +28,8 @@ class DeliveryPolicy:
         probe_us, probe_max_us: wait before it is tried with one call, doubled with each failure, and its bound.
         movement_us, movement_max_us: wait before the first question for what follows a document, and its bound.
         movement_timeout_us: a second level that is open so long becomes an exception.
+        in_turn: an order's next posting waits until the ERP has processed what it accepted, too; else only for the
+            acceptance.
         documents_max: documents remembered, to know a posting that comes twice and what a reversal takes back.
     """
 
@@ -50,6 +52,7 @@ class DeliveryPolicy:
     movement_us: int = 5 * SECOND_US
     movement_max_us: int = 300 * SECOND_US
     movement_timeout_us: int = 3_600 * SECOND_US
+    in_turn: bool = False
     documents_max: int = 50_000
 
 
