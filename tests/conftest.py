@@ -4,6 +4,7 @@ import os
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import kafka_broker
 
@@ -14,14 +15,36 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
-LONGEST = ("simulation/test_proof", "e2e/test_erp_day", "torture/test_torture", "e2e/test_erp_away")
-"""Modules whose tests take minutes, which go first, so that no processor is left waiting for them at the end."""
+LONGEST = (
+    "tests/simulation/test_proof",
+    "tests/e2e/test_erp_day",
+    "tests/torture",
+    "tests/e2e/test_erp_away",
+    "tests/faults",
+)
+"""Where tests take minutes: they go first, so that no processor is left waiting for them at the end."""
 
 
 def pytest_collection_modifyitems(items):
-    """Put the tests of the longest modules before all others; within a module they stay as they stand."""
-    places = {f"tests/{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+    """Put the longest tests before all others, which stay as they stand."""
+
+    def place(item):
+        return next((place for place, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
+
+class Rooms(LoadScopeScheduling):
+    """A module's tests run in one process, and so do all that need three brokers: these are started once."""
+
+    def _split_scope(self, nodeid):
+        return "tests/faults" if nodeid.startswith("tests/faults/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Say which tests run in one process."""
+    return Rooms(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")
