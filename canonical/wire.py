@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from io import BytesIO
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 import arro3.io
@@ -54,6 +54,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 class WireError(ValueError):
     """A stored value that is not of its contract: which one, what is wrong, what to do."""
+
+    retryable: ClassVar[bool] = False
 
 
 def encode_confirmations(rows: Columns, recorded_us: int) -> list[Message]:

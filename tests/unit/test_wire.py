@@ -22,6 +22,7 @@ from canonical.wire import (
     encode_gaps,
     encode_ledger,
 )
+from dataflows.cli.exit_codes import ERROR, exit_code, operating_error
 
 GAP: dict[str, Any] = {"plant": "A", "source": "s", "first_seq": 1, "last_seq": 2, "declared_us": 0}
 GOOD = orjson.dumps(GAP)
@@ -133,3 +134,10 @@ def test_a_value_takes_no_more_memory_than_it_is_long() -> None:
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken < 1.2 * sum(map(len, values))
+
+
+def test_a_value_that_is_not_of_its_contract_is_told_without_a_stack():
+    with pytest.raises(WireError) as raised:
+        decode_confirmations([b"no JSON"])
+    assert operating_error(raised.value) is raised.value
+    assert exit_code(raised.value) == ERROR
