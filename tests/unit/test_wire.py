@@ -138,6 +138,6 @@ def test_a_value_takes_no_more_memory_than_it_is_long() -> None:
 
 def test_a_value_that_is_not_of_its_contract_is_told_without_a_stack():
     with pytest.raises(WireError) as raised:
-        decode_confirmations([b"no JSON"])
+        decode_gaps([b"no JSON"])
     assert operating_error(raised.value) is raised.value
     assert exit_code(raised.value) == ERROR
