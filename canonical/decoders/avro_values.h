@@ -15,6 +15,7 @@
 #define PLANTSYNC_AVRO_VALUES_H
 
 #include "kernel.h"
+#include "utf8.h"
 
 enum kind { NOTHING, BOOLEAN, INT, LONG, FLOAT, DOUBLE, TEXT, FIXED, ENUM, RECORD, UNION, ARRAY, MAP };
 enum role { CODED, SYMBOL, WRITTEN, WHOLE, EXACT, ROUNDED };
@@ -119,14 +120,10 @@ static __attribute__((noinline)) int is_utf8(const uint8_t *p, const uint8_t *en
             p++;
             continue;
         }
-        int n = c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
-        if (!n || end - p < n)
+        if (end - p < utf8_length(c))
             return 0;
-        for (int i = 1; i < n; i++)
-            if ((p[i] & 0xC0) != 0x80)
-                return 0;
-        if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-            (c == 0xF4 && p[1] > 0x8F))
+        int n = utf8_sequence(p);
+        if (!n)
             return 0;
         p += n;
     }

@@ -8,6 +8,7 @@
 #define PLANTSYNC_JSON_VALUES_H
 
 #include "kernel.h"
+#include "utf8.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -60,19 +61,6 @@ static inline int64_t plain_bytes(const uint8_t *p) {
 #endif
 }
 
-/* Length of the UTF-8 sequence at p, 0 where there is none (RFC 3629). */
-static int sequence(const uint8_t *p) {
-    uint8_t c = p[0];
-    int n = c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
-    for (int i = 1; i < n; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F) || (c == 0xF0 && p[1] < 0x90) ||
-        (c == 0xF4 && p[1] > 0x8F))
-        return 0;
-    return n;
-}
-
 /* Length of an escape sequence, 0 where there is none. U+0000 and surrogates are left to the long way. */
 static int escape(const uint8_t *p) {
     if (p[1] != 'u')
@@ -95,7 +83,7 @@ static inline const uint8_t *closing(const uint8_t *p, const uint8_t *end, int w
             continue;
         if (*p == '"')
             return p < end ? p : 0;
-        int bytes = *p >= 128 ? sequence(p) : with_escapes && *p == '\\' ? escape(p) : 0;
+        int bytes = *p >= 128 ? utf8_sequence(p) : with_escapes && *p == '\\' ? escape(p) : 0;
         if (!bytes)
             return 0;
         p += bytes;
