@@ -135,15 +135,19 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def summing(table: Table, incoming: str) -> list[str]:
-    """Return what adds the rows of ``incoming`` that were stored from above ``$above`` as rows of ``$shard``."""
-    return [_merge(rollup, _new(rollup, new_rows(table, incoming))) for rollup in ROLLUPS if rollup.table == table.name]
+def summing(table: Table, incoming: str, *, corrected: bool) -> list[str]:
+    """Return what adds the rows of ``incoming`` that were stored from above ``$above`` as rows of ``$shard``.
+
+    Args: corrected: some of them may be of a higher revision than another; else nothing stored is looked through.
+    """
+    rows = new_rows(table, incoming)
+    return [_merge(rollup, _new(rollup, rows, corrected=corrected)) for rollup in ROLLUPS if rollup.table == table.name]
 
 
-def _new(rollup: Rollup, rows: str) -> str:
+def _new(rollup: Rollup, rows: str, *, corrected: bool) -> str:
     """Return the SELECT of ``rows`` with the sign 1, and of the stored ones whose place they take with -1."""
     added = f"SELECT *, 1 AS sign FROM ({rows})"  # noqa: S608
-    if not rollup.replaced_by:
+    if not rollup.replaced_by or not corrected:
         return added
     same = ", ".join(rollup.replaced_by)
     return (

@@ -172,7 +172,7 @@ class Store:
             with self._transaction(f"commit of shard {shard!r}"):
                 self._advance(shard, position)
                 for name, table in filled.items():
-                    rows += self._insert(TABLES[name], shard, last_offset=table[STREAM_OFFSET][-1].as_py())
+                    rows += self._insert(TABLES[name], shard, table)
             self._positions[shard] = position
             self._changed |= rows > 0
         return rows
@@ -185,7 +185,8 @@ class Store:
         if not held:
             raise WriterFenced(f"commit of shard {shard!r} to {self._config.path} refused: {FENCED}")
 
-    def _insert(self, table: Table, shard: str, last_offset: int) -> int:
+    def _insert(self, table: Table, shard: str, told: pa.Table) -> int:
+        last_offset = told[STREAM_OFFSET][-1].as_py()
         place = [self._flow, shard, table.name]
         loaded = self._db.execute(
             "SELECT stream_offset FROM store_loaded WHERE flow = ? AND shard = ? AND table_name = ?", place
@@ -198,7 +199,7 @@ class Store:
             self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
         new = {"above": above, "shard": shard}
         ((rows,),) = self._db.execute(insertion(table, incoming), new).fetchall()
-        for statement in summing(table, incoming):
+        for statement in summing(table, incoming, corrected=_corrected(told)):
             self._db.execute(statement, new).fetchall()
         self._db.execute(
             "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
@@ -285,6 +286,10 @@ class Store:
 def _ascending(table: pa.Table) -> bool:
     offsets = table[STREAM_OFFSET].combine_chunks()
     return len(offsets) < 2 or pc.all(pc.less_equal(offsets[:-1], offsets[1:])).as_py()
+
+
+def _corrected(table: pa.Table) -> bool:
+    return "revision" in table.column_names and pc.max(table["revision"]).as_py() > 0
 
 
 def _sync(path: Path) -> None:
