@@ -5,8 +5,8 @@ quantities in thousandths and instants in UTC microseconds as the contract has t
 both into decimals and timestamps. ``stream_shard`` and ``stream_offset`` say where a row was read.
 
 ``schema/NNNN_*.sql`` are the migrations, run in order, each once, and never edited after a
-release; a test compares their outcome with the contracts. ``schema/views.sql`` and the comments
-are written anew whenever the store is opened.
+release; a test compares their outcome with the contracts. ``schema/views/*.sql``, in the order of
+``VIEWS``, and the comments are written anew whenever the store is opened.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from canonical.contracts import (
     Unposted,
 )
 from canonical.schemas import arrow_schema, columns
+
+VIEWS: Final = ("units", "production", "ledger", "genealogy", "postings")
+"""Files of views by subject; each may use what those before it define."""
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
 """Contract fields whose names SQL reserves, and the names of their columns."""
@@ -211,14 +214,15 @@ class Described(Protocol):
 
 def descriptions(tables: Sequence[Described]) -> str:
     """Return the SQL that writes the views and the comments on tables and columns."""
-    views = (resources.files(__package__) / "schema" / "views.sql").read_text("utf-8")
+    folder = resources.files(__package__) / "schema" / "views"
+    views = [(folder / f"{name}.sql").read_text("utf-8") for name in VIEWS]
     comments = [f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)};" for table in tables]
     comments += [
         f"COMMENT ON COLUMN {table.name}.{column.name} IS {_literal(column.comment)};"
         for table in tables
         for column in table.columns
     ]
-    return "\n".join((views, *comments))
+    return "\n".join((*views, *comments))
 
 
 # Names in the statements below are constants of this module; values are parameters.
