@@ -249,7 +249,8 @@ def insertion(table: Table, incoming: str) -> str:
 
 def deletion(table: Table, incoming: str) -> str:
     """Return the DELETE of the rows that ``insertion`` replaces."""
-    same = " AND ".join(f"{table.name}.{key} = {incoming}.{key}" for key in table.newest_by)
+    fields = {column.name: column.field for column in table.columns}
+    same = " AND ".join(f'{table.name}.{key} = {incoming}."{fields[key]}"' for key in table.newest_by)
     return f"DELETE FROM {table.name} USING {incoming} WHERE {same} AND {incoming}.{STREAM_OFFSET} > $above"  # noqa: S608
 
 

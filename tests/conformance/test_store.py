@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sinks.store
-from canonical.contracts import Confirmation, Event, FaultCode, Gap, LedgerEntry, LedgerRange
+from canonical.contracts import ComponentUsage, Confirmation, Event, FaultCode, Gap, LedgerEntry, LedgerRange
 from canonical.records import RawRecords, RowFault
 from canonical.schemas import arrow_schema
 from sinks.commit_log import Snapshot, WriterFenced
@@ -67,7 +67,9 @@ def answer(store: Store, config: StoreConfig) -> Callable[..., list[dict[str, An
     return ask
 
 
-def table(rows: list[Confirmation] | list[Event] | list[Gap] | list[LedgerEntry], offsets: list[int]) -> pa.Table:
+def table(
+    rows: list[Confirmation] | list[Event] | list[Gap] | list[LedgerEntry] | list[ComponentUsage], offsets: list[int]
+) -> pa.Table:
     schema = arrow_schema(type(rows[0]))
     values = [{k: str(v) if isinstance(v, UUID) else v for k, v in row.model_dump().items()} for row in rows]
     for value in values:
@@ -314,6 +316,17 @@ def test_the_ledger_keeps_the_newest_entry_of_a_session(
     stored = lasting._db.execute("SELECT session, read FROM ledger WHERE shard = ?", [shard]).fetchall()
     assert dict(stored) == newest
     assert len(stored) == len(newest)
+
+
+def test_the_newest_usage_of_a_component_is_kept(store: Store, answer) -> None:
+    """Its key has a field that SQL reserves (M18)."""
+    for offset, actual in ((1, 5), (2, 7)):
+        told = ComponentUsage(
+            erp="E", plant="A", order="4711", item="1", material="M", unit="KGM", planned=9, actual=actual,
+            difference=actual - 9, changed_us=NOON_US,
+        )  # fmt: skip
+        assert store.commit("a", str(offset), {"component_usage": table([told], [offset])}) == 1
+    assert answer("SELECT order_id, actual FROM component_usage") == [{"order_id": "4711", "actual": 7}]
 
 
 def test_threads_may_share_a_store(store: Store, answer) -> None:
