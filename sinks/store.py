@@ -30,6 +30,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
 from sinks.rollups import ROLLUPS, summing
 from sinks.store_schema import STREAM_OFFSET, TABLES, Table, deletion, descriptions, insertion, migrations
@@ -136,6 +137,7 @@ class Store:
             self._db.execute("DELETE FROM store_version")
             self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
             self._db.execute(descriptions((*TABLES.values(), *ROLLUPS)))
+            describe_view_columns(self._db)
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return the position of its last commit.

@@ -72,6 +72,7 @@ SELECT
 FROM used JOIN made ON used.plant = made.plant AND used.order_id = made.order_id
 WHERE made.lot = of_lot OR (made.material, made.lot) IN (SELECT material, lot FROM used)
 ORDER BY ALL;
+COMMENT ON MACRO TABLE trace_back IS 'What went into a lot, level by level, over orders and plants; whole units.';
 
 CREATE OR REPLACE MACRO trace_forward(of_lot) AS TABLE
 WITH RECURSIVE
@@ -114,3 +115,4 @@ SELECT
 FROM used JOIN made ON used.plant = made.plant AND used.order_id = made.order_id
 WHERE used.lot = of_lot OR (used.material, used.lot) IN (SELECT material, lot FROM made)
 ORDER BY ALL;
+COMMENT ON MACRO TABLE trace_forward IS 'What a lot went into, level by level, over orders and plants; whole units.';

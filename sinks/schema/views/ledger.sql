@@ -18,6 +18,8 @@ FROM setting_aside
 GROUP BY plant, code, stage;
 COMMENT ON VIEW fault_pareto IS
     'Records set aside per plant, code and stage, with their share of the plant''s faults, largest first.';
+COMMENT ON COLUMN fault_pareto.share IS 'Part of the plant''s faults, 0 to 1.';
+COMMENT ON COLUMN fault_pareto.cumulative_share IS 'Part of the plant''s faults with all more frequent ones, 0 to 1.';
 
 CREATE OR REPLACE VIEW conservation AS
 SELECT
@@ -44,3 +46,5 @@ FROM ledger
 GROUP BY plant, source;
 COMMENT ON VIEW conservation IS
     'What became of every record read, per plant and source; balanced is whether each session adds up.';
+COMMENT ON COLUMN conservation.balanced IS
+    'Whether in each session what was read equals what became of it; false is a defect.';

@@ -50,3 +50,5 @@ WHERE scrap > 0
 GROUP BY plant, reason, unit;
 COMMENT ON VIEW scrap_by_reason IS
     'Scrap in whole units per plant, reason and unit; share is of the plant''s scrap in that unit.';
+COMMENT ON COLUMN scrap_by_reason.share IS 'Part of the plant''s scrap in this unit, 0 to 1.';
+COMMENT ON COLUMN scrap_by_reason.confirmations IS 'Number of confirmations that report scrap.';

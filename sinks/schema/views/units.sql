@@ -3,3 +3,4 @@
 
 CREATE OR REPLACE MACRO units(thousandths) AS
     CAST(CAST(thousandths AS DECIMAL(30, 0)) * 0.001 AS DECIMAL(18, 3));
+COMMENT ON MACRO units IS 'Whole units of a quantity in thousandths.';

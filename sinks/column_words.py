@@ -1,0 +1,89 @@
+"""What the columns of views mean: one word for a name wherever it means the same, written as the column's comment.
+
+A column that means something else in its view gets a ``COMMENT ON COLUMN`` in the view's own file, which stands.
+Views tell quantities in whole units of ``unit`` and instants as UTC timestamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import duckdb
+
+_BARE: Final = """
+SELECT columns.table_name, columns.column_name
+FROM duckdb_columns() AS columns
+JOIN duckdb_views() AS views ON views.view_oid = columns.table_oid AND views.database_oid = columns.database_oid
+WHERE NOT views.internal AND views.database_name = current_database() AND columns.comment IS NULL
+ORDER BY ALL
+"""
+
+_WORDS: Final = {
+    "accounted": "Records accounted for in a confirmation.",
+    "analytics_only": "Records that only analytics see.",
+    "answered": "When the ERP's newest answer came.",
+    "attempts": "Times it was sent to the ERP.",
+    "code": "Why, as a code of the contracts.",
+    "complete": "Whether it was reported complete.",
+    "component": "Material that was used.",
+    "component_lot": "Lot that was used.",
+    "confirmations": "Number of confirmations.",
+    "document": "The ERP's document, as its parts joined by a slash; empty while there is none.",
+    "duplicates": "Records that had been read before.",
+    "erp": "Name of the ERP instance.",
+    "events": "Number of events accounted for.",
+    "faults": "Number of records set aside.",
+    "first_occurred": "When its first event happened.",
+    "gaps": "Number of gaps declared in the numbering.",
+    "good": "Good output.",
+    "held": "Records that wait for earlier ones.",
+    "hour": "Start of the UTC hour.",
+    "kind": "What document it becomes in the ERP.",
+    "last_failed": "When the last one was set aside.",
+    "last_occurred": "When its last event happened.",
+    "late": "Records that came after their gap was declared.",
+    "lot": "Lot or batch of the material.",
+    "made": "Quantity that was made, in `made_unit`.",
+    "made_unit": "UN/ECE Recommendation 20 code of what was made.",
+    "material": "Material made.",
+    "message": "The ERP's words, if it had any.",
+    "missing": "Sequence numbers that are declared missing.",
+    "number": "Place among the postings of its ERP, plant and order, from 0 without holes.",
+    "occurred": "When the last event that it accounts for happened.",
+    "operation": "Operation of the order's routing.",
+    "operational": "Records passed on one by one: holds, moves, consumption and their like.",
+    "order_id": "Production order.",
+    "plant": "Canonical key of the plant.",
+    "posting_id": "UUIDv5 of what is posted and why.",
+    "read": "Records read.",
+    "reason": "Reason, as the canonical code; empty where none was told.",
+    "released": "Records passed on in their order.",
+    "rework": "Output to be reworked.",
+    "scrap": "Scrap.",
+    "sessions": "Number of sessions of the source.",
+    "shift": "Shift; empty where the plant has none.",
+    "skipped": "Sequence numbers left out by a session's start.",
+    "source": "The machine, terminal or system that sent it.",
+    "sources": "Number of sources.",
+    "stage": "Where the record was set aside.",
+    "status": "What became of it in the ERP; pending while there is no receipt.",
+    "unit": "UN/ECE Recommendation 20 code of the quantities.",
+    "used": "Quantity that was used, in `used_unit`.",
+    "used_unit": "UN/ECE Recommendation 20 code of what was used.",
+    "work_center": "Work centre.",
+}
+
+
+def describe_view_columns(db: duckdb.DuckDBPyConnection) -> list[str]:
+    """Give each column of the views that has no comment its word; return those without one, as view.column."""
+    bare = db.execute(_BARE).fetchall()
+    db.execute(";".join(_comments(bare)) or "SELECT 1")
+    return [f"{view}.{column}" for view, column in bare if column not in _WORDS]
+
+
+def _comments(bare: Iterable[tuple[str, str]]) -> Iterable[str]:
+    for view, column in bare:
+        if column in _WORDS:
+            word = _WORDS[column].replace("'", "''")
+            yield f"COMMENT ON COLUMN {view}.\"{column}\" IS '{word}'"
