@@ -2,57 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from canonical.mapping.problems import refused
 from dataflows.processors.delivery.policy import DeliveryPolicy
-from dataflows.section import ENVIRONMENT, Interval, Section, beside
+from dataflows.resolved import resolved
+from dataflows.section import Interval, Section
 from sinks.erp.settings import ErpSettings
 
 ASKED_AT: Final = {"oracle": "history_path", "d365": "messages_path"}
 """Settings without which an ERP seldom knows what became of a call: each posting in doubt needs a person then."""
 PROCESSED_LATER: Final = frozenset({"d365"})
 """ERPs that process what they accept later, and as a whole: an order's next posting must not overtake it there."""
-SECRETS: Final = frozenset({"password", "client_secret"})
 ANSWER_TIMEOUTS: Final = ("read_timeout_s", "acknowledgement_wait_s")
 """Keys of an adapter that say how long it waits for an answer."""
-PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file"})
-"""Keys of an adapter that are paths; they are relative to the folder of the settings file."""
 
 
-def _resolved(value: object, info: ValidationInfo) -> object:
-    """Return the adapter's settings with secrets fetched from where they lie, and with whole paths."""
-    if not isinstance(value, Mapping):
-        return value
-    return {name: _one(name, inner, info) for name, inner in value.items()}
-
-
-def _one(name: str, value: object, info: ValidationInfo) -> object:
-    match value:
-        case {"env": str(variable), **rest} if name in SECRETS and not rest:
-            assert info.context is not None
-            environment: Mapping[str, str] = info.context[ENVIRONMENT]
-            if variable not in environment:
-                raise refused(f"{name}: the environment variable {variable} is not set", "set it where plantsync runs")
-            return SecretStr(environment[variable])
-        case {"file": str(place), **rest} if name in SECRETS and not rest:
-            try:
-                return SecretStr(beside(Path(place), info).read_text("utf-8").rstrip("\r\n"))
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "it is not UTF-8"
-                raise refused(f"{name}: {place}: {reason}", "the file holds the value and nothing else") from error
-        case Mapping():
-            return _resolved(value, info)
-        case str() if name in PLACES:
-            return beside(Path(value), info)
-    return value
-
-
-Adapter = Annotated[ErpSettings, BeforeValidator(_resolved)]
+Adapter = Annotated[ErpSettings, BeforeValidator(resolved)]
 ErpName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """A name that a topic may have in its own."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-FlowName = Literal["confirmations", "postings", "delivery", "analytics"]
+FlowName = Literal["collect", "confirmations", "postings", "delivery", "analytics"]
 
+COLLECT: Final = "collect"
 CONFIRMATIONS: Final = "confirmations"
 POSTINGS: Final = "postings"
 DELIVERY: Final = "delivery"

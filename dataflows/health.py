@@ -14,6 +14,7 @@ import numpy as np
 
 from canonical.contracts.ledger import imbalances
 from canonical.mapping import PlantMapping
+from dataflows.collect_health import collect_health
 from dataflows.committed_states import committed_states
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
@@ -46,6 +47,17 @@ def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[Shar
             findings.append(Finding(name, "fine", f"{len(shards)} shards of confirmations"))
         except (PlantsyncError, StateVersionUnknown) as error:
             findings.append(Finding(name, "problem", str(error)))
+    if settings.collect:
+        name = f"spool {settings.spool.path}"
+        if not settings.spool.path.exists():
+            findings.append(Finding(name, "note", "nothing there yet; the collect flow creates it"))
+        else:
+            try:
+                collected = collect_health(settings, clock)
+                findings.append(Finding(name, "fine", f"{len(collected)} collectors"))
+                shards += collected
+            except PlantsyncError as error:
+                findings.append(Finding(name, "problem", str(error)))
     if settings.reference is not None or settings.erps:
         findings += [*source_findings(settings), *erp_findings(settings)]
         if started:

@@ -21,6 +21,7 @@ from canonical.records import Headers, RawRecords
 from dataflows.sources.errors import PositionLost, SourceUnavailable
 from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import FILE_SHIFT, PART, LandedFiles
+from dataflows.sources.log_stream import LogStream
 from dataflows.sources.shard_source import ShardInput
 from sinks.commit_log import Snapshot
 
@@ -52,6 +53,9 @@ class OriginalRecords:
 
         Raises: SourceUnavailable, PositionLost.
         """
+        if isinstance(self._reader, LogStream):
+            yield from self._spooled(self._reader, first, last)
+            return
         if isinstance(self._reader, KafkaPartition):
             yield from self._messages(self._reader, first, last)
             return
@@ -66,7 +70,9 @@ class OriginalRecords:
         Raises: SourceUnavailable.
         """
         at = letter.fault.offset
-        if isinstance(self._reader, KafkaPartition):
+        if isinstance(self._reader, LogStream):
+            found = self._spooled(self._reader, at, at)
+        elif isinstance(self._reader, KafkaPartition):
             found = self._messages(self._reader, at, at)
         else:
             at &= BYTES
@@ -77,6 +83,13 @@ class OriginalRecords:
             return next((original(raw, 0) for raw in found if self._is(raw, letter)), None)
         except PositionLost:
             return None
+
+    def _spooled(self, reader: LogStream, first: int | None, last: int | None) -> Iterator[RawRecords]:
+        committed: int = orjson.loads(self._snapshot.position)["offset"]
+        end = committed if last is None else min(committed, last)
+        reader.seek(orjson.dumps({"offset": max(first or 1, 1) - 1}).decode(), {})
+        while len(raw := reader.poll()) and raw.offsets[0] <= end:
+            yield _between(raw, 0, end + 1)
 
     def _messages(self, reader: KafkaPartition, first: int | None, last: int | None) -> Iterator[RawRecords]:
         committed = orjson.loads(self._snapshot.position)["offset"]

@@ -21,6 +21,9 @@ from bytewax.run import cli_main
 
 from canonical.b2mml import Terms
 from dataflows.analytics import analytics
+from dataflows.collect import collect
+from dataflows.collect_shards import collect_shards, make_spool, open_spool
+from dataflows.collectors.collector import Collector
 from dataflows.confirmations import confirmations
 from dataflows.delivery import delivery
 from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
@@ -161,9 +164,12 @@ class _Run:
     def _graph(self, failure: Failure, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock
         pace = pace_of(settings, until_end=self.until_end)
+        if self.flow == "collect":
+            return self._collect(failure, pace, ended, opened)
         if self.flow == "delivery":
             return self._delivery(failure, replace(pace, idle_wait_us=TICK_US, ticking=True), ended, opened)
         if self.flow != "analytics":
+            make_spool(settings)
             room = Room(settings.postings.waiting_max)
             shards = self._guarded(
                 postings_shards(settings, clock, room)
@@ -188,6 +194,16 @@ class _Run:
         store = Store(StoreConfig(**dict(settings.store)))
         opened.callback(store.close)
         return analytics(shards, GuardedStore(store, failure, self.progress, clock), pace, clock, ended)
+
+    def _collect(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
+        settings, clock = self.settings, self.clock
+        collectors: dict[str, Collector] = {}
+        spool = open_spool(settings, collectors)
+        opened.callback(spool.close)
+        shards = self._guarded(collect_shards(settings, clock, collectors, spool.room), failure)
+        pace = replace(pace, commit_interval_us=round(settings.spool.commit_interval_s * 1e6), idle_wait_us=TICK_US)
+        log = GuardedLog(spool, failure, self.progress, clock)
+        return collect(shards, log, spool.tidy, pace, clock, ended)
 
     def _delivery(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock

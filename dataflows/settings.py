@@ -26,6 +26,7 @@ from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
+from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection
 from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
@@ -116,6 +117,10 @@ class Settings(Section):
     plants: tuple[PlantFile, ...] = Field(
         description="Mapping files; `shipped:plant_a` is one of those that come with plantsync."
     )
+    collect: dict[CollectorName, CollectSection] = Field(
+        default={}, description="What plants say without being asked to write files or topics, by name."
+    )
+    spool: SpoolSection = SpoolSection.model_construct()
     log: LogSection = LogSection.model_construct()
     kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
     store: StoreSection = StoreSection.model_construct()
@@ -200,12 +205,19 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     for index, plant in enumerate(settings.mappings()):
         folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()
         inputs = folders | ({f"topic {topic}" for topic in plant.input.topics} if kafka else set())
+        inputs |= {f"collect.{name}" for name in plant.input.collected}
+        for name in plant.input.collected:
+            if name not in settings.collect:
+                yield ("plants", index), f"reads collect.{name}, which is not there", f"add [collect.{name}]"
         if not inputs:
             hint = "set landing, and input.folder in the mapping" + (", or input.topics there" if kafka else "")
             yield ("plants", index), "has nothing to be read from here", hint
         for name in sorted(inputs & seen.keys()):
             yield ("plants", index), f"reads {name}, as plants[{seen[name]}] does", "each plant needs its own"
         seen |= dict.fromkeys(inputs, index)
+    for name in settings.collect:
+        if f"collect.{name}" not in seen:
+            yield ("collect", name), "no plant reads it", f'say input.collected = ["{name}"] in a mapping'
 
 
 def _environment() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from dataflows.sources.landed_files import DOCUMENT, FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
+from dataflows.spool import shard_of
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
@@ -66,7 +67,7 @@ WHOLE: Final = Share()
 
 
 def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
-    """Return a shard for each drop folder and, where Kafka is the log, for each partition of each topic.
+    """Return a shard for each drop folder and collector and, where Kafka is the log, for each partition of each topic.
 
     Raises: MappingError, CommitLogUnavailable, CommitLogError, SourceUnavailable where a topic is missing.
     """
@@ -77,6 +78,9 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
             if plant.input.folder:
                 config = folder_config(settings, plant)
                 shards[f"folder:{plant.input.folder}"] = ShardInput(partial(LandedFiles, config, clock), plant)
+    for plant in mappings:
+        for name in map(shard_of, plant.input.collected):
+            shards[name] = ShardInput(partial(_spooled, settings, name), plant)
     if settings.log.kind == "kafka":
         assert settings.kafka is not None
         kafka = settings.kafka.connection()
@@ -204,6 +208,10 @@ def _streams(settings: Settings) -> list[str]:
 
 def _log_stream(settings: Settings, stream: str) -> Reader:
     return LogStream(SqliteStreams(settings.log.path), stream)
+
+
+def _spooled(settings: Settings, stream: str) -> Reader:
+    return LogStream(SqliteStreams(settings.spool.path), stream)
 
 
 def _partitions(kafka: KafkaSettings) -> dict[str, int]:

@@ -33,6 +33,7 @@ _PAGE_BYTES: Final = 8_192
 """Of a new file: state of megabytes is written a third faster than in pages of half of it."""
 _RETRY_S: Final = 0.01
 _LONG_BYTES: Final = 1 << 16
+_REMOVED_AT_ONCE: Final = 10_000
 _ZSTD: Final = "zstd"
 
 _SCHEMA: Final = (
@@ -171,6 +172,22 @@ class SqliteLog:
             )
             self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", self._rows(shard, records))
 
+    def forget(self, stream: str, last: int) -> None:
+        """Remove the records of a stream up to this offset, but for its very last, which numbers the next.
+
+        Raises: CommitLogUnavailable, CommitLogError.
+        """
+        more = True
+        while more:  # In parts, so that no other writer waits for long.
+            with self._lock, self._transaction(f"removal from stream {stream!r}"):
+                last = min(last, _end(self._db, stream) - 1)
+                removed = self._db.execute(
+                    "DELETE FROM record WHERE stream = ?1 AND offset <= ?2 AND offset < ?3"
+                    " + (SELECT min(offset) FROM record WHERE stream = ?1)",
+                    (stream, last, _REMOVED_AT_ONCE),
+                )
+                more = removed.rowcount == _REMOVED_AT_ONCE
+
     def close(self) -> None:
         """Close the file; uncommitted work is gone."""
         with self._lock:
@@ -259,7 +276,9 @@ class SqliteStreams:
 
     def count(self, stream: str) -> int:
         """Number of records; offsets have no holes, so this costs no scan."""
-        return self.end(stream)
+        with _translated(f"count of stream {stream!r}", self._path):
+            (first,) = self._db.execute("SELECT min(offset) FROM record WHERE stream = ?", (stream,)).fetchone()
+            return 0 if first is None else _end(self._db, stream) - int(first) + 1
 
     def snapshots(self, shards: Sequence[str] | None = None) -> dict[str, Snapshot]:
         """Last commit of each shard that has one, or of each of these, all as of one instant; fences nobody.

@@ -37,11 +37,12 @@ class InputSection(Policy):
     folder: str = Field(default="", description="Drop folder, below the landing folder.")
     pattern: str = Field(default="*", min_length=1, description="File names taken from the drop folder.")
     topics: tuple[str, ...] = Field(default=(), description="Kafka topics.")
+    collected: tuple[str, ...] = Field(default=(), description="What is collected: `collect.<name>` of the settings.")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
-        if not self.folder and not self.topics:
-            raise refused("no input is named", "set folder or topics")
+        if not self.folder and not self.topics and not self.collected:
+            raise refused("no input is named", "set folder, topics or collected")
         return self
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Flow(StrEnum):
     """The flows there are."""
 
+    COLLECT = "collect"
     CONFIRMATIONS = "confirmations"
     POSTINGS = "postings"
     DELIVERY = "delivery"
@@ -43,7 +44,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a flow: confirmations from plant records, postings of them, delivery to the ERPs, analytics for queries.
+    """Run a flow: collect what plants say, confirmations of it, postings, delivery to the ERPs, analytics for queries.
 
     SIGTERM and Ctrl-C end it after a last commit; a restart goes on from there.
 
@@ -74,8 +75,8 @@ def run(
         raise typer.BadParameter(
             f"{flow} has {_SINGLE[flow]} and so one process", param_hint="--share, --process" if cluster else "--share"
         )
-    if flow is Flow.DELIVERY and cluster:
-        raise typer.BadParameter("delivery is divided by --share alone", param_hint="--process")
+    if flow in {Flow.COLLECT, Flow.DELIVERY} and cluster:
+        raise typer.BadParameter(f"{flow} is divided by --share alone", param_hint="--process")
     settings = load(config)
     console = errors()
     _log_to(console, quiet=quiet or as_json)

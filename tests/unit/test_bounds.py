@@ -21,7 +21,7 @@ TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`e
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
-SECTIONS |= {"gathering", "postings", "erps"}
+SECTIONS |= {"gathering", "postings", "erps", "spool"}
 CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, wire)
 
 

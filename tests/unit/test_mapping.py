@@ -49,7 +49,7 @@ def test_a_good_mapping_loads(tmp_path):
         (('plant = "A"', 'plnt = "A"'), 1, "plnt", "did you mean plant?"),
         (('format = "json"', 'format = "jsn"'), 3, "format", "did you mean json?"),
         (('"Europe/Berlin"', '"Europe/Berln"'), 2, "time_zone", "unknown time zone"),
-        (('folder = "a"', ""), 5, "input", "set folder or topics"),
+        (('folder = "a"', ""), 5, "input", "set folder, topics or collected"),
         (("source =", "sorce ="), 9, "fields.sorce", "did you mean source?"),
         (('source = "machine.id"', ""), 8, "fields.source", "required"),
         (('"machine.id"', '"machine..id"'), 9, "fields.source", "empty step"),

@@ -6,11 +6,13 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from dataflows import settings
+from dataflows.collect_settings import AnyCollector
 from dataflows.kafka_settings import KafkaSection
 from dataflows.settings import Settings, SettingsInvalid
 from sinks.kafka_settings import KafkaSettings
@@ -18,6 +20,7 @@ from sinks.store import StoreConfig
 
 MINIMAL = 'landing = "landing"\nplants = ["shipped:plant_a"]\n'
 KAFKA = 'landing = "landing"\nplants = ["shipped:plant_a"]\n[log]\nkind = "kafka"\n[kafka.properties]\n'
+LINE = '[collect.line]\nprotocol = "shdr"\n'
 PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
 
@@ -261,3 +264,32 @@ def test_the_page_has_every_key_with_its_default_and_no_other():
     written = re.findall(r"^\| `[\w.]+` \|.*\|$", PAGE.read_text("utf-8"), re.MULTILINE)
 
     assert written == list(_rows(Settings))
+
+
+def test_the_page_of_collectors_has_every_key_with_its_default_and_no_other():
+    sections = get_args(AnyCollector) or (AnyCollector,)
+    text = (PAGE.parent / "collect.md").read_text("utf-8")
+    for section in sections:
+        (protocol,) = get_args(section.model_fields["protocol"].annotation)
+        chapter = text.partition(f"\n## {protocol}: ")[2].partition("\n## ")[0]
+        assert re.findall(r"^\| `[\w.]+` \|.*\|$", chapter, re.MULTILINE) == list(_rows(section))
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ("", "plants.0: reads collect.line, which is not there (add [collect.line])"),
+        (f'{LINE}host = "h"\n{LINE.replace("line", "other")}host = "h"', "collect.other: no plant reads it"),
+        (LINE, "collect.line.host: required, and not set"),
+        (LINE.replace("shdr", "smoke") + 'host = "h"', "collect.line"),
+    ],
+)
+def test_collectors_and_the_plants_that_read_them_fit(tmp_path, sections, told):
+    text = 'plant = "S"\nformat = "shdr"\n[input]\ncollected = ["line"]\n[shdr]\nsource = "M"\n'
+    (tmp_path / "plant.toml").write_text(
+        text + '[shdr.items]\ngood_counter = "parts"\n[sequencing]\nmode = "arrival"\n'
+    )
+    path = tmp_path / "plantsync.toml"
+    path.write_text(f'plants = ["plant.toml"]\n{sections}\n')
+    [problem] = _said(path)
+    assert told in problem

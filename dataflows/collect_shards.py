@@ -1,0 +1,71 @@
+"""The shards of the flow ``collect``, one for each collector, and the spool that they commit to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import orjson
+
+from dataflows.collectors.collector import Collector
+from dataflows.collectors.opened import opened
+from dataflows.committed_states import committed_states
+from dataflows.settings import Settings
+from dataflows.sources.reader import Reader
+from dataflows.sources.shard_source import Clock, ShardInput
+from dataflows.spool import Roomy, Spool, shard_of
+from sinks.sqlite import SqliteLog, SqliteStreams
+
+
+def collect_shards(
+    settings: Settings, clock: Clock, collectors: dict[str, Collector], room: Callable[[str], int]
+) -> dict[str, ShardInput]:
+    """Return a shard for each collector.
+
+    Args:
+        settings: what is configured.
+        clock: now in UTC microseconds.
+        collectors: takes each as it is opened, by shard.
+        room: returns how many records of a shard may still come.
+    """
+
+    def opening(name: str, shard: str) -> Reader:
+        collector = collectors[shard] = opened(settings.collect[name], name, clock)
+        return Roomy(collector, partial(room, shard))
+
+    return {(shard := shard_of(name)): ShardInput(partial(opening, name, shard)) for name in settings.collect}
+
+
+def open_spool(settings: Settings, collectors: Mapping[str, Collector]) -> Spool:
+    """Return the spool, created when it is missing. Raises: CommitLogUnavailable, CommitLogError.
+
+    Args: collectors: by shard, as they are opened; each is told what is durable.
+    """
+    section = settings.spool
+    make_spool(settings)
+
+    def read() -> dict[str, int]:
+        if settings.log.kind == "sqlite" and not settings.log.path.exists():
+            return {}
+        snapshots = committed_states(settings, map(shard_of, settings.collect))
+        return {
+            shard: orjson.loads(snapshots[shard].position)["offset"]
+            for shard in map(shard_of, settings.collect)
+            if shard in snapshots
+        }
+
+    return Spool(
+        SqliteLog(section.path),
+        SqliteStreams(section.path),
+        collectors,
+        read,
+        room_max=section.unread_max + section.keep,
+        keep=section.keep,
+    )
+
+
+def make_spool(settings: Settings) -> None:
+    """Create the file where there are collectors and it is missing: who reads it may start before who writes it."""
+    if settings.collect:
+        settings.spool.path.parent.mkdir(parents=True, exist_ok=True)
+        SqliteLog(settings.spool.path).close()

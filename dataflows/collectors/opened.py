@@ -1,0 +1,18 @@
+"""The collector that a section of the settings describes."""
+
+from __future__ import annotations
+
+from dataflows.collect_settings import AnyCollector
+from dataflows.collectors.collector import Collector
+from dataflows.collectors.shdr_settings import ShdrCollector
+from dataflows.sources.shard_source import Clock
+
+
+def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
+    """Return the collector of a section; it connects at its first poll."""
+    # Each is imported where it is used, so that a plant's flow needs no more than its own protocols.
+    match section:
+        case ShdrCollector():
+            from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
+
+            return ShdrLines(section, name, clock)

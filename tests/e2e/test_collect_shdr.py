@@ -1,0 +1,73 @@
+"""An MTConnect adapter over TCP, with kills of both sides: counters carry what was made meanwhile (A17, M41)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.collect_site import CollectSite, until
+from tests.peers.shdr_adapter import Adapter
+
+MAPPING = """
+plant = "S"
+time_zone = "UTC"
+format = "shdr"
+[input]
+collected = ["line"]
+[shdr]
+source = "LATHE-1"
+[shdr.items]
+good_counter = "parts"
+[sequencing]
+mode = "arrival"
+[aggregation]
+idle_s = 1
+[limits]
+past_max_s = 315_360_000
+"""
+
+
+@pytest.fixture
+def adapter():
+    peer = Adapter()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def site(tmp_path, adapter):
+    collector = f'protocol = "shdr"\nhost = "127.0.0.1"\nport = {adapter.port}\nheartbeat_s = 0.5'
+    site = CollectSite(tmp_path, MAPPING, collector)
+    yield site
+    site.close()
+
+
+def test_what_was_made_while_either_side_was_away_is_counted_once(site, adapter):
+    site.start("collect", "confirmations")
+    adapter.wait_connected()
+    made = iter(range(100))
+
+    def part() -> int:
+        number = next(made)
+        adapter.say(f"2026-11-17T06:00:{number:02d}Z|parts|{number}")
+        return number
+
+    for _ in range(4):
+        last = part()
+    until(site.good, last)  # the first reading is the counter's zero
+    site.kill("confirmations")
+    for _ in range(3):
+        last = part()
+    until(lambda: len(site.spooled()), 1 + 7)
+    site.kill("collect")
+    next(made)  # made while nobody listens, and said to nobody: the counter goes on
+    site.start("collect", "confirmations")
+    adapter.wait_connected()
+    last = part()
+    until(site.good, last)
+    adapter.hang_up()
+    adapter.wait_connected()
+    last = part()
+    until(site.good, last)
+    assert site.faults() == 0
+    connections = [line.split(b"|")[2] for line in site.spooled() if b"collector_connected" in line]
+    assert connections == [b"1", b"2", b"3"]
