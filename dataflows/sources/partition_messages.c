@@ -4,8 +4,10 @@
  * not fit stays for the next call. Nothing is written outside of the buffers.
  *
  * Only functions and the struct that rdkafka.h makes public are used; the caller hands the functions over, since it
- * alone knows which library the driver has loaded.
- * Source: rdkafka.h, rd_kafka_message_t, rd_kafka_consume_batch_queue(), rd_kafka_message_headers().
+ * alone knows which library the driver has loaded. One thing more is known where the caller hands over `epoch`: see
+ * seems_bare().
+ * Source: rdkafka.h, rd_kafka_message_t, rd_kafka_consume_batch_queue(), rd_kafka_message_headers(); Kafka's record
+ * format 2, https://kafka.apache.org/documentation/#record.
  */
 
 #include <stddef.h>
@@ -31,12 +33,14 @@ typedef ptrdiff_t (*consume_call)(void *queue, int timeout_ms, struct message **
 typedef void (*destroy_call)(struct message *message);
 typedef int (*headers_call)(const struct message *message, void **headers);
 typedef int (*header_call)(const void *headers, size_t index, const char **name, const void **value, size_t *size);
+typedef int32_t (*epoch_call)(const struct message *message);
 
 struct taking {
     consume_call consume;
     destroy_call destroy;
     headers_call headers;
     header_call header;
+    epoch_call epoch; /* NULL where nothing is known of what lies behind a value */
     void *queue;
     struct message **messages; /* room for `call`; those from `first` to `count` wait */
     int64_t call, first, count;
@@ -96,14 +100,35 @@ static void put_extras(struct taking *t, const struct message *m, void *headers)
     }
 }
 
+/* Whether the byte behind a value says that no header follows.
+ *
+ * To be asked for headers costs librdkafka two allocations, also where there are none: a third of all that taking a
+ * message costs. In record format 2 the number of headers follows the value, and librdkafka's messages point into the
+ * record batch. Only messages of this format have the leader's epoch; an empty value points elsewhere.
+ */
+static int seems_bare(const struct taking *t, const struct message *m)
+{
+    return t->epoch && m->payload && m->length && t->epoch(m) >= 0 && !((const uint8_t *)m->payload)[m->length];
+}
+
+/* Returns NULL where there are none. librdkafka is asked all the same for the first of each call, so that the byte is
+ * not believed any more by the time it lies. */
+static void *headers_of(struct taking *t, const struct message *m)
+{
+    void *headers = NULL;
+    int bare = seems_bare(t, m);
+    if ((bare && t->first) || t->headers(m, &headers) || !headers)
+        return NULL;
+    if (bare)
+        t->epoch = NULL;
+    return headers;
+}
+
 /* Returns whether the message was taken. */
 static int take_one(struct taking *t, const struct message *m)
 {
-    void *headers = NULL;
-    int64_t value = (m->payload ? (int64_t)m->length : 0) + 1, extra;
-    if (t->headers(m, &headers))
-        headers = NULL;
-    extra = extra_bytes(t, m, headers);
+    void *headers = headers_of(t, m);
+    int64_t value = (m->payload ? (int64_t)m->length : 0) + 1, extra = extra_bytes(t, m, headers);
     if (t->rows == t->rows_size || value > t->values_size - t->values_used || extra > t->extras_size - t->extras_used) {
         if (!t->rows) {
             t->values_needed = value;

@@ -34,6 +34,11 @@ EXTRA_BYTES: Final = 2 << 20
 _NAME: Final = b"#consumer-"
 """Part of the name that librdkafka gives to each consumer, and keeps in its handle."""
 _HANDLE_BYTES: Final = 8_192
+_IN_PLACE: Final = (0x02_01_00_00, 0x02_11_00_00)
+"""From 2.1 and before 2.17, the librdkafka of which it is known that messages point into the record batch they came in.
+
+Read in its ``rd_kafka_msgset_reader_msg_v2``; of others each message is asked for its headers.
+"""
 
 _POINTER: Final = ctypes.c_void_p
 _NUMBER: Final = ctypes.c_int64
@@ -43,7 +48,7 @@ class _Taking(ctypes.Structure):
     """``struct taking`` of partition_messages.c, member by member."""
 
     _fields_ = (
-        *((name, _POINTER) for name in ("consume", "destroy", "headers", "header", "queue", "messages")),
+        *((name, _POINTER) for name in ("consume", "destroy", "headers", "header", "epoch", "queue", "messages")),
         *((name, _NUMBER) for name in ("call", "first", "count")),
         *((name, _POINTER) for name in ("values", "extras")),
         *((name, _NUMBER) for name in ("values_size", "extras_size", "rows_size")),
@@ -54,6 +59,18 @@ class _Taking(ctypes.Structure):
     )
 
 
+def _of_python(name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(ctypes.pythonapi, name)
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+_NEW_BYTES: Final = _of_python("PyBytes_FromStringAndSize", _POINTER, ctypes.c_char_p, ctypes.c_ssize_t)
+_ADDRESS_OF_BYTES: Final = _of_python("PyBytes_AsString", _POINTER, _POINTER)
+_RESIZE_BYTES: Final = _of_python("_PyBytes_Resize", ctypes.c_int, ctypes.POINTER(_POINTER), ctypes.c_ssize_t)
+_LET_GO_OF: Final = _of_python("Py_DecRef", None, _POINTER)
+
+
 @dataclass(frozen=True, slots=True)
 class _Library:
     """The kernel's functions, and those of the librdkafka that the driver has loaded."""
@@ -61,6 +78,8 @@ class _Library:
     take: Callable[[Any], None]
     let_go: Callable[[Any], None]
     rdkafka: Any
+    in_place: bool
+    """Whether messages point into the record batch they came in."""
 
     def address(self, name: str) -> int | None:
         """Return where a function of librdkafka is."""
@@ -77,7 +96,7 @@ def _library() -> _Library | None:
         paths = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
         (path,) = (path for path in paths if Path(path).name.startswith("librdkafka"))
         rdkafka = ctypes.CDLL(path)
-        if rdkafka.rd_kafka_version() != confluent_kafka.libversion()[1]:
+        if (version := rdkafka.rd_kafka_version()) != confluent_kafka.libversion()[1]:
             return None
         rdkafka.rd_kafka_queue_get_partition.restype = _POINTER
         rdkafka.rd_kafka_queue_get_partition.argtypes = (_POINTER, ctypes.c_char_p, ctypes.c_int32)
@@ -87,7 +106,7 @@ def _library() -> _Library | None:
         return None
     for function in (kernel.take, kernel.let_go):
         function.restype, function.argtypes = None, (ctypes.POINTER(_Taking),)
-    return _Library(kernel.take, kernel.let_go, rdkafka)
+    return _Library(kernel.take, kernel.let_go, rdkafka, _IN_PLACE[0] <= version < _IN_PLACE[1])
 
 
 def _handle(consumer: Consumer) -> int | None:
@@ -122,6 +141,7 @@ class PartitionQueue:
             destroy=library.address("rd_kafka_message_destroy"),
             headers=library.address("rd_kafka_message_headers"),
             header=library.address("rd_kafka_header_get_all"),
+            epoch=library.address("rd_kafka_message_leader_epoch") if library.in_place else None,
             queue=queue,
             messages=ctypes.addressof(self._messages),
             call=CALL_MESSAGES,
@@ -149,9 +169,9 @@ class PartitionQueue:
         taking.rows_size = rows_max
         while True:
             # New room for each batch: the system gives memory only for what is written to.
-            values, extras = np.empty(values_size, np.uint8), np.empty(extras_size, np.uint8)
-            taking.values, taking.values_size = values.ctypes.data, values_size
-            taking.extras, taking.extras_size = extras.ctypes.data, extras_size
+            values, extras = _Room(values_size), _Room(extras_size)
+            taking.values, taking.values_size = values.address(), values_size
+            taking.extras, taking.extras_size = extras.address(), extras_size
             self._library.take(ctypes.byref(taking))
             if not taking.values_needed:
                 break
@@ -164,8 +184,8 @@ class PartitionQueue:
         starts = np.empty_like(value_ends)
         starts[0] = 0
         starts[1:] = value_ends[:-1] + 1
-        data = values[: taking.values_used - 1].tobytes()
-        extra = _Extras(extras[: taking.extras_used].tobytes(), extra_ends)
+        data = values.cut(taking.values_used - 1)
+        extra = _Extras(extras.cut(taking.extras_used), extra_ends)
         keys, headers = _Column(extra.key, rows), _Column(extra.headers, rows)
         return RawRecords(data, starts, value_ends, offsets, self._topic, self._partition, keys, headers)
 
@@ -195,6 +215,31 @@ class PartitionQueue:
             self.restart()
             self._library.rdkafka.rd_kafka_queue_destroy(self._taking.queue)
             self._taking.queue = None
+
+
+class _Room:
+    """Bytes that are written before anyone sees them, then cut to what was written: a batch is not copied.
+
+    Source: CPython's C API, PyBytes_FromStringAndSize() and _PyBytes_Resize(), which are made for this.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._object = _POINTER()  # none, where there is no memory
+        self._object.value = _NEW_BYTES(None, size)
+
+    def address(self) -> int:
+        """Return where the bytes are."""
+        address: int = _ADDRESS_OF_BYTES(self._object)
+        return address
+
+    def cut(self, size: int) -> bytes:
+        """Return the first ``size`` bytes; nothing may be written any more."""
+        _RESIZE_BYTES(ctypes.byref(self._object), size)
+        data: bytes = ctypes.cast(self._object, ctypes.py_object).value
+        return data
+
+    def __del__(self) -> None:
+        _LET_GO_OF(self._object)
 
 
 class _Extras:

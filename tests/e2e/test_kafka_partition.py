@@ -84,6 +84,7 @@ def test_all_that_is_committed_is_read_once_in_order(kafka, topic, path):
         reader.seek(None, {})
         found = read_to_end(reader)
         assert [row[1:] for row in found] == told
+        assert path == "driver" or reader._queue._taking.epoch, "no messages in place, or not in this librdkafka"
         assert [row[0] for row in found] == sorted({row[0] for row in found})
         _, high = reader.watermarks()
         assert reader.position() == f'{{"topic":"{name}","partition":0,"offset":{high}}}', "markers are passed"

@@ -42,13 +42,22 @@ GetHeader = ctypes.CFUNCTYPE(
 )
 
 
-class Queue:
-    """A queue in memory that gives what librdkafka's functions would: (error, value, key, headers), by offset."""
+Epoch = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(Message))
+NO_EPOCH = -1
 
-    def __init__(self, told, portions):
-        self.kept, self.messages, self.headers, self.destroyed = [], [], [], []
+
+class Queue:
+    """A queue in memory that gives what librdkafka's functions would: (error, value, key, headers), by offset.
+
+    ``batched`` says which messages came in a record batch, where the number of headers follows the value.
+    """
+
+    def __init__(self, told, portions, batched=()):
+        self.kept, self.messages, self.headers, self.destroyed, self.asked = [], [], [], [], []
+        self.batched = [*batched, *[False] * len(told)][: len(told)]
         for offset, (error, value, key, headers) in enumerate(told):
-            message = Message(error, None, 0, *self.memory(value), *self.memory(key), offset, None)
+            behind = bytes([2 * len(headers)]) if self.batched[offset] else b""  # a zigzag number; nothing is empty
+            message = Message(error, None, 0, *self.memory(value, behind), *self.memory(key), offset, None)
             self.messages.append(message)
             self.headers.append([(name.encode(), value) for name, value in headers])
         self.given, self.portions = 0, portions
@@ -57,12 +66,13 @@ class Queue:
             "rd_kafka_message_destroy": Destroy(lambda message: self.destroyed.append(message[0].offset)),
             "rd_kafka_message_headers": GetHeaders(self.headers_of),
             "rd_kafka_header_get_all": GetHeader(self.header),
+            "rd_kafka_message_leader_epoch": Epoch(lambda m: 7 if self.batched[m[0].offset] else NO_EPOCH),
         }
 
-    def memory(self, value):
+    def memory(self, value, behind=b""):
         if value is None:
             return None, 0
-        self.kept.append(ctypes.create_string_buffer(value, len(value) or 1))
+        self.kept.append(ctypes.create_string_buffer(value + behind, len(value + behind) or 1))
         return ctypes.addressof(self.kept[-1]), len(value)
 
     def consume(self, _queue, _timeout_ms, found, size):
@@ -73,6 +83,7 @@ class Queue:
         return portion
 
     def headers_of(self, message, found):
+        self.asked.append(message[0].offset)
         if not self.headers[message[0].offset]:
             return -156  # RD_KAFKA_RESP_ERR__NOENT
         found[0] = message[0].offset + 1
@@ -86,9 +97,9 @@ class Queue:
         value[0], size[0] = self.memory(mine[index][1])
         return 0
 
-    def opened(self):
+    def opened(self, *, in_place=True):
         rdkafka = types.SimpleNamespace(**self.calls, rd_kafka_queue_destroy=lambda _queue: None)
-        return PartitionQueue(partition_queue._Library(LIBRARY.take, LIBRARY.let_go, rdkafka), 1, "t", 0)
+        return PartitionQueue(partition_queue._Library(LIBRARY.take, LIBRARY.let_go, rdkafka, in_place), 1, "t", 0)
 
 
 bytes_or_none = st.none() | st.binary(max_size=30)
@@ -103,12 +114,14 @@ ends = st.just((PARTITION_END, None, None, []))
     st.lists(st.integers(1, 5), max_size=20),
     st.integers(1, 7),
     st.sampled_from([(1, 1), (40, 40), (1 << 20, 1 << 20)]),
+    st.lists(st.booleans(), max_size=40),
+    st.booleans(),
 )
-@example([(0, b"x" * 5000, b"k" * 900, [("a", b"y" * 700)])] * 3, [], 5, (64, 64))
-def test_every_message_comes_once_in_order_and_whole(told, portions, rows_max, room):
+@example([(0, b"x" * 5000, b"k" * 900, [("a", b"y" * 700)])] * 3, [], 5, (64, 64), [True], True)
+def test_every_message_comes_once_in_order_and_whole(told, portions, rows_max, room, batched, in_place):
     """However the queue gives them, however small the room is (M28: keys and headers as they were)."""
-    queue = Queue(told, portions)
-    opened = queue.opened()
+    queue = Queue(told, portions, batched)
+    opened = queue.opened(in_place=in_place)
     found, polls = [], 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition_queue, "BATCH_BYTES", room[0])
@@ -150,6 +163,31 @@ def test_an_error_stops_the_taking_and_says_what_the_library_said(before, after,
     assert queue.destroyed == list(range(before + 1))
     opened.close()
     assert queue.destroyed == list(range(before + 1 + after))
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_only_who_may_have_headers_is_asked_for_them(in_place):
+    """The byte behind a value says that there are none, where there is such a byte."""
+    told = [(0, value, b"k", []) for value in (b"first", b"v", b"", None, b"old")] + [(0, b"v", b"k", [("a", b"1")])]
+    queue = Queue(told, [], [True, True, True, True, False, True])
+    opened = queue.opened(in_place=in_place)
+    raw = opened.take(9)
+    assert [raw.headers[row] for row in range(len(told))] == [()] * 5 + [(("a", b"1"),)]
+    assert queue.asked == ([0, 2, 3, 4, 5] if in_place else [0, 1, 2, 3, 4, 5])
+    opened.close()
+
+
+def test_a_byte_that_lies_is_not_believed_again():
+    """As in a release of librdkafka whose messages point elsewhere."""
+    lying = (0, b"v", None, [("a", b"1")])
+    queue = Queue([lying] * 4, [2, 2], [True] * 4)
+    for message in queue.messages:  # the byte behind
+        ctypes.memset(message.payload + message.length, 0, 1)
+    opened = queue.opened()
+    raw = opened.take(9)
+    assert [raw.headers[row] for row in range(4)] == [(("a", b"1"),)] * 4
+    assert queue.asked == [0, 1, 2, 3]
+    opened.close()
 
 
 def test_what_was_fetched_before_a_restart_is_forgotten():
