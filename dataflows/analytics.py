@@ -1,4 +1,4 @@
-"""The ``analytics`` flow: everything the other flows committed, into the DuckDB store.
+"""The ``analytics`` flow: everything the other flows committed, and reference data, into the DuckDB store.
 
 The mechanism against loss and duplicates: rows and position are stored in one DuckDB
 transaction, and a restart reads on from there. It runs apart from ``confirmations``: when it
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import bytewax.operators as op
 import numpy as np
 import pyarrow as pa
 from bytewax.dataflow import Dataflow
 
+from canonical.b2mml import Terms
 from canonical.posting_wire import decode_exceptions, decode_postings, decode_unposted
 from canonical.receipt_wire import decode_receipts
 from canonical.records import RawRecords
@@ -31,6 +32,7 @@ from canonical.wire import (
 from dataflows.commit_sink import CommitSink
 from dataflows.flow_names import ANALYTICS as NAME
 from dataflows.items import Commit, Shard, Work
+from dataflows.reference_rows import ReferenceRows, reads_reference
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
@@ -49,6 +51,8 @@ from sinks.streams import (
     UNPOSTED,
     USAGE,
 )
+
+NONE: Final[Mapping[str, Any]] = {}
 
 
 class TableStore(Protocol):
@@ -113,7 +117,7 @@ def table_of(stream: str) -> Readable:
 class Tabulate:
     """Records of one stream to the rows of its table."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
+    def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self.table, self.read = table_of(shard.stream)
         self.rows: list[pa.Table] = []
@@ -132,8 +136,22 @@ class Tabulate:
         return {}
 
 
-def analytics(shards: Mapping[str, ShardInput], store: TableStore, pace: Pace, clock: Clock, stop: Event) -> Dataflow:
-    """Return the flow; each shard names the stream it reads. Arguments as for ``confirmations``."""
+def analytics(
+    shards: Mapping[str, ShardInput],
+    store: TableStore,
+    pace: Pace,
+    clock: Clock,
+    stop: Event,
+    terms: Mapping[str, Terms] = NONE,
+    owners: Mapping[str, tuple[str, ...]] = NONE,
+) -> Dataflow:
+    """Return the flow; each shard names the stream it reads.
+
+    Args: terms, owners: as for ``ReferenceRows``. Others as for ``confirmations``.
+    """
+
+    def tabulate(shard: Shard, state: Mapping[str, bytes]) -> Tabulate | ReferenceRows:  # noqa: ARG001 - there is none
+        return ReferenceRows(shard, terms, owners) if reads_reference(shard) else Tabulate(shard)
 
     def write(shard: str, commit: Commit) -> None:
         store.commit(shard, commit.position, commit.tables)
@@ -143,6 +161,6 @@ def analytics(shards: Mapping[str, ShardInput], store: TableStore, pace: Pace, c
 
     flow = Dataflow(NAME)
     raw = op.input("streams", flow, ShardSource(shards, store.restore, pace, clock, stop))
-    rows = stage("tabulate", raw, Tabulate, clock)
+    rows = stage("tabulate", raw, tabulate, clock)
     op.output("store", rows, CommitSink(write, publish, clock))
     return flow

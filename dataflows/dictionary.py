@@ -19,8 +19,9 @@ import duckdb
 from canonical.schemas import CONTRACTS
 from dataflows.analytics import ERP_TABLES, TABLES
 from sinks.column_words import describe_view_columns
+from sinks.reference_tables import REFERENCE_TABLES
 from sinks.rollups import ROLLUPS
-from sinks.store_schema import TABLES as STORED
+from sinks.store import DESCRIBED
 from sinks.store_schema import descriptions, migrations
 from sinks.streams import POSTINGS
 
@@ -99,7 +100,7 @@ def catalogue() -> Catalogue:
     with duckdb.connect() as db:
         for step in migrations():
             db.execute(step)
-        db.execute(descriptions((*STORED.values(), *ROLLUPS)))
+        db.execute(descriptions(DESCRIBED))
         describe_view_columns(db)
         told = db.execute(_RELATIONS).fetchall()
         fields: dict[str, list[Field]] = {name: [] for name, *_ in told}
@@ -185,10 +186,12 @@ def _origin(relation: Relation) -> list[str]:
     if relation.name == "posting":
         streams.append(f"{POSTINGS}<erp>")
     contract = next((name for name in (relation.name, f"{relation.name}_entry") if name in CONTRACTS), "")
-    if not streams:
+    referred = relation.name in {table.name for table in REFERENCE_TABLES.values()}
+    if not streams and not referred:
         return []
     link = f", contract [{contract}](contracts.md#{contract.lower()}-version-{max(CONTRACTS[contract])})"
-    return ["", f"From stream {_listed(streams)}{link if contract else ''}."]
+    origin = "reference data" if referred else f"stream {_listed(streams)}"
+    return ["", f"From {origin}{link if contract else ''}."]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from dataflows.processors.state import StateVersionUnknown
 from dataflows.queue_health import delivery_health, postings_health
 from dataflows.settings import Settings
 from dataflows.shard_health import Finding, ShardHealth, behind
-from dataflows.shards import analytics_shards, confirmations_shards
+from dataflows.shards import analytics_shards, confirmations_shards, reference_shards
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.commit_log import PlantsyncError, Snapshot
 from sinks.published import StoreNotPublished, query
@@ -66,7 +66,7 @@ def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[Shar
             shards += posted
     name = f"store {settings.store.published}"
     try:
-        stored = analytics_health(settings) if started else []
+        stored = analytics_health(settings, clock) if started else []
         shards += stored
         if stored:
             findings.append(Finding(name, "fine", f"published; {len(stored)} shards of analytics"))
@@ -110,7 +110,7 @@ def confirmations_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
     return [_confirming(name, shards[name], snapshots.get(name), clock()) for name in sorted(shards)]
 
 
-def analytics_health(settings: Settings) -> list[ShardHealth]:
+def analytics_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
     """Return the health of each shard of the analytics flow, as of what it has published.
 
     Raises: PlantsyncError where the log, the broker or the published store cannot be reached.
@@ -121,7 +121,7 @@ def analytics_health(settings: Settings) -> list[ShardHealth]:
         rows_max=MARKS_MAX,
     ).rows.to_pylist()
     positions: dict[str, str | None] = {mark["shard"]: mark["position"] for mark in marks}
-    shards = analytics_shards(settings)
+    shards = analytics_shards(settings) | reference_shards(settings, clock)
     healths = []
     for name in sorted(shards):
         unread, problem = behind(shards[name], positions.get(name), {})

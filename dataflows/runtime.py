@@ -9,7 +9,6 @@ input waits for neither: whoever started it knows better whether to try again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +18,6 @@ from typing import Final
 from bytewax.dataflow import Dataflow
 from bytewax.run import cli_main
 
-from canonical.b2mml import Terms
 from dataflows.analytics import analytics
 from dataflows.collect import collect
 from dataflows.collect_shards import collect_shards, make_spool, open_spool
@@ -37,13 +35,15 @@ from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.posting_policy import posting_policy
 from dataflows.postings import postings
 from dataflows.progress import Progress
+from dataflows.reference_rows import terms_of
 from dataflows.settings import Settings
-from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards
+from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards, reference_shards
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
 from sinks.commit_log import CommitInDoubt, PlantsyncError
 from sinks.kafka import KafkaLog, OwnManifests
+from sinks.plant_tables import plant_rows
 from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -116,10 +116,6 @@ def run_flow(
             return
 
 
-def _terms(settings: Settings) -> Mapping[str, Terms]:
-    return {} if settings.reference is None else settings.reference.b2mml
-
-
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
     """Return when shards commit."""
     pace = settings.pace
@@ -187,13 +183,15 @@ class _Run:
             collect_seldom()
             if self.flow == "postings":
                 return postings(
-                    shards, posting_policy(settings), guarded, pace, clock, ended, room, _terms(settings), begin
+                    shards, posting_policy(settings), guarded, pace, clock, ended, room, terms_of(settings), begin
                 )
             return confirmations(shards, guarded, pace, clock, ended, begin)
-        shards = self._guarded(analytics_shards(settings), failure)
+        shards = self._guarded(analytics_shards(settings) | reference_shards(settings, clock), failure)
         store = Store(StoreConfig(**dict(settings.store)))
         opened.callback(store.close)
-        return analytics(shards, GuardedStore(store, failure, self.progress, clock), pace, clock, ended)
+        store.configure(plant_rows(settings.mappings()))
+        guarded_store = GuardedStore(store, failure, self.progress, clock)
+        return analytics(shards, guarded_store, pace, clock, ended, terms_of(settings), settings.postings.owners)
 
     def _collect(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock

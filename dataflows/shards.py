@@ -25,6 +25,7 @@ from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import DOCUMENT, FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.reader import Reader
+from dataflows.sources.self_contained import SelfContained
 from dataflows.sources.shard_source import Clock, ShardInput
 from dataflows.spool import shard_of
 from sinks.kafka_connection import KafkaConnection
@@ -97,6 +98,27 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
     return shards
 
 
+def reference_shards(settings: Settings, clock: Clock) -> dict[str, ShardInput]:
+    """Return a shard for each folder and each partition of a topic of reference data, as the analytics flow reads them.
+
+    Raises: CommitLogUnavailable, SourceUnavailable where a topic is missing.
+    """
+    shards = {
+        name: ShardInput(partial(_self_contained, opened), stream=name)
+        for name, opened in reference_folders(settings, clock).items()
+    }
+    if settings.log.kind == "kafka" and settings.reference is not None and settings.reference.topics:
+        assert settings.kafka is not None
+        kafka = settings.kafka.connection()
+        counts = _partitions(kafka)
+        topics = reference_topics(settings, counts)
+        total = sum(counts[topic] for topic in topics.values())
+        for name, topic in topics.items():
+            for shard, reader in _readers(kafka, topic, counts[topic], total):
+                shards[f"{name}/{shard}"] = ShardInput(reader, stream=name)
+    return shards
+
+
 def analytics_shards(settings: Settings) -> dict[str, ShardInput]:
     """Return a shard for each stream of the log; on Kafka, one for each partition of its topic.
 
@@ -132,20 +154,7 @@ def postings_shards(settings: Settings, clock: Clock, room: Room) -> dict[str, S
     Args: room: what the flow's desk has room for.
     Raises: CommitLogUnavailable, CommitLogError, SourceUnavailable where a topic is missing.
     """
-    inputs: dict[str, Callable[[], Reader]] = {}
-    reference = settings.reference
-    if reference is not None and reference.folder is not None:
-        for system in reference.systems:
-            config = FolderConfig(
-                folder=reference.folder / system,
-                format=DOCUMENT if system in reference.b2mml else "json",
-                by_content=True,
-                batch_bytes=settings.pace.batch_bytes,
-                batch_rows_max=settings.pace.batch_rows_max,
-                settle_us=round(settings.pace.settle_s * 1e6),
-                files_remembered_max=settings.pace.files_remembered_max,
-            )
-            inputs[f"{REFERENCE_INPUT}/{system}"] = partial(LandedFiles, config, clock)
+    inputs = reference_folders(settings, clock)
     if settings.log.kind == "sqlite":
         inputs |= {stream: partial(_log_stream, settings, stream) for stream in POSTINGS_INPUTS}
     else:
@@ -157,13 +166,7 @@ def postings_shards(settings: Settings, clock: Clock, room: Room) -> dict[str, S
             if topic not in counts:  # Nothing has been written to it; reading begins before that.
                 KafkaConnection(kafka).create(topic, kafka.partitions, kafka.record_topic(stream))
                 counts = _partitions(kafka)
-        for system, named in (reference.topics if reference is not None else {}).items():
-            for topic in named:
-                if topic not in counts:
-                    raise SourceUnavailable(
-                        f"reference topic {topic} of {system} is not there, or this user may not see it; create it"
-                    )
-                topics[f"{REFERENCE_INPUT}/{system}/{topic}"] = topic
+        topics |= reference_topics(settings, counts)
         total = sum(counts[topic] for topic in topics.values())
         for name, topic in topics.items():
             inputs |= {f"{name}/{shard}": opened for shard, opened in _readers(kafka, topic, counts[topic], total)}
@@ -172,6 +175,39 @@ def postings_shards(settings: Settings, clock: Clock, room: Room) -> dict[str, S
         return Intake({name: opened() for name, opened in inputs.items()}, room)
 
     return {POSTINGS_SHARD: ShardInput(merged)}
+
+
+def reference_folders(settings: Settings, clock: Clock) -> dict[str, Callable[[], Reader]]:
+    """Return how the folder of each system that drops reference data is read, by the name of the input."""
+    reference = settings.reference
+    if reference is None or reference.folder is None:
+        return {}
+    folders: dict[str, Callable[[], Reader]] = {}
+    for system in reference.systems:
+        config = FolderConfig(
+            folder=reference.folder / system,
+            format=DOCUMENT if system in reference.b2mml else "json",
+            by_content=True,
+            batch_bytes=settings.pace.batch_bytes,
+            batch_rows_max=settings.pace.batch_rows_max,
+            settle_us=round(settings.pace.settle_s * 1e6),
+            files_remembered_max=settings.pace.files_remembered_max,
+        )
+        folders[f"{REFERENCE_INPUT}/{system}"] = partial(LandedFiles, config, clock)
+    return folders
+
+
+def reference_topics(settings: Settings, counts: Mapping[str, int]) -> dict[str, str]:
+    """Return the topics of reference data by the name of the input. Raises: SourceUnavailable where one is missing."""
+    topics: dict[str, str] = {}
+    for system, named in (settings.reference.topics if settings.reference is not None else {}).items():
+        for topic in named:
+            if topic not in counts:
+                raise SourceUnavailable(
+                    f"reference topic {topic} of {system} is not there, or this user may not see it; create it"
+                )
+            topics[f"{REFERENCE_INPUT}/{system}/{topic}"] = topic
+    return topics
 
 
 def folder_config(settings: Settings, plant: PlantMapping) -> FolderConfig:
@@ -204,6 +240,10 @@ def _streams(settings: Settings) -> list[str]:
         return []
     with closing(SqliteStreams(settings.log.path)) as log:
         return log.streams()
+
+
+def _self_contained(opened: Callable[[], Reader]) -> Reader:
+    return SelfContained(opened())
 
 
 def _log_stream(settings: Settings, stream: str) -> Reader:

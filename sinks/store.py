@@ -32,8 +32,10 @@ import pyarrow.compute as pc
 
 from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
+from sinks.plant_tables import PLANT_TABLES
+from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
-from sinks.store_schema import STREAM_OFFSET, TABLES, Table, deletion, descriptions, insertion, migrations
+from sinks.store_schema import STREAM_OFFSET, TABLES, Described, Table, deletion, descriptions, insertion, migrations
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
@@ -58,6 +60,11 @@ class StoreLocked(StoreUnavailable):
 class StoreNewer(StoreError):
     """The file was written by a newer plantsync, whose schema this one does not know."""
 
+
+READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
+"""By name: what rows that were read can be committed to."""
+DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *ROLLUPS)
+"""Every table that people ask."""
 
 _DISK: Final = "check disk space, owner and permissions"
 _ELSEWHERE: Final = "another writer has it open; stop that one, or give this one a file of its own"
@@ -136,7 +143,7 @@ class Store:
                 self._db.execute(step)
             self._db.execute("DELETE FROM store_version")
             self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
-            self._db.execute(descriptions((*TABLES.values(), *ROLLUPS)))
+            self._db.execute(descriptions(DESCRIBED))
             describe_view_columns(self._db)
 
     def restore(self, shard: str) -> Snapshot | None:
@@ -156,7 +163,7 @@ class Store:
     def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
         """Store the rows and the position in one transaction, or nothing; return how many rows were new.
 
-        Args:    tables: by name of ``store_schema.TABLES``, with the columns of its contract and
+        Args:    tables: by name of ``READ``, with the columns of its contract and
                  ``stream_offset``, which never decreases within a table and shard; the rows of one
                  offset come in one commit.
         Raises:  WriterFenced when another writer restored the shard since; StoreUnavailable; StoreError.
@@ -174,7 +181,7 @@ class Store:
             with self._transaction(f"commit of shard {shard!r}"):
                 self._advance(shard, position)
                 for name, table in filled.items():
-                    rows += self._insert(TABLES[name], shard, table)
+                    rows += self._insert(READ[name], shard, table)
             self._positions[shard] = position
             self._changed |= rows > 0
         return rows
@@ -197,10 +204,15 @@ class Store:
         if last_offset <= above:
             return 0
         incoming = f"incoming_{table.name}"
-        if table.newest_by:
-            self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
         new = {"above": above, "shard": shard}
-        ((rows,),) = self._db.execute(insertion(table, incoming), new).fetchall()
+        if table.changed_by:
+            delete, insert = replacing(table, incoming)
+            self._db.execute(delete, new).fetchall()
+        else:
+            insert = insertion(table, incoming)
+            if table.newest_by:
+                self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
+        ((rows,),) = self._db.execute(insert, new).fetchall()
         for statement in summing(table, incoming, corrected=_corrected(told)):
             self._db.execute(statement, new).fetchall()
         self._db.execute(
@@ -209,6 +221,23 @@ class Store:
             [*place, last_offset],
         ).fetchall()
         return int(rows)
+
+    def configure(self, tables: Mapping[str, pa.Table]) -> None:
+        """Replace what the settings say of the plants, in one transaction; the same once more changes nothing.
+
+        Args:    tables: all rows of each, by name of ``PLANT_TABLES``.
+        Raises:  StoreUnavailable, StoreError.
+        """
+        with self._lock, self._transaction("configuration"):
+            for name, table in tables.items():
+                told = [tuple(row.values()) for row in table.to_pylist()]
+                if sorted(self._db.execute(f"FROM {name}").fetchall()) == sorted(told):
+                    continue
+                self._db.execute(f"DELETE FROM {name}")  # noqa: S608
+                self._db.register("told", table)
+                self._db.execute(f"INSERT INTO {name} BY NAME FROM told")
+                self._db.unregister("told")
+                self._changed = True
 
     def publish_if_due(self, now_us: int) -> bool:
         """Publish when something changed and the last publication is an interval ago; return whether it did.

@@ -37,7 +37,7 @@ from canonical.contracts import (
 )
 from canonical.schemas import arrow_schema, columns
 
-VIEWS: Final = ("units", "production", "ledger", "genealogy", "postings")
+VIEWS: Final = ("units", "reference", "production", "ledger", "genealogy", "postings")
 """Files of views by subject; each may use what those before it define."""
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
@@ -60,12 +60,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; ``newest_by`` names the columns of which it keeps the newest row only."""
+    """A table; ``newest_by`` names the columns of which it keeps the newest row only.
+
+    That is the row that came last, or the one with the greatest ``changed_by``, whatever the order they came in.
+    """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
     newest_by: tuple[str, ...] = ()
+    changed_by: str = ""
 
 
 _SQL_TYPES: Final[Mapping[pa.DataType, str]] = {
@@ -86,13 +90,14 @@ def _sql_type(arrow: pa.DataType) -> str:
     return _SQL_TYPES[arrow]
 
 
-_PLACE: Final = (
+PLACE: Final = (
     Column(STREAM_SHARD, STREAM_SHARD, "VARCHAR", nullable=False, comment="Shard of the stream it was read from."),
     Column(STREAM_OFFSET, STREAM_OFFSET, "BIGINT", nullable=False, comment="Offset in that shard."),
 )
 
 
-def _fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
+def fields(model: type[BaseModel], *omit: str) -> tuple[Column, ...]:
+    """Return the columns of a contract, but for some of its fields."""
     arrow = arrow_schema(model)
     return tuple(
         Column(
@@ -115,75 +120,75 @@ TABLES: Final[Mapping[str, Table]] = {
         Table(
             "confirmation",
             "What a range of one source's sequence amounts to, as posted. Quantities are thousandths of the unit.",
-            (*_fields(Confirmation), *_PLACE),
+            (*fields(Confirmation), *PLACE),
         ),
         Table(
             "event",
             "Events passed on one by one: holds, releases, moves, consumption, starts and stops. "
             "Quantities are thousandths of the unit.",
-            (*_fields(Event), *_PLACE),
+            (*fields(Event), *PLACE),
         ),
         Table(
             "fault",
             "Records set aside, with why. The whole record is in the stream dead-letters.",
             (
-                *_fields(Fault),
-                *_fields(DeadLetter, "fault", "key", "value", "headers"),
+                *fields(Fault),
+                *fields(DeadLetter, "fault", "key", "value", "headers"),
                 Column("key", "key", "BLOB", nullable=True, comment="First bytes of the record's key."),
                 Column("value", "value", "BLOB", nullable=False, comment="First bytes of the record."),
                 Column("value_bytes", "value_bytes", "BIGINT", nullable=False, comment="Length of the whole record."),
-                *_PLACE,
+                *PLACE,
             ),
         ),
-        Table("gap", "Declared holes in the numbering of a source.", (*_fields(Gap), *_PLACE)),
+        Table("gap", "Declared holes in the numbering of a source.", (*fields(Gap), *PLACE)),
         Table(
             "ledger",
             "What became of every record read: running totals of each session, newest entry only.",
-            (*_fields(LedgerEntry), *_PLACE),
+            (*fields(LedgerEntry), *PLACE),
             newest_by=("shard", "plant", "source", "session"),
         ),
         Table(
             "ledger_range",
             "Ranges of the sources' numbers and what became of them, each confirmation once more.",
-            (*_fields(LedgerRange), *_PLACE),
+            (*fields(LedgerRange), *PLACE),
         ),
         Table(
             "component_usage",
             "What of each component of an order was planned and issued, newest only. Quantities are thousandths.",
-            (*_fields(ComponentUsage), *_PLACE),
+            (*fields(ComponentUsage), *PLACE),
             newest_by=("erp", "plant", "order_id", "item", "material", "unit"),
         ),
         Table(
             "trail",
             "What was decided, by whom and why: changes of mappings and actions by hand, chained by hash.",
-            (*_fields(TrailEntry), *_PLACE),
+            (*fields(TrailEntry), *PLACE),
         ),
         Table(
             "posting",
             "What the ERPs are to do: one row becomes one document. Quantities are thousandths of the unit.",
-            (*_fields(Posting), *_PLACE),
+            (*fields(Posting), *PLACE),
         ),
         Table(
             "unposted",
             "What is not posted, or not yet, and why; the newest word on each cause and kind. What was posted "
             "since it waited has a posting.",
-            (*_fields(Unposted), *_PLACE),
+            (*fields(Unposted), *PLACE),
             newest_by=("cause", "kind"),
         ),
         Table(
             "receipt",
             "What the ERPs made of each posting, with the document and the instants of each hop.",
-            (*_fields(Receipt), *_PLACE),
+            (*fields(Receipt), *PLACE),
         ),
         Table(
             "business_exception",
             "What waits for a person, or did: newest state of each exception.",
-            (*_fields(BusinessException), *_PLACE),
+            (*fields(BusinessException), *PLACE),
             newest_by=("exception_id",),
         ),
     )
 }
-"""Every table that rows can be committed to."""
+"""Every table that rows of a stream can be committed to."""
 
 
 def migrations() -> list[str]:

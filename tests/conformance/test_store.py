@@ -21,26 +21,46 @@ from hypothesis import strategies as st
 
 import sinks.store
 from canonical.contracts import ComponentUsage, Confirmation, Event, FaultCode, Gap, LedgerEntry, LedgerRange
+from canonical.mapping import load
+from canonical.plants import shipped
 from canonical.records import RawRecords, RowFault
 from canonical.schemas import arrow_schema
 from sinks.commit_log import Snapshot, WriterFenced
 from sinks.dead_letters import dead_letter_records
 from sinks.fault_table import fault_table
+from sinks.plant_tables import plant_rows
 from sinks.published import QueryRefused, StoreNotPublished, open_published, query
-from sinks.rollups import ROLLUPS
-from sinks.store import STORAGE_VERSION, Store, StoreConfig, StoreError, StoreLocked, StoreNewer, StoreUnavailable
+from sinks.store import (
+    DESCRIBED,
+    STORAGE_VERSION,
+    Store,
+    StoreConfig,
+    StoreError,
+    StoreLocked,
+    StoreNewer,
+    StoreUnavailable,
+)
 from sinks.store_schema import RENAMED, TABLES, migrations
 
 NOON_US = 1_790_000_000_000_000
-DESCRIBED = {*TABLES, *(rollup.name for rollup in ROLLUPS)}
+NAMES = {table.name for table in DESCRIBED}
 VIEWS = {
+    "component",
+    "lot",
+    "material",
+    "operation",
     "output_by_hour",
+    "period",
     "posting_outcome",
     "order_progress",
+    "production_order",
+    "reason",
+    "route",
     "scrap_by_reason",
     "fault_pareto",
     "genealogy",
     "conservation",
+    "work_center",
 }
 
 
@@ -110,10 +130,9 @@ def test_the_migrations_lead_to_the_contracts(answer) -> None:
         # What differs here needs a new sinks/schema/NNNN_*.sql; those of a release never change.
         (row["table_name"], row["column_name"], row["data_type"], row["is_nullable"])
         for row in stored
-        if row["table_name"] in DESCRIBED
+        if row["table_name"] in NAMES
     }
-    expected = (*TABLES.values(), *ROLLUPS)
-    assert columns == {(t.name, c.name, c.sql_type, c.nullable) for t in expected for c in t.columns}
+    assert columns == {(t.name, c.name, c.sql_type, c.nullable) for t in DESCRIBED for c in t.columns}
 
 
 def test_every_field_of_a_contract_has_a_column() -> None:
@@ -129,7 +148,7 @@ def test_every_table_column_and_view_is_described(answer) -> None:
         " UNION ALL SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal"
         " UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns()"
         " WHERE comment IS NULL AND table_name IN (SELECT unnest($tables))",
-        {"tables": list(DESCRIBED)},
+        {"tables": list(NAMES)},
     )
     assert nameless == []
     (row,) = answer("SELECT comment FROM duckdb_columns() WHERE table_name = 'ledger' AND column_name = 'held'")
@@ -139,7 +158,7 @@ def test_every_table_column_and_view_is_described(answer) -> None:
 def test_no_column_needs_quotes(answer) -> None:
     reserved = {r["keyword_name"] for r in answer("FROM duckdb_keywords() WHERE keyword_category = 'reserved'")}
     assert reserved >= set(RENAMED)
-    assert not reserved & {c.name for t in (*TABLES.values(), *ROLLUPS) for c in t.columns}
+    assert not reserved & {c.name for t in DESCRIBED for c in t.columns}
 
 
 def test_an_older_store_is_migrated_when_opened(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -648,6 +667,25 @@ def test_events_and_gaps_are_stored(store: Store, answer) -> None:
     assert answer("SELECT first_seq, last_seq, stream_offset FROM gap") == [
         {"first_seq": 2, "last_seq": 4, "stream_offset": 3}
     ]
+
+
+def test_what_the_settings_say_of_plants_is_replaced_as_a_whole(store: Store, config, answer) -> None:
+    store.configure(plant_rows(map(load, shipped())))
+    shifts = answer("SELECT shift, day, starts, ends FROM shift WHERE plant = 'A' AND day = 'fri' ORDER BY starts")
+    assert [tuple(row.values()) for row in shifts] == [
+        (shift.name, "fri", shift.start, shift.end)
+        for shift in sorted(load(shipped()[0]).shifts, key=lambda shift: shift.start)
+    ]
+    assert answer("SELECT plant, time_zone FROM plant ORDER BY plant")[0] == {
+        "plant": "A",
+        "time_zone": "Europe/Berlin",
+    }
+    before = config.published.stat().st_mtime_ns
+    store.configure(plant_rows(map(load, shipped())))
+    assert not store.publish_if_due(0)
+    assert config.published.stat().st_mtime_ns == before, "the same once more"
+    store.configure(plant_rows([load(shipped()[1])]))
+    assert [row["plant"] for row in answer("FROM plant")] == ["B"]
 
 
 def test_the_views_are_these(answer) -> None:

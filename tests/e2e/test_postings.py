@@ -14,6 +14,7 @@ from dataflows.settings import load
 from sinks import dead_letters
 from sinks.commit_log import Record
 from sinks.kafka import KafkaLog
+from sinks.published import query
 from sinks.sqlite import SqliteLog, SqliteStreams
 from tests.b2mml_documents import transaction
 from tests.command import told
@@ -33,7 +34,8 @@ def values(models):
 
 def fill(log):
     log.restore("inputs")
-    records = [Record("confirmations", b"machine", value) for value in [*values(CONFIRMATIONS), b"{broken"]]
+    records = [Record("confirmations", b"machine", value) for value in values(CONFIRMATIONS)]
+    records.append(Record("actions", b"person", b"{broken"))
     records += [Record("events", b"quality", value) for value in values([word()])]
     log.commit("inputs", "", {}, records)
     log.close()
@@ -84,6 +86,20 @@ def test_postings_on_the_embedded_log_with_reference_data_from_a_folder(tmp_path
     assert ran(tmp_path) == {}
     write(tmp_path, Record("confirmations", b"machine", *values([confirmation(9, "0020", good=2_000)])))
     assert ran(tmp_path) == {"unposted": 1}
+    told(tmp_path, "run", "analytics", "--until-end")
+    write(tmp_path, Record("confirmations", b"machine", *values([confirmation(10)])))
+    told(tmp_path, "run", "analytics", "--until-end")
+    known(tmp_path, "L1")
+
+
+def known(folder: Path, lot: str) -> None:
+    """The store knows what the desk does of orders, materials and lots, and read it once (M47)."""
+    joined = "production_order JOIN material USING (material) JOIN lot USING (material)"
+    rows = f"SELECT order_id, production_order.status, lot FROM {joined}"
+    expected = [{"order_id": "4711", "status": "released", "lot": lot}]
+    assert query(folder / "analytics.duckdb", rows).rows.to_pylist() == expected
+    kinds = query(folder / "analytics.duckdb", "SELECT count(*) AS n FROM operation").rows.to_pylist()
+    assert kinds == [{"n": 2}]
 
 
 @pytest.mark.kafka
@@ -107,5 +123,7 @@ def test_postings_on_kafka_with_reference_data_from_a_topic(kafka, tmp_path):
     producer.flush()
     assert ran(tmp_path) == {"postings-north": len(MADE)}
     assert ran(tmp_path) == {}
+    told(tmp_path, "run", "analytics", "--until-end")
+    known(tmp_path, "L1")
     for future in admin.delete_topics([topic]).values():
         future.result()

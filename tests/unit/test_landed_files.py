@@ -15,6 +15,7 @@ from canonical.records import RawRecords
 from dataflows.sources import landed_files
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.landed_files import FILE_SHIFT, FolderConfig, LandedFiles
+from dataflows.sources.self_contained import SelfContained
 
 NOW_US = 1_800_000_000_000_000
 SECOND_US = 1_000_000
@@ -236,3 +237,22 @@ def test_short_lines_come_some_at_a_time(tmp_path: Path) -> None:
     assert sizes == [30] * 33 + [10]
     assert found == lines
     assert offsets == [len(b"\n".join(lines[:number])) + (number > 0) for number in range(1_000)]
+
+
+def test_a_position_alone_is_enough_where_nothing_else_is_stored(tmp_path: Path) -> None:
+    """The analytics store keeps positions only (M47)."""
+    drop(tmp_path, "a", b"1\n", age_s=30)
+    drop(tmp_path, "b", b"2\n3\n", age_s=20)
+    first = SelfContained(reader(tmp_path, by_content=True, batch_rows_max=1))
+    first.seek(None, {})
+    assert values(first.poll()) + values(first.poll()) == [b"1", b"2"]
+    place = first.position()
+    drop(tmp_path, "c", b"1\n")  # what a held, dropped again under another name
+    later = SelfContained(reader(tmp_path, by_content=True, batch_rows_max=1))
+    later.seek(place, {})
+    records = later.poll()
+    assert (values(records), records.offsets.tolist()) == ([b"3"], [(1 << FILE_SHIFT) + 2])
+    assert (len(later.poll()), later.at_end(), later.state()) == (0, True, {})
+    last = SelfContained(reader(tmp_path, by_content=True))
+    last.seek(later.position(), {})
+    assert (len(last.poll()), last.at_end()) == (0, True)

@@ -8,7 +8,7 @@ import pytest
 
 from canonical.contracts.ledger import imbalances
 from dataflows.settings import load
-from dataflows.shards import Share, analytics_shards, confirmations_shards
+from dataflows.shards import Share, analytics_shards, confirmations_shards, reference_shards
 from dataflows.sources.shard_source import ShardInput
 
 SHARDS = {name: ShardInput(lambda: None) for name in "gbdcafe"}
@@ -64,6 +64,21 @@ def test_shards_are_named_by_their_place(tmp_path, monkeypatch):
         f"stream:{stream}"
         for stream in ("confirmations", "events", "gaps", "ledger", "ranges", "dead-letters", "trail", "usage")
     ]
+    assert reference_shards(settings, lambda: 0) == {}
+
+
+def test_reference_data_is_read_in_the_flow_analytics_too(tmp_path, monkeypatch):
+    monkeypatch.delenv("PLANTSYNC_KAFKA", raising=False)
+    path = tmp_path / "plantsync.toml"
+    path.write_text(
+        'landing = "landing"\nplants = ["shipped:plant_a"]\n'
+        '[reference]\nfolder = "reference"\nsystems = ["erp", "mes"]\n'
+    )
+    shards = reference_shards(load(path), lambda: 0)
+    assert {name: shard.stream for name, shard in shards.items()} == {
+        "reference/erp": "reference/erp",
+        "reference/mes": "reference/mes",
+    }
 
 
 def test_a_balanced_ledger_has_no_imbalance():
