@@ -60,7 +60,7 @@ UNION ALL BY NAME
 SELECT source, 'late' AS fate, last_seq + 1 AS first_seq, last_seq + 1 AS last_seq, 1 AS events, n, at_us
 FROM part WHERE filled;
 
-INSERT INTO ledger_range BY NAME
+INSERT INTO store_hot_ledger_range BY NAME
 SELECT 'shard' AS shard, 'A' AS plant, source, 's1' AS session, fate, first_seq, last_seq, events, posting_id,
     format('O-{:d}', n // 20) AS order_id, '0010' AS operation, 'H87' AS unit,
     CASE WHEN fate = 'late' THEN 0 ELSE events * 1000 END AS good, 0 AS scrap, 0 AS rework, 0 AS setup_us,
@@ -68,7 +68,7 @@ SELECT 'shard' AS shard, 'A' AS plant, source, 's1' AS session, fate, first_seq,
     at_us AS committed_us, 'stream:ranges' AS stream_shard, row_number() OVER () AS stream_offset
 FROM line ORDER BY n;
 
-INSERT INTO confirmation BY NAME
+INSERT INTO store_hot_confirmation BY NAME
 SELECT posting_id, kind, 0 AS revision, 'A' AS plant, source, 's1' AS session, first_seq, last_seq,
     format('O-{:d}', n // 20) AS order_id, '0010' AS operation, 'WC' AS work_center, 'M' AS material, 'L' AS lot,
     '' AS reason, 'H87' AS unit, 'early' AS shift, DATE '2026-01-05' AS posting_date, events * 1000 AS good,
@@ -77,11 +77,11 @@ SELECT posting_id, kind, 0 AS revision, 'A' AS plant, source, 's1' AS session, f
     'count' AS close_reason, 'stream:confirmations' AS stream_shard, row_number() OVER () AS stream_offset
 FROM line WHERE kind IS NOT NULL ORDER BY n;
 
-INSERT INTO gap BY NAME
+INSERT INTO store_hot_gap BY NAME
 SELECT 'A' AS plant, source, 's1' AS session, last_seq + 1 AS first_seq, last_seq + 2 AS last_seq,
     at_us AS declared_us, 'stream:gaps' AS stream_shard, row_number() OVER () AS stream_offset FROM part WHERE gap;
 
-INSERT INTO event BY NAME
+INSERT INTO store_hot_event BY NAME
 SELECT 'A' AS plant, source, 's1' AS session, first_seq + i AS seq, 'downtime' AS type, at_us AS occurred_us,
     '' AS order_id, '' AS operation, '' AS work_center, '' AS material, '' AS lot, '' AS reason, 'H87' AS unit,
     0 AS good, 0 AS scrap, 0 AS rework, 0 AS setup_us, 0 AS machine_us, 0 AS labour_us, '' AS correlation_id,

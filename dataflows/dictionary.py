@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from dataflows.analytics import ERP_TABLES, TABLES
 from sinks.column_words import describe_view_columns
 from sinks.reference_tables import REFERENCE_TABLES
 from sinks.rollups import ROLLUPS
-from sinks.store import DESCRIBED
+from sinks.store import DESCRIBED, READ
 from sinks.store_schema import descriptions, migrations
 from sinks.streams import POSTINGS
 
@@ -110,6 +110,11 @@ def catalogue() -> Catalogue:
             name: Relation(name, comment or "", kind == "view", fields[name], _reads(db, sql, fields))
             for name, comment, kind, sql in told
         }
+        for name, table in READ.items():
+            if table.sealing:  # a view over a table and files: to whoever asks, a table
+                nullable = {field.name: field.nullable for field in fields[table.stored]}
+                shown = [replace(field, nullable=nullable[field.name]) for field in fields[name]]
+                relations[name] = replace(relations[name], view=False, fields=shown)
         return Catalogue(relations, db.execute(_FUNCTIONS).fetchall())
 
 

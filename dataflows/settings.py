@@ -81,6 +81,12 @@ class StoreSection(Section):
     path: Place = Field(default=Path("state/store.duckdb"), description="Opened by the analytics flow alone.")
     published: Place = Field(default=Path("analytics.duckdb"), description="Replaced as a whole, for readers.")
     publish_interval_s: Interval = Field(default=2.0, description="Shortest time between two publications.")
+    hot_rows_max: int = Field(
+        default=10_000_000, ge=100, description="Rows outside of sealed files; beyond, the oldest move into one."
+    )
+    sealed_days_max: int | None = Field(
+        default=None, ge=1, le=36_500, description="Age at which sealed files are dropped; none: they are kept."
+    )
     threads: int = Field(default=2, ge=1, le=1024, description="Threads of DuckDB.")
     memory_max_mb: int = Field(default=1024, ge=64, description="Memory of DuckDB.")
 

@@ -9,6 +9,7 @@ first one saw even after a new publication; attaching it to a database of its ow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from sinks.sealing import sealed_folder
 from sinks.store import StoreError, StoreUnavailable
 
 ROWS_MAX: Final = 1_000
@@ -67,6 +69,7 @@ def open_published(
         except duckdb.Error as error:
             raise StoreUnavailable(f"open of {path} failed: {error}; check that it is a published store") from error
         db.execute("USE analytics")
+        db.execute("SET allowed_directories = ?", [[f"{sealed_folder(path)}/"]])
         db.execute("SET enable_external_access = false")
         db.execute("SET lock_configuration = true")
         yield db
@@ -88,6 +91,8 @@ def query(
     """
     with open_published(path, threads=threads, memory_max_mb=memory_max_mb) as db:
         try:
+            if not all(_reads(db, statement) for statement in db.extract_statements(sql)):
+                raise QueryRefused(f"query of {path} refused: it does more than read; ask with SELECT or FROM")
             relation = db.sql(sql, params=parameters)
             if relation is None:
                 raise QueryRefused("the query is empty; DESCRIBE and SHOW TABLES list what there is to ask for")
@@ -104,3 +109,17 @@ def query(
             raise QueryRefused(
                 f"query of {path} failed: {error}; DESCRIBE and SHOW TABLES list what there is"
             ) from error
+
+
+_EXPLAINED: Final = re.compile(r"\s*EXPLAIN(?:\s+ANALYZE)?(?:\s*\([^)]*\))?\s+", re.IGNORECASE)
+_MEANT: Final = re.compile(r"\s*(?:PIVOT|PIVOT_WIDER|FROM|SELECT|WITH)\b", re.IGNORECASE)
+
+
+def _reads(db: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:
+    """Return whether a statement only reads. The folder of sealed files may be read, but DuckDB would also write it."""
+    if statement.type == duckdb.StatementType.EXPLAIN:
+        told = _EXPLAINED.sub("", statement.query, count=1)
+        return told != statement.query and all(_reads(db, inner) for inner in db.extract_statements(told))
+    if statement.type == duckdb.StatementType.MULTI:  # a PIVOT, which first looks for the columns it will have
+        return _MEANT.match(statement.query) is not None
+    return statement.type == duckdb.StatementType.SELECT

@@ -35,10 +35,16 @@ from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
 from sinks.plant_tables import PLANT_TABLES
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
+from sinks.sealing import DAY_US, SealedFiles, sync
 from sinks.store_schema import STREAM_OFFSET, TABLES, Described, Table, deletion, descriptions, insertion, migrations
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
+
+SEALED_AT_ONCE_MAX: Final = 4
+"""Files that are written between two publications."""
+TIDY_US: Final = 3_600_000_000
+"""Time between two looks for files that are to be dropped."""
 
 _COPY: Final = ("cp", "--reflink=auto") if sys.platform == "linux" else ("cp",)
 
@@ -83,6 +89,8 @@ class StoreConfig:
     path: Path
     published: Path
     publish_interval_s: float = 2.0
+    hot_rows_max: int = 10_000_000
+    sealed_days_max: int | None = None
     threads: int = 2
     memory_max_mb: int = 1024
 
@@ -105,6 +113,7 @@ class Store:
         self._positions: dict[str, str | None] = {}
         self._copies = 0
         self._published_us: int | None = None
+        self._tidied_us: int | None = None
         self._changed = True  # A crash may have come between the last commit and its publication.
         with self._translated("open"), ExitStack() as opened:
             config.path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +152,7 @@ class Store:
                 self._db.execute(step)
             self._db.execute("DELETE FROM store_version")
             self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
+            self._sealed = SealedFiles(self._db, self._config.published, self._config.hot_rows_max, READ.values())
             self._db.execute(descriptions(DESCRIBED))
             describe_view_columns(self._db)
 
@@ -169,7 +179,6 @@ class Store:
         Raises:  WriterFenced when another writer restored the shard since; StoreUnavailable; StoreError.
         """
         assert shard in self._generations, f"restore shard {shard!r} before committing to it"
-        rows = 0
         filled = {name: table for name, table in tables.items() if table.num_rows}
         if not filled and position == self._positions[shard]:
             return 0  # An idle flow costs no disk.
@@ -180,11 +189,12 @@ class Store:
                 incoming.callback(self._db.unregister, f"incoming_{name}")
             with self._transaction(f"commit of shard {shard!r}"):
                 self._advance(shard, position)
-                for name, table in filled.items():
-                    rows += self._insert(READ[name], shard, table)
+                new = {name: self._insert(READ[name], shard, table) for name, table in filled.items()}
             self._positions[shard] = position
-            self._changed |= rows > 0
-        return rows
+            for name, rows in new.items():
+                self._sealed.grew(name, rows)
+            self._changed |= any(new.values())
+        return sum(new.values())
 
     def _advance(self, shard: str, position: str) -> None:
         held = self._db.execute(
@@ -244,12 +254,36 @@ class Store:
 
         Raises: StoreUnavailable, StoreError.
         """
+        self._tidy(now_us)
         interval_us = self._config.publish_interval_s * 1_000_000
-        if not self._changed or (self._published_us is not None and now_us - self._published_us < interval_us):
+        if not (self._changed or self._sealed.due) or (
+            self._published_us is not None and now_us - self._published_us < interval_us
+        ):
             return False
+        self._seal()
         self.publish()
         self._published_us = now_us
         return True
+
+    def _seal(self) -> None:
+        """Move rows into files while too many are hot; where very many are, some now and others the next time."""
+        for _ in range(SEALED_AT_ONCE_MAX):
+            with self._lock:
+                if not self._sealed.due:
+                    return
+                with self._transaction("sealing"):
+                    name, rows = self._sealed.seal()
+                self._sealed.grew(name, -rows)
+
+    def _tidy(self, now_us: int) -> None:
+        days = self._config.sealed_days_max
+        if days is None or (self._tidied_us is not None and now_us - self._tidied_us < TIDY_US):
+            return
+        with self._lock:
+            with self._transaction("dropping of files"):
+                self._changed |= self._sealed.drop(now_us - days * DAY_US, now_us) > 0
+            self._sealed.remove(now_us)
+        self._tidied_us = now_us
 
     def publish(self) -> None:
         """Replace the published snapshot by what is committed now; readers keep what they have open.
@@ -264,9 +298,9 @@ class Store:
             try:
                 self._db.execute("CHECKPOINT store")
                 subprocess.run([*_COPY, "--", self._config.path, copy], check=True, capture_output=True, text=True)  # noqa: S603 - no shell; our own paths
-                _sync(copy)
+                sync(copy)
                 copy.replace(public)
-                _sync(public.parent)
+                sync(public.parent)
             finally:
                 copy.unlink(missing_ok=True)
             self._changed = False
@@ -321,11 +355,3 @@ def _ascending(table: pa.Table) -> bool:
 
 def _corrected(table: pa.Table) -> bool:
     return "revision" in table.column_names and pc.max(table["revision"]).as_py() > 0
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

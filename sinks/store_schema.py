@@ -43,6 +43,9 @@ VIEWS: Final = ("units", "reference", "production", "ledger", "genealogy", "post
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
 """Contract fields whose names SQL reserves, and the names of their columns."""
 
+HOT: Final = "store_hot_"
+"""What the table of the rows that are in no file yet has before its name."""
+
 STREAM_OFFSET: Final = "stream_offset"
 STREAM_SHARD: Final = "stream_shard"
 
@@ -59,10 +62,24 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealing:
+    """How rows of a table move into files: the oldest by ``instant_us`` first, in a file in the order of ``order_by``.
+
+    Who looks for few rows finds them by the smallest and largest value of a row group: what is asked for together
+    should stand together.
+    """
+
+    instant_us: str
+    order_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table; ``newest_by`` names the columns of which it keeps the newest row only.
 
     That is the row that came last, or the one with the greatest ``changed_by``, whatever the order they came in.
+
+    With ``sealing`` it is a view over ``stored`` and files (``sinks.sealing``). Only what is never changed is sealed.
     """
 
     name: str
@@ -70,6 +87,15 @@ class Table:
     columns: tuple[Column, ...]
     newest_by: tuple[str, ...] = ()
     changed_by: str = ""
+    sealing: Sealing | None = None
+
+    def __post_init__(self) -> None:
+        assert not (self.newest_by and self.sealing), f"rows of {self.name} are replaced, so they cannot be sealed"
+
+    @property
+    def stored(self) -> str:
+        """Return the name of the table that its new rows go to."""
+        return f"{HOT}{self.name}" if self.sealing else self.name
 
 
 _SQL_TYPES: Final[Mapping[pa.DataType, str]] = {
@@ -121,12 +147,14 @@ TABLES: Final[Mapping[str, Table]] = {
             "confirmation",
             "What a range of one source's sequence amounts to, as posted. Quantities are thousandths of the unit.",
             (*fields(Confirmation), *PLACE),
+            sealing=Sealing("last_occurred_us", ("plant", "source", "session", "first_seq")),
         ),
         Table(
             "event",
             "Events passed on one by one: holds, releases, moves, consumption, starts and stops. "
             "Quantities are thousandths of the unit.",
             (*fields(Event), *PLACE),
+            sealing=Sealing("occurred_us", ("plant", "source", "session", "occurred_us")),
         ),
         Table(
             "fault",
@@ -139,8 +167,14 @@ TABLES: Final[Mapping[str, Table]] = {
                 Column("value_bytes", "value_bytes", "BIGINT", nullable=False, comment="Length of the whole record."),
                 *PLACE,
             ),
+            sealing=Sealing("failed_us", ("plant", "source", "failed_us")),
         ),
-        Table("gap", "Declared holes in the numbering of a source.", (*fields(Gap), *PLACE)),
+        Table(
+            "gap",
+            "Declared holes in the numbering of a source.",
+            (*fields(Gap), *PLACE),
+            sealing=Sealing("declared_us", ("plant", "source", "session", "first_seq")),
+        ),
         Table(
             "ledger",
             "What became of every record read: running totals of each session, newest entry only.",
@@ -151,6 +185,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "ledger_range",
             "Ranges of the sources' numbers and what became of them, each confirmation once more.",
             (*fields(LedgerRange), *PLACE),
+            sealing=Sealing("committed_us", ("plant", "source", "session", "first_seq")),
         ),
         Table(
             "component_usage",
@@ -162,11 +197,13 @@ TABLES: Final[Mapping[str, Table]] = {
             "trail",
             "What was decided, by whom and why: changes of mappings and actions by hand, chained by hash.",
             (*fields(TrailEntry), *PLACE),
+            sealing=Sealing("at_us", ("chain", "number")),
         ),
         Table(
             "posting",
             "What the ERPs are to do: one row becomes one document. Quantities are thousandths of the unit.",
             (*fields(Posting), *PLACE),
+            sealing=Sealing("end_us", ("plant", "order_id", "number")),
         ),
         Table(
             "unposted",
@@ -179,6 +216,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "receipt",
             "What the ERPs made of each posting, with the document and the instants of each hop.",
             (*fields(Receipt), *PLACE),
+            sealing=Sealing("answered_us", ("plant", "order_id", "posting_id")),
         ),
         Table(
             "business_exception",
@@ -221,13 +259,17 @@ def descriptions(tables: Sequence[Described]) -> str:
     """Return the SQL that writes the views and the comments on tables and columns."""
     folder = resources.files(__package__) / "schema" / "views"
     views = [(folder / f"{name}.sql").read_text("utf-8") for name in VIEWS]
-    comments = [f"COMMENT ON TABLE {table.name} IS {_literal(table.comment)};" for table in tables]
-    comments += [
-        f"COMMENT ON COLUMN {table.name}.{column.name} IS {_literal(column.comment)};"
-        for table in tables
-        for column in table.columns
-    ]
-    return "\n".join((*views, *comments))
+    return "\n".join((*views, *map(comments, tables)))
+
+
+def comments(table: Described) -> str:
+    """Return the SQL that writes the comments on a table, or on the view that stands for it, and on its columns."""
+    sealed = isinstance(table, Table) and table.sealing is not None
+    lines = [f"COMMENT ON {'VIEW' if sealed else 'TABLE'} {table.name} IS {literal(table.comment)};"]
+    if sealed:
+        lines.append(f"COMMENT ON TABLE {HOT}{table.name} IS 'Rows of {table.name} that are in no file yet.';")
+    lines += [f"COMMENT ON COLUMN {table.name}.{c.name} IS {literal(c.comment)};" for c in table.columns]
+    return "\n".join(lines)
 
 
 # Names in the statements below are constants of this module; values are parameters.
@@ -249,7 +291,7 @@ def insertion(table: Table, incoming: str) -> str:
             f"SELECT * EXCLUDE (arrival) FROM (SELECT *, row_number() OVER () AS arrival FROM ({rows})) "  # noqa: S608
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY arrival DESC) = 1"
         )
-    return f"INSERT INTO {table.name} BY NAME {rows}"
+    return f"INSERT INTO {table.stored} BY NAME {rows}"
 
 
 def deletion(table: Table, incoming: str) -> str:
@@ -259,5 +301,6 @@ def deletion(table: Table, incoming: str) -> str:
     return f"DELETE FROM {table.name} USING {incoming} WHERE {same} AND {incoming}.{STREAM_OFFSET} > $above"  # noqa: S608
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

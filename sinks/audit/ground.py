@@ -19,8 +19,9 @@ import duckdb
 import pyarrow as pa
 
 from sinks.published import StoreNotPublished
+from sinks.sealing import relation, sealed_folder
 from sinks.store import StoreError, StoreUnavailable
-from sinks.store_schema import TABLES, deletion, insertion, migrations
+from sinks.store_schema import TABLES, Table, deletion, insertion, migrations
 
 DOWNSTREAM: Final = ("receipt", "posting", "unposted", "business_exception")
 """What follows from confirmations, in the order in which it is read: a receipt before its posting, all before those."""
@@ -45,7 +46,7 @@ class Ground:
         """Add rows of a table, as ``sinks.store.Store`` takes them; ``later`` sets those of the ledger apart."""
         table = TABLES[name]
         if later:
-            table = replace(table, name=f"later_{name}")
+            table = replace(table, name=f"later_{name}", sealing=None)
         self.db.register("incoming", rows)
         try:
             if table.newest_by:
@@ -122,9 +123,9 @@ def opened(store: Path | None, *, threads: int = THREADS, memory_max_mb: int = M
             if store is not None:
                 _attach(db, store)
             for name in AUDITED:
-                db.execute(_view(name, with_store=store is not None))
+                db.execute(_view(name, None if store is None else _rows(db, TABLES[name], store)))
             for name in LATER:
-                db.execute(f"CREATE TABLE later_{name} AS FROM {name} LIMIT 0")
+                db.execute(f"CREATE TABLE later_{name} AS FROM {TABLES[name].stored} LIMIT 0")
             yield Ground(db)
 
 
@@ -143,12 +144,19 @@ def _attach(db: duckdb.DuckDBPyConnection, store: Path) -> None:
         )
 
 
-def _view(name: str, *, with_store: bool) -> str:
+def _rows(db: duckdb.DuckDBPyConnection, table: Table, store: Path) -> str:
+    """Return the SELECT of a table of the store; a copy that was kept is read with the files beside it."""
+    if table.sealing and sealed_folder(store).exists():
+        return relation(db, table, store, within="store.main.")
+    return f"FROM store.main.{table.name}"
+
+
+def _view(name: str, stored: str | None) -> str:
     """Return the view of all rows there are of a table; of the ledger, the newest entries."""
     # Names are constants of sinks.store_schema.
-    rows = f"SELECT 0 AS age, * FROM audit.main.{name}"  # noqa: S608
-    if with_store:
-        rows += f" UNION ALL BY NAME SELECT 1 AS age, * FROM store.main.{name}"  # noqa: S608
+    rows = f"SELECT 0 AS age, * FROM audit.main.{TABLES[name].stored}"  # noqa: S608
+    if stored:
+        rows += f" UNION ALL BY NAME SELECT 1 AS age, * FROM ({stored})"  # noqa: S608
     if keys := ", ".join(TABLES[name].newest_by):
         rows = f"FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY age) = 1"
     return f"CREATE TEMP VIEW read_{name} AS SELECT * EXCLUDE (age) FROM ({rows})"  # noqa: S608

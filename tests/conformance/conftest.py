@@ -1,6 +1,9 @@
-"""The commit log's adapters, each behind the same face for the suite."""
+"""The commit log's adapters, each behind the same face for the suite, and a store."""
 
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -8,7 +11,9 @@ from confluent_kafka import Consumer, TopicPartition
 from sinks.commit_log import Stored
 from sinks.kafka import KafkaLog
 from sinks.memory import MemoryLog, MemoryStore
+from sinks.published import query
 from sinks.sqlite import SqliteLog, SqliteStreams
+from sinks.store import Store, StoreConfig
 from tests.conformance.commit_forever import kafka_settings
 
 
@@ -119,3 +124,26 @@ def durable_place(request):
 def embedded_place(request):
     """The adapters that are also read as ``Streams``."""
     return place(request, request.param)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StoreConfig:
+    # The quote shows that no path is pasted into SQL.
+    return StoreConfig(path=tmp_path / "plant's store.duckdb", published=tmp_path / "public" / "analytics.duckdb")
+
+
+@pytest.fixture
+def store(config: StoreConfig) -> Iterator[Store]:
+    opened = Store(config)
+    opened.restore("a")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def answer(store: Store, config: StoreConfig) -> Callable[..., list[dict[str, Any]]]:
+    def ask(sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+        store.publish()
+        return query(config.published, sql, parameters).rows.to_pylist()
+
+    return ask

@@ -19,7 +19,7 @@ ROWS = 2_000
 
 # For each line it reads, forks a writer, and waits for its death. The writer says its process id,
 # opens the store, commits ROWS gaps at a time from the restored position on, and publishes after
-# each commit.
+# each commit. A few commits fill the store, so that rows move into files.
 WRITERS = """
 import os, sys
 from pathlib import Path
@@ -27,18 +27,19 @@ import pyarrow as pa
 from sinks.store import Store, StoreConfig
 
 def write(path, published, rows):
-    store = Store(StoreConfig(path=Path(path), published=Path(published)))
+    config = StoreConfig(path=Path(path), published=Path(published), publish_interval_s=0.0, hot_rows_max=2 * rows)
+    store = Store(config)
     restored = store.restore("a")
     print("opened", flush=True)
     position = int(restored.position) if restored else 0
-    text, zero = pa.array(["x"] * rows), pa.array([0] * rows)
+    text = pa.array(["x"] * rows)
     while True:
         offsets = pa.array(range(position, position + rows))
         position += rows
-        columns = {"plant": text, "source": text, "session": text, "declared_us": zero}
-        columns |= dict.fromkeys(("first_seq", "last_seq", "stream_offset"), offsets)
+        columns = {"plant": text, "source": text, "session": text}
+        columns |= dict.fromkeys(("first_seq", "last_seq", "declared_us", "stream_offset"), offsets)
         store.commit("a", str(position), {"gap": pa.table(columns)})
-        store.publish()
+        store.publish_if_due(position)
 
 for _ in sys.stdin:
     writer = os.fork()
@@ -102,7 +103,8 @@ def test_a_killed_writer_leaves_rows_and_position_in_agreement(tmp_path: Path) -
     assert all(len(set(state)) == 1 and state[0] % ROWS == 0 for state in reader.seen)
     assert reader.seen == sorted(reader.seen)
     assert len({state[0] for state in reader.seen}) > 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["analytics.duckdb", "store.duckdb"]
+    expected = ["analytics.duckdb", "analytics.duckdb.sealed", "store.duckdb"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == expected
 
 
 def kill_a_writer(writers: subprocess.Popen[str], *, opened: bool, after_s: float) -> None:

@@ -90,9 +90,9 @@ def test_a_hole_a_double_and_an_altered_quantity_in_the_store_are_named(damaged)
             "SELECT posting_id, plant, source, first_seq, last_seq FROM confirmation WHERE good > 0 ORDER BY 1 LIMIT 3"
         ).fetchall()
         (hole, double, altered) = (str(row[0]) for row in rows)
-        db.execute("DELETE FROM confirmation WHERE posting_id = ?", [hole])
-        db.execute("INSERT INTO confirmation FROM confirmation WHERE posting_id = ?", [double])
-        db.execute("UPDATE confirmation SET good = good - 1000 WHERE posting_id = ?", [altered])
+        db.execute("DELETE FROM store_hot_confirmation WHERE posting_id = ?", [hole])
+        db.execute("INSERT INTO store_hot_confirmation FROM confirmation WHERE posting_id = ?", [double])
+        db.execute("UPDATE store_hot_confirmation SET good = good - 1000 WHERE posting_id = ?", [altered])
     expected = {(kind, *row[1:]) for kind, row in zip(("HOLE", "DOUBLE", "ALTERED"), rows, strict=True)}
 
     for arguments in ((), ("--store", STORE)):
@@ -148,7 +148,7 @@ def test_what_is_on_its_way_into_the_store_is_read_from_the_log(site, tmp_path):
     with duckdb.connect(folder / STORE) as db:
         for stream, table in (("confirmations", "confirmation"), ("events", "event"), ("gaps", "gap")):
             position = json.dumps({"stream": stream, "offset": 2})
-            db.execute(f"DELETE FROM {table} WHERE stream_offset > 2")
+            db.execute(f"DELETE FROM store_hot_{table} WHERE stream_offset > 2")
             db.execute("UPDATE store_mark SET position = ? WHERE shard = ?", [position, f"stream:{stream}"])
         ((rows,),) = db.execute("SELECT count(*) FROM ledger_range WHERE posting_id IS NOT NULL").fetchall()
 
@@ -181,7 +181,8 @@ def test_a_log_on_kafka_and_a_store_beside_it(kafka, tmp_path):
     assert log["ranges"] > 50
     assert audited(tmp_path)["audit"] == log
     with duckdb.connect(tmp_path / STORE) as db:
-        db.execute("DELETE FROM confirmation WHERE stream_offset = (SELECT min(stream_offset) FROM confirmation)")
+        first = "SELECT min(stream_offset) FROM confirmation"
+        db.execute(f"DELETE FROM store_hot_confirmation WHERE stream_offset = ({first})")
     assert set(audited(tmp_path, code=1)["audit"]["counts"]) == {"HOLE"}
 
 
