@@ -8,11 +8,12 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from dataflows.collectors.shdr_settings import ShdrCollector
+from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.resolved import resolved
 from dataflows.section import Interval, Place, Section
 
-AnyCollector = ShdrCollector
-CollectSection = Annotated[AnyCollector, BeforeValidator(resolved)]
+AnyCollector = ShdrCollector | SqlCollector
+CollectSection = Annotated[AnyCollector, Field(discriminator="protocol"), BeforeValidator(resolved)]
 CollectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """A name that a stream may have in its own."""
 

@@ -9,6 +9,7 @@ import orjson
 
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.opened import opened
+from dataflows.collectors.own_thread import OwnThread
 from dataflows.committed_states import committed_states
 from dataflows.settings import Settings
 from dataflows.sources.reader import Reader
@@ -30,7 +31,7 @@ def collect_shards(
     """
 
     def opening(name: str, shard: str) -> Reader:
-        collector = collectors[shard] = opened(settings.collect[name], name, clock)
+        collector = collectors[shard] = OwnThread(opened(settings.collect[name], name, clock))
         return Roomy(collector, partial(room, shard))
 
     return {(shard := shard_of(name)): ShardInput(partial(opening, name, shard)) for name in settings.collect}

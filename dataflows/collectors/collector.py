@@ -8,7 +8,7 @@ from dataflows.sources.reader import Reader
 
 
 class Collector(Reader, Protocol):
-    """Reads one connection; it connects at its first poll, not before.
+    """Reads one connection; it connects at its first poll, not before. One thread calls it, and may be made to wait.
 
     Law: a record that a peer was told to be safe is in the spool. What ``position`` and ``state`` say is stored
     together with the records polled before, so a peer that can be asked again from a position is asked from there,

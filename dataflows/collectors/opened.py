@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.shdr_settings import ShdrCollector
+from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.sources.shard_source import Clock
 
 
@@ -16,3 +17,7 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
             from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
 
             return ShdrLines(section, name, clock)
+        case SqlCollector():
+            from dataflows.collectors.sql import TablePoll  # noqa: PLC0415
+
+            return TablePoll(section, name, clock)
