@@ -14,6 +14,7 @@ from canonical.mapping import load
 from canonical.records import RawRecords
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.items import Commit, Shard, Work
+from dataflows.observe import Observe
 from dataflows.stage import Processor
 
 BATCH_BYTES = 8 << 20
@@ -29,7 +30,7 @@ def measure(workload: Workload, batches: int = 40, form: str = "json") -> dict[s
     """
     landed = workload.form(form)
     shard = Shard("w", load(landed.mapping))
-    build = {"decode": Decode, "sequence": Order, "counter": Count, "aggregate": Confirm}
+    build = {"decode": Decode, "sequence": Order, "counter": Count, "observe": Observe, "aggregate": Confirm}
     stages: dict[str, Processor] = {name: make(shard, {}) for name, make in build.items()}
     stages["ledger"] = partial(Account, flow="bench")(shard, {})
     spent = dict.fromkeys(("framing", *stages, "state"), 0)

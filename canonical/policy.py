@@ -116,6 +116,14 @@ DEFAULT_ROUTES: dict[EventType, Route] = {
 }
 
 
+class StatePolicy(Policy):
+    """What the starts and stops of a plant's machines mean (ISO 22400-2)."""
+
+    setup_reasons: tuple[str, ...] = Field(
+        default=("SETUP",), description="A start or stop for one of these canonical reasons is setup."
+    )
+
+
 class LimitPolicy(Policy):
     """What a record may be before it is refused as a fault."""
 

@@ -29,7 +29,17 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel
 
-from canonical.contracts import ComponentUsage, Confirmation, Event, Gap, LedgerEntry, LedgerRange, TrailEntry
+from canonical.contracts import (
+    ComponentUsage,
+    Confirmation,
+    Event,
+    Gap,
+    LedgerEntry,
+    LedgerRange,
+    StateMark,
+    TelemetryMinute,
+    TrailEntry,
+)
 from canonical.identity import event_ids, posting_ids
 from canonical.json_lines import json_lines
 from canonical.records import Headers
@@ -124,6 +134,16 @@ def encode_ranges(shard: str, rows: Columns) -> list[Message]:
     return _cut(shard, _lines(LedgerRange, shard, rows))
 
 
+def encode_marks(shard: str, rows: Columns) -> list[Message]:
+    """Return messages for all STATE_MARK[n] of a shard, a line of JSON each, cut as those of the ledger."""
+    return _cut(shard, b"\n".join(_documents(StateMark, rows)))
+
+
+def encode_minutes(shard: str, rows: Columns) -> list[Message]:
+    """Return messages for all TELEMETRY_MINUTE[n] of a shard, a line of JSON each, cut as those of the ledger."""
+    return _cut(shard, b"\n".join(_documents(TelemetryMinute, rows)))
+
+
 def encode_trail(rows: Columns) -> list[Message]:
     """Return a message for each TRAIL_ENTRY[n]; its key is the chain."""
     values = _documents(TrailEntry, rows)
@@ -153,6 +173,16 @@ def decode_ledger(values: Sequence[bytes]) -> pa.Table:
 def decode_ranges(values: Sequence[bytes]) -> pa.Table:
     """Return LEDGER_RANGE[m] of all lines of all values, in order. Raises: WireError."""
     return table(LedgerRange, values)
+
+
+def decode_marks(values: Sequence[bytes]) -> pa.Table:
+    """Return STATE_MARK[m] of all lines of all values, in order. Raises: WireError."""
+    return table(StateMark, values)
+
+
+def decode_minutes(values: Sequence[bytes]) -> pa.Table:
+    """Return TELEMETRY_MINUTE[m] of all lines of all values, in order. Raises: WireError."""
+    return table(TelemetryMinute, values)
 
 
 def decode_trail(values: Sequence[bytes]) -> pa.Table:

@@ -25,6 +25,8 @@ from canonical.wire import (
     decode_events,
     decode_gaps,
     decode_ledger,
+    decode_marks,
+    decode_minutes,
     decode_ranges,
     decode_trail,
     decode_usage,
@@ -47,6 +49,8 @@ from sinks.streams import (
     POSTINGS,
     RANGES,
     RECEIPTS,
+    STATES,
+    TELEMETRY,
     TRAIL,
     UNPOSTED,
     USAGE,
@@ -94,6 +98,8 @@ TABLES: Final[Mapping[str, Readable]] = {
     DEAD_LETTERS: ("fault", fault_table),
     TRAIL: ("trail", _rows(decode_trail)),
     USAGE: ("component_usage", _rows(decode_usage)),
+    STATES: ("state_mark", _rows(decode_marks)),
+    TELEMETRY: ("telemetry_minute", _rows(decode_minutes)),
 }
 """By stream, of what the confirmations flow writes."""
 

@@ -206,7 +206,7 @@ class Account:
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
-        commit.records, self.records = self.records, []
+        commit.records[:0], self.records = self.records, []
         self.shard.pending = False
         self.shard.results = self.late = 0
         rows = ledger_columns(commit, self.shard.sessions)

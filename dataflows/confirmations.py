@@ -20,6 +20,7 @@ from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.flow_names import CONFIRMATIONS as NAME
 from dataflows.in_flight import Begin, at_once
 from dataflows.items import Commit
+from dataflows.observe import Observe
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import Build, stage
 from sinks.commit_log import CommitLog
@@ -32,6 +33,7 @@ STAGES: Final[Mapping[str, Build]] = {
     "decode": Decode,
     "sequence": Order,
     "counter": Count,
+    "observe": Observe,
     "aggregate": Confirm,
     "trail": partial(Attest, flow=NAME),
     "ledger": partial(Account, flow=NAME),

@@ -42,6 +42,7 @@ from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
 from sinks.commit_log import CommitInDoubt, PlantsyncError
+from sinks.intervals import calendars
 from sinks.kafka import KafkaLog, OwnManifests
 from sinks.plant_tables import plant_rows
 from sinks.store import Store, StoreConfig
@@ -187,7 +188,7 @@ class _Run:
                 )
             return confirmations(shards, guarded, pace, clock, ended, begin)
         shards = self._guarded(analytics_shards(settings) | reference_shards(settings, clock), failure)
-        store = Store(StoreConfig(**dict(settings.store)))
+        store = Store(StoreConfig(**dict(settings.store)), calendars=calendars(settings.mappings()))
         opened.callback(store.close)
         store.configure(plant_rows(settings.mappings()))
         guarded_store = GuardedStore(store, failure, self.progress, clock)

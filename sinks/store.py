@@ -30,8 +30,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from canonical.shifts import ShiftCalendar
 from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
+from sinks.intervals import DERIVED, MARKS, Intervals
 from sinks.plant_tables import PLANT_TABLES
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
@@ -69,7 +71,7 @@ class StoreNewer(StoreError):
 
 READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
 """By name: what rows that were read can be committed to."""
-DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *ROLLUPS)
+DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *ROLLUPS, *DERIVED)
 """Every table that people ask."""
 
 _DISK: Final = "check disk space, owner and permissions"
@@ -101,8 +103,12 @@ class StoreConfig:
 class Store:
     """The one writer of a store, for the shards of one flow; threads may share it."""
 
-    def __init__(self, config: StoreConfig, flow: str = "analytics") -> None:
+    def __init__(
+        self, config: StoreConfig, flow: str = "analytics", calendars: Mapping[str, ShiftCalendar] | None = None
+    ) -> None:
         """Open the file, create it when missing, and bring an older one up to date.
+
+        Args: calendars: the shifts of the plants; one that is not among them goes by UTC and has none.
 
         Raises: StoreLocked, StoreNewer, StoreUnavailable, StoreError.
         """
@@ -124,6 +130,7 @@ class Store:
             opened.callback(self._db.close)
             self._db.execute(f"ATTACH ? AS store (STORAGE_VERSION '{STORAGE_VERSION}')", [str(config.path)])
             self._db.execute("USE store")
+            self._intervals = Intervals(self._db, calendars or {})
             self._migrate()
             for abandoned in config.published.parent.glob(f".{config.published.name}.*.tmp"):
                 abandoned.unlink(missing_ok=True)
@@ -222,7 +229,9 @@ class Store:
             insert = insertion(table, incoming)
             if table.newest_by:
                 self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
-        ((rows,),) = self._db.execute(insert, new).fetchall()
+        ((rows,),) = self._db.execute(insert, new | _range(table, told)).fetchall()
+        if table.name == MARKS:
+            self._intervals.follow(table, incoming, new)
         for statement in summing(table, incoming, corrected=_corrected(told)):
             self._db.execute(statement, new).fetchall()
         self._db.execute(
@@ -351,6 +360,14 @@ class Store:
 def _ascending(table: pa.Table) -> bool:
     offsets = table[STREAM_OFFSET].combine_chunks()
     return len(offsets) < 2 or pc.all(pc.less_equal(offsets[:-1], offsets[1:])).as_py()
+
+
+def _range(table: Table, told: pa.Table) -> dict[str, int]:
+    """Return the parameters of ``insertion`` that say in which range rows are added up."""
+    if not table.added_by:
+        return {}
+    ends = pc.min_max(told[table.added_by[-1]])
+    return {"low": ends["min"].as_py(), "high": ends["max"].as_py()}
 
 
 def _corrected(table: pa.Table) -> bool:

@@ -32,12 +32,14 @@ from canonical.contracts import (
     LedgerRange,
     Posting,
     Receipt,
+    StateMark,
+    TelemetryMinute,
     TrailEntry,
     Unposted,
 )
 from canonical.schemas import arrow_schema, columns
 
-VIEWS: Final = ("units", "reference", "production", "ledger", "genealogy", "postings")
+VIEWS: Final = ("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry")
 """Files of views by subject; each may use what those before it define."""
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
@@ -78,6 +80,8 @@ class Table:
     """A table; ``newest_by`` names the columns of which it keeps the newest row only.
 
     That is the row that came last, or the one with the greatest ``changed_by``, whatever the order they came in.
+    ``added_by`` names those by which it adds up rows, all other columns but the place, and the range of the last of
+    these columns is looked through: it should be an instant.
 
     With ``sealing`` it is a view over ``stored`` and files (``sinks.sealing``). Only what is never changed is sealed.
     """
@@ -87,10 +91,12 @@ class Table:
     columns: tuple[Column, ...]
     newest_by: tuple[str, ...] = ()
     changed_by: str = ""
+    added_by: tuple[str, ...] = ()
     sealing: Sealing | None = None
 
     def __post_init__(self) -> None:
-        assert not (self.newest_by and self.sealing), f"rows of {self.name} are replaced, so they cannot be sealed"
+        changing = self.newest_by or self.added_by
+        assert not (changing and self.sealing), f"rows of {self.name} are replaced, so they cannot be sealed"
 
     @property
     def stored(self) -> str:
@@ -194,6 +200,17 @@ TABLES: Final[Mapping[str, Table]] = {
             newest_by=("erp", "plant", "order_id", "item", "material", "unit"),
         ),
         Table(
+            "state_mark",
+            "Instants from which a source is in a state, as its events tell.",
+            (*fields(StateMark), *PLACE),
+        ),
+        Table(
+            "telemetry_minute",
+            "What no confirmation accounts for, such as telemetry, by the UTC minute; the place is of its last part.",
+            (*fields(TelemetryMinute), *PLACE),
+            added_by=("plant", "work_center", "source", "minute_us"),
+        ),
+        Table(
             "trail",
             "What was decided, by whom and why: changes of mappings and actions by hand, chained by hash.",
             (*fields(TrailEntry), *PLACE),
@@ -285,6 +302,8 @@ def new_rows(table: Table, incoming: str) -> str:
 def insertion(table: Table, incoming: str) -> str:
     """Return the INSERT of the ``new_rows`` of ``incoming``."""
     rows = new_rows(table, incoming)
+    if table.added_by:
+        return _addition(table, rows)
     if table.newest_by:
         keys = ", ".join(table.newest_by)
         rows = (
@@ -292,6 +311,23 @@ def insertion(table: Table, incoming: str) -> str:
             f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY arrival DESC) = 1"
         )
     return f"INSERT INTO {table.stored} BY NAME {rows}"
+
+
+def _addition(table: Table, rows: str) -> str:
+    """Return the MERGE that adds rows up; the range of the last key keeps it from looking through the whole table."""
+    *_, instant = table.added_by
+    keys = ", ".join(table.added_by)
+    same = " AND ".join(f"old.{name} = new.{name}" for name in table.added_by)
+    summed = [c for c in table.columns if c.name not in {*table.added_by, STREAM_SHARD, STREAM_OFFSET}]
+    sums = ", ".join(f"CAST(sum({c.name}) AS {c.sql_type}) AS {c.name}" for c in summed)
+    added = ", ".join(f"{c.name} = old.{c.name} + new.{c.name}" for c in summed)
+    places = ", ".join(f"max({name}) AS {name}" for name in (STREAM_SHARD, STREAM_OFFSET))
+    moved = f"{STREAM_SHARD} = new.{STREAM_SHARD}, {STREAM_OFFSET} = new.{STREAM_OFFSET}"
+    return (
+        f"MERGE INTO {table.name} AS old USING (SELECT {keys}, {sums}, {places} FROM ({rows}) GROUP BY {keys}) AS new "  # noqa: S608
+        f"ON {same} AND old.{instant} BETWEEN $low AND $high "
+        f"WHEN MATCHED THEN UPDATE SET {added}, {moved} WHEN NOT MATCHED THEN INSERT BY NAME"
+    )
 
 
 def deletion(table: Table, incoming: str) -> str:

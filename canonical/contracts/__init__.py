@@ -19,6 +19,7 @@ from canonical.contracts.dead_letter import DeadLetter, Header
 from canonical.contracts.event import Event, EventType, EventV1, EventV2, read_event, upcast
 from canonical.contracts.fault import Fault, FaultCode, fault_code
 from canonical.contracts.ledger import Fate, Gap, LedgerEntry, LedgerRange
+from canonical.contracts.machine import MachineState, StateMark, TelemetryMinute
 from canonical.contracts.posting import Lane, Movement, Posting, PostingKind, Receipt, ReceiptStatus
 from canonical.contracts.reference import (
     REFERENCE,
@@ -74,6 +75,7 @@ __all__ = [
     "LedgerRange",
     "LotReference",
     "LotStatus",
+    "MachineState",
     "MaterialReference",
     "Movement",
     "OrderComponent",
@@ -90,8 +92,10 @@ __all__ = [
     "Resolution",
     "RouteReference",
     "Severity",
+    "StateMark",
     "StepReference",
     "StockType",
+    "TelemetryMinute",
     "TrailAction",
     "TrailEntry",
     "UnitRatio",

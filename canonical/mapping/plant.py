@@ -23,6 +23,7 @@ from canonical.policy import (
     Route,
     SequencePolicy,
     ShiftPolicy,
+    StatePolicy,
 )
 from canonical.writer_schema import writer_schema
 
@@ -162,6 +163,7 @@ class PlantMapping(Policy):
     counters: CounterPolicy = CounterPolicy()
     aggregation: AggregatePolicy = AggregatePolicy()
     limits: LimitPolicy = LimitPolicy()
+    states: StatePolicy = StatePolicy()
     routes: dict[EventType, Route] = Field(default_factory=lambda: dict(DEFAULT_ROUTES))
     shifts: tuple[ShiftPolicy, ...] = ()
     csv: CsvSection | None = None

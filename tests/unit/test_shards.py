@@ -60,10 +60,9 @@ def test_shards_are_named_by_their_place(tmp_path, monkeypatch):
     assert legacy.folder == tmp_path / "landing/plant-b"
     assert (legacy.by_content, mes.by_content) == (True, False)
     assert legacy.settle_us == 500_000
-    assert list(analytics_shards(settings)) == [
-        f"stream:{stream}"
-        for stream in ("confirmations", "events", "gaps", "ledger", "ranges", "dead-letters", "trail", "usage")
-    ]
+    streams = ("confirmations", "events", "gaps", "ledger", "ranges", "dead-letters", "trail", "usage")
+    observed = ("states", "telemetry")
+    assert list(analytics_shards(settings)) == [f"stream:{stream}" for stream in (*streams, *observed)]
     assert reference_shards(settings, lambda: 0) == {}
 
 

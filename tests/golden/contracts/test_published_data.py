@@ -21,6 +21,8 @@ from canonical.wire import (
     decode_events,
     decode_gaps,
     decode_ledger,
+    decode_marks,
+    decode_minutes,
     decode_ranges,
     decode_trail,
     decode_usage,
@@ -41,6 +43,8 @@ DECODERS = {
     "ledger_range": decode_ranges,
     "trail_entry": decode_trail,
     "component_usage": decode_usage,
+    "state_mark": decode_marks,
+    "telemetry_minute": decode_minutes,
 }
 
 FAULT = {"code": "BAD_SEQUENCE", "detail": "seq is -1", "plant": "A", "source": "press-1", "session": "b7", "seq": -1}
@@ -85,6 +89,15 @@ SAMPLES: dict[str, dict[str, Any]] = ERP_SAMPLES | {
         "headers": [{"name": "h", "value": b"\x00"}, {"name": "h", "value": b""}], "fault": {**FAULT, "offset": 8},
         "stage": "decode", "failed_us": 1_760_000_000_000_001, "first_failed_us": 1_760_000_000_000_000,
         "attempts": 2, "correlation_id": "c-1", "original": False,
+    },
+    "state_mark": {
+        "plant": "A", "source": "press-1", "session": "b7", "seq": 2**53, "occurred_us": 1_760_000_000_000_001,
+        "type": "downtime", "state": "down", "reason": "R03 Grat", "order": "100042", "operation": "0010",
+        "work_center": "PRESS",
+    },
+    "telemetry_minute": {
+        "plant": "A", "work_center": "PRESS", "source": "press-1", "minute_us": 1_760_000_040_000_000, "events": 3,
+        "good": 10**15, "scrap": 125, "rework": 1, "machine_us": -20, "energy_mwh": 77,
     },
     "trail_entry": {
         "chain": "folder:plant-a", "number": 1, "at_us": 1_760_000_000_000_000, "actor": "flow confirmations",
