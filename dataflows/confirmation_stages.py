@@ -26,6 +26,7 @@ from dataflows.processors.arrival import Arrival
 from dataflows.processors.counter import Counter
 from dataflows.processors.gaps import DeclaredGap
 from dataflows.processors.sequence import Sequence, Sequenced
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import Record
 from sinks.dead_letters import dead_letter_records
 from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER, RANGES
@@ -34,8 +35,8 @@ from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER, RANGES
 class Decode:
     """Original bytes to events; rows that cannot be used become faults."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:
-        self.shard = shard
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], watch: Watch = UNWATCHED) -> None:
+        self.shard, self.watch = shard, watch
         self.unread = {"read": 0, "faults": 0, "skipped": 0}
         self.unread.update(orjson.loads(state.get("decode", b"{}")))
 
@@ -47,6 +48,7 @@ class Decode:
             self.unread["read"] += len(done.faults)
             self.unread["faults"] += len(done.faults)
             self.unread["skipped"] += done.skipped
+            self.watch.decoded(self.shard, work.events, work.now_us)
         yield work
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
@@ -183,8 +185,8 @@ class Confirm:
 class Account:
     """What became of every record: dead letters at once, the ledger at each commit."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes], flow: str) -> None:
-        self.shard, self.flow = shard, flow
+    def __init__(self, shard: Shard, state: Mapping[str, bytes], flow: str, watch: Watch = UNWATCHED) -> None:
+        self.shard, self.flow, self.watch = shard, flow, watch
         self.records: list[Record] = []
         self.late = 0  # rows, each of which may become a line of the ledger
         self.unread: dict[str, int] = orjson.loads(state.get("account", b"{}"))
@@ -209,6 +211,7 @@ class Account:
         commit.records[:0], self.records = self.records, []
         self.shard.pending = False
         self.shard.results = self.late = 0
+        self.watch.counted(self.shard, commit)
         rows = ledger_columns(commit, self.shard.sessions)
         if commit.unread != self.unread:
             self.unread = commit.unread

@@ -23,6 +23,7 @@ from dataflows.items import Commit
 from dataflows.observe import Observe
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import Build, stage
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog
 
 COMMITTED_US: Final = "committed_us"
@@ -52,7 +53,13 @@ def writing(log: CommitLog) -> Write:
 
 
 def confirmations(
-    shards: Mapping[str, ShardInput], log: CommitLog, pace: Pace, clock: Clock, stop: Event, begin: Begin = at_once
+    shards: Mapping[str, ShardInput],
+    log: CommitLog,
+    pace: Pace,
+    clock: Clock,
+    stop: Event,
+    begin: Begin = at_once,
+    watch: Watch = UNWATCHED,
 ) -> Dataflow:
     """Return the flow.
 
@@ -63,10 +70,15 @@ def confirmations(
         clock: now in UTC microseconds.
         stop: set it to end after a last commit.
         begin: whether the flow waits for a commit; who lets it work on settles what is on its way when it has ended.
+        watch: told of each batch and of the totals of each commit.
     """
+    watched: dict[str, Build] = {
+        "decode": partial(Decode, watch=watch),
+        "ledger": partial(Account, flow=NAME, watch=watch),
+    }
     flow = Dataflow(NAME)
     items = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    for step_id, build in STAGES.items():
+    for step_id, build in {**STAGES, **watched}.items():
         items = stage(step_id, items, build, clock)
     op.output("commit", items, CommitSink(writing(log), clock=clock, begin=begin))
     return flow

@@ -15,6 +15,7 @@ from typing import Final
 
 from dataflows.processors.delivery.reply import Call, CallKind, Reply, ReplyKind
 from dataflows.sources.shard_source import Clock
+from dataflows.watch import UNWATCHED, Watch
 from sinks.erp.port import CODE_CHARACTERS_MAX, Answer, ErpAdapter
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class Courier:
     The threads are the process's only as long as it lives: one that waits for an ERP does not keep it from ending.
     """
 
-    def __init__(self, erp: str, adapter: ErpAdapter, threads: int, clock: Clock) -> None:
-        self._adapter, self._clock = adapter, clock
+    def __init__(self, erp: str, adapter: ErpAdapter, threads: int, clock: Clock, watch: Watch = UNWATCHED) -> None:
+        self._erp, self._adapter, self._clock, self._watch = erp, adapter, clock, watch
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._answers: SimpleQueue[Answered] = SimpleQueue()
         self._open = 0
@@ -78,13 +79,16 @@ class Courier:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
+            began_us = self._clock()
             try:
                 replies = self._replies(call)
             except Exception:
                 LOGGER.exception("the adapter failed at %s of posting %s", call.kind, call.postings[0].posting_id)
                 words = "the adapter has a defect, see the log"
                 replies = [Reply(ReplyKind.IN_DOUBT, code="PLANTSYNC/defect", message=words)] * len(call.postings)
-            self._answers.put(Answered(call, replies, self._clock()))
+            at_us = self._clock()
+            self._watch.answered(self._erp, call, replies, at_us - began_us)
+            self._answers.put(Answered(call, replies, at_us))
             with self._changed:
                 self._open -= 1
                 self._changed.notify_all()

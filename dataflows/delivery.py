@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -29,6 +30,7 @@ from dataflows.processors.delivery.delivery import Delivery
 from dataflows.sources.merged import input_of
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
 from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
@@ -39,8 +41,10 @@ LOGGER: Final = logging.getLogger(__name__)
 class Deliver:
     """One ERP's stage: records and answers in, calls and receipts out."""
 
-    def __init__(self, shard: Shard, state: Mapping[str, bytes], desks: Mapping[str, Desk]) -> None:
-        self.shard, self.desk = shard, desks[shard.name]
+    def __init__(
+        self, shard: Shard, state: Mapping[str, bytes], desks: Mapping[str, Desk], watch: Watch = UNWATCHED
+    ) -> None:
+        self.shard, self.desk, self.watch = shard, desks[shard.name], watch
         desk = self.desk
         self.delivery = desk.delivery = Delivery(desk.erp, desk.policy, desk.chance, state, desk.clock())
         self.records: list[Record] = []
@@ -56,6 +60,7 @@ class Deliver:
             desk.courier.hand_out(call)
         self.shard.pending = delivery.pending or bool(self.records)
         self.shard.urgent = delivery.urgent
+        self.watch.delivering(self.shard.name, delivery, desk.room(), desk.pace, now_us)
         yield Work(now_us)
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
@@ -121,10 +126,11 @@ def delivery(
     pace: Pace,
     clock: Clock,
     stop: Event,
+    watch: Watch = UNWATCHED,
 ) -> Dataflow:
     """Return the flow; a shard and a desk for each ERP. Other arguments as for ``confirmations``."""
     flow = Dataflow(NAME)
     items = op.input("queue", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    items = stage("deliver", items, lambda shard, state: Deliver(shard, state, desks))
+    items = stage("deliver", items, partial(Deliver, desks=desks, watch=watch))
     op.output("commit", items, CommitSink(writing(log)))
     return flow

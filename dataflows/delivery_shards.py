@@ -21,6 +21,7 @@ from dataflows.sources.log_stream import LogStream
 from dataflows.sources.merged import Merged
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, PlantsyncError
 from sinks.erp.pace import Pace
 from sinks.kafka_connection import KafkaConnection
@@ -49,6 +50,7 @@ def desks(
     chance: Callable[[], float],
     ended: Event,
     opened: ExitStack,
+    watch: Watch = UNWATCHED,
 ) -> tuple[dict[str, Desk], DurableCommits]:
     """Open the ERPs of these shards; return a desk for each, and the log that tells them of its commits.
 
@@ -61,11 +63,12 @@ def desks(
     for shard, name in erps.items():
         section = settings.erps[name]
         # A call may take several requests, and the ERP counts each.
-        adapter = open_adapter(section.adapter, Pace(section.rate_per_s, section.burst, clock))
-        courier = Courier(name, adapter, section.in_flight_max, clock)
+        pace = Pace(section.rate_per_s, section.burst, clock)
+        adapter = open_adapter(section.adapter, pace)
+        courier = Courier(name, adapter, section.in_flight_max, clock, watch)
         opened.callback(courier.close)
         policy = section.policy(adapter.many_max)
-        found[shard] = Desk(name, policy, courier, clock, chance, durable, ended, section.end_wait_s)
+        found[shard] = Desk(name, policy, courier, pace, clock, chance, durable, ended, section.end_wait_s)
     return found, durable
 
 

@@ -14,6 +14,7 @@ from dataflows.processors.delivery.policy import DeliveryPolicy
 from dataflows.sources.merged import Merged, input_of
 from dataflows.sources.shard_source import Clock
 from sinks.commit_log import CommitLog, Record, Snapshot
+from sinks.erp.pace import Pace
 
 QUEUE: Final = "queue"
 """Inputs whose names begin so hold postings."""
@@ -45,12 +46,14 @@ class DurableCommits:
 class Desk:
     """What one ERP's shard works with; its source and its stage share it.
 
-    ``given`` and ``taken`` count the postings that came out of the source, and those of them that the stage has seen.
+    ``pace`` is that of the requests of the courier's adapter. ``given`` and ``taken`` count the postings that came out
+    of the source, and those of them that the stage has seen.
     """
 
     erp: str
     policy: DeliveryPolicy
     courier: Courier
+    pace: Pace
     clock: Clock
     chance: Callable[[], float]
     durable: DurableCommits

@@ -20,6 +20,7 @@ from dataflows.analytics import TableStore
 from dataflows.progress import Progress
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
+from dataflows.watch import UNWATCHED, Committed, OnCommit, Watch
 from sinks.commit_log import CommitLog, PlantsyncError, Record
 
 BEHIND_US: Final = 2_000_000
@@ -62,10 +63,18 @@ class Failure:
 
 
 class GuardedReader:
-    """A shard's reader behind a guard; tells the progress what was read. A ``Reader``."""
+    """A shard's reader behind a guard; tells the progress and who watches what was read. A ``Reader``."""
 
-    def __init__(self, shard: str, source: ShardInput, failure: Failure, progress: Progress, clock: Clock) -> None:
-        self._shard, self._progress, self._clock = shard, progress, clock
+    def __init__(
+        self,
+        shard: str,
+        source: ShardInput,
+        failure: Failure,
+        progress: Progress,
+        clock: Clock,
+        watch: Watch = UNWATCHED,
+    ) -> None:
+        self._shard, self._progress, self._clock, self._watch = shard, progress, clock, watch
         self._asked_us = 0
         self._failure = failure
         self._reader: Reader | None = failure.guarded(source.open, None)()
@@ -99,28 +108,41 @@ class GuardedReader:
     def close(self) -> None:
         """Release what the reader holds."""
         if self._reader is not None:
-            self._progress.behind[self._shard] = self._failure.guarded(self._reader.behind, 0)()
+            self._tell_behind(self._failure.guarded(self._reader.behind, 0)(), self._clock())
             self._reader.close()
 
     def _polled(self) -> RawRecords:
         assert self._reader is not None
         records = self._reader.poll()
-        self._progress.read += len(records)
+        if len(records):
+            self._progress.read += len(records)
+            self._watch.polled(self._shard, records)
         now_us = self._clock()
         if now_us - self._asked_us >= BEHIND_US:
             self._asked_us = now_us
-            self._progress.behind[self._shard] = self._reader.behind()
+            self._tell_behind(self._reader.behind(), now_us)
         return records
+
+    def _tell_behind(self, unread: int, now_us: int) -> None:
+        self._progress.behind[self._shard] = unread
+        self._watch.behind(self._shard, unread, now_us)
 
 
 class GuardedLog:
-    """A commit log behind a guard; tells the progress what was committed. A ``CommitLog``."""
+    """A commit log behind a guard; tells the progress and others what was committed. A ``CommitLog``."""
 
-    def __init__(self, log: CommitLog, failure: Failure, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self, log: CommitLog, failure: Failure, progress: Progress, clock: Clock, told: Sequence[OnCommit] = ()
+    ) -> None:
         def commit(shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+            began_us = clock()
             log.commit(shard, position, state, records)
-            progress.committed(clock(), Counter(record.stream for record in records))
+            ended_us = clock()
+            progress.committed(ended_us, Counter(record.stream for record in records))
             progress.ledger(records)
+            done = Committed(shard, position, began_us, ended_us, state, records)
+            for tell in told:
+                tell(done)
 
         self.restore = failure.guarded(log.restore, None)
         self.commit = failure.guarded(commit, None)
@@ -128,13 +150,21 @@ class GuardedLog:
 
 
 class GuardedStore:
-    """An analytics store behind a guard; tells the progress what was committed. A ``TableStore``."""
+    """An analytics store behind a guard; tells the progress and others what was committed. A ``TableStore``."""
 
-    def __init__(self, store: TableStore, failure: Failure, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self, store: TableStore, failure: Failure, progress: Progress, clock: Clock, told: Sequence[OnCommit] = ()
+    ) -> None:
         def commit(shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
-            rows = store.commit(shard, position, tables)
-            progress.committed(clock(), Counter({name: table.num_rows for name, table in tables.items()}))
-            return rows
+            began_us = clock()
+            new = store.commit(shard, position, tables)
+            ended_us = clock()
+            rows = {name: table.num_rows for name, table in tables.items()}
+            progress.committed(ended_us, Counter(rows))
+            done = Committed(shard, position, began_us, ended_us, rows=rows)
+            for tell in told:
+                tell(done)
+            return new
 
         self.restore = failure.guarded(store.restore, None)
         self.commit = failure.guarded(commit, 0)

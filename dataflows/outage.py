@@ -9,6 +9,7 @@ from typing import Final
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import PlantsyncError
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ class PatientReader:
         clock: Clock,
         chance: Chance,
         wait_max_s: float = WAIT_MAX_S,
+        watch: Watch = UNWATCHED,
     ) -> None:
-        self._shard, self._open, self._clock, self._chance = shard, opened, clock, chance
+        self._shard, self._open, self._clock, self._chance, self._watch = shard, opened, clock, chance, watch
         self._wait_max_s = wait_max_s
         self._reader: Reader | None = opened()
         self._position: str | None = None  # after the last successful poll, once there was a poll
@@ -71,6 +73,7 @@ class PatientReader:
             return NO_RECORDS
         if self._failures:
             LOGGER.info("shard %s: its source is back", self._shard)
+            self._watch.source(self._shard, away=False)
             self._failures = 0
         return records
 
@@ -123,6 +126,7 @@ class PatientReader:
             self._reader.close()
             self._reader = None
         self._failures += 1
+        self._watch.source(self._shard, away=True)
         wait_s = wait_after(self._failures, self._chance(), self._wait_max_s)
         self._due_us = self._clock() + round(wait_s * 1e6)
         LOGGER.warning("shard %s: %s Trying again in %.1f s; other shards go on.", self._shard, error, wait_s)

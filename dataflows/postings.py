@@ -45,6 +45,7 @@ from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.sources.merged import input_of
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
+from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
 from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE
@@ -59,9 +60,16 @@ class Decide:
     """The desk as a stage: records of all inputs in, postings, commands, exceptions and dead letters out."""
 
     def __init__(
-        self, shard: Shard, state: Mapping[str, bytes], policy: PostingPolicy, room: Room, terms: Mapping[str, Terms]
+        self,
+        shard: Shard,
+        state: Mapping[str, bytes],
+        policy: PostingPolicy,
+        room: Room,
+        terms: Mapping[str, Terms],
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.shard, self.policy, self.state, self.room, self.terms = shard, policy, state, room, terms
+        self.watch = watch
         self.desk: Desk | None = None
         self.records: list[Record] = []
 
@@ -79,6 +87,7 @@ class Decide:
         self.room.resting = desk.full + desk.crowded
         self.shard.pending = bool(self.records) or desk.pending
         self.shard.urgent |= desk.urgent
+        self.watch.posting(self.shard.name, desk, self.room, work.now_us)
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
@@ -139,6 +148,7 @@ def postings(
     room: Room,
     terms: Mapping[str, Terms],
     begin: Begin = at_once,
+    watch: Watch = UNWATCHED,
 ) -> Dataflow:
     """Return the flow; its one shard reads all inputs into this room.
 
@@ -146,7 +156,7 @@ def postings(
     """
     flow = Dataflow(NAME)
     items = op.input("inputs", flow, ShardSource(shards, log.restore, pace, clock, stop))
-    decided = stage("desk", items, partial(Decide, policy=policy, room=room, terms=terms), clock)
+    decided = stage("desk", items, partial(Decide, policy=policy, room=room, terms=terms, watch=watch), clock)
     op.output("commit", decided, CommitSink(writing(log), clock=clock, begin=begin))
     return flow
 

@@ -41,6 +41,7 @@ from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shard
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
+from dataflows.watching import Watching, watching
 from sinks.commit_log import CommitInDoubt, PlantsyncError
 from sinks.intervals import calendars
 from sinks.kafka import KafkaLog, OwnManifests
@@ -94,27 +95,17 @@ def run_flow(
 
     Raises:
         WriterFenced: another process runs these shards; do not start this one again.
+        MetricsNotServed: they cannot be served as the settings say.
         PlantsyncError: anything else that a person has to settle; retryable ones only where
             ``until_end`` or ``cluster`` is given.
         MappingError: a plant's mapping cannot be used.
     """
     keep_heap()
     progress = progress or Progress()
-    run = _Run(settings, flow, stop, until_end, share, cluster, progress, clock or SystemClock(), chance)
-    failures = 0
-    while not stop.is_set():
-        commits = progress.commits
-        try:
-            run.once()
-        except PlantsyncError as error:
-            if until_end or cluster or not (error.retryable or isinstance(error, CommitInDoubt)):
-                raise
-            failures = 1 if progress.commits > commits else failures + 1
-            wait_s = wait_after(failures, chance(), settings.pace.outage_wait_max_s)
-            LOGGER.warning("%s stopped: %s. Going on from the last commit in %.1f s.", flow, error, wait_s)
-            stop.wait(wait_s)
-        else:
-            return
+    with ExitStack() as opened:
+        watchers = watching(settings, flow, cluster.process if cluster else share.index, opened)
+        run = _Run(settings, flow, stop, until_end, share, cluster, progress, clock or SystemClock(), chance, watchers)
+        run.until_it_ends()
 
 
 def pace_of(settings: Settings, *, until_end: bool) -> Pace:
@@ -147,7 +138,26 @@ class _Run:
     progress: Progress
     clock: Clock
     chance: Chance
+    watching: Watching
     own: OwnManifests = field(default_factory=dict)
+
+    def until_it_ends(self) -> None:
+        """Run, and begin anew after what may pass, until there is nothing more to do."""
+        stop, progress, failures = self.stop, self.progress, 0
+        while not stop.is_set():
+            commits = progress.commits
+            try:
+                self.once()
+            except PlantsyncError as error:
+                if self.until_end or self.cluster or not (error.retryable or isinstance(error, CommitInDoubt)):
+                    raise
+                failures = 1 if progress.commits > commits else failures + 1
+                wait_s = wait_after(failures, self.chance(), self.settings.pace.outage_wait_max_s)
+                LOGGER.warning("%s stopped: %s. Going on from the last commit in %.1f s.", self.flow, error, wait_s)
+                self.watching.watch.restarting()
+                stop.wait(wait_s)
+            else:
+                return
 
     def once(self) -> None:
         """Open everything, run to the end, close everything, then raise what went wrong."""
@@ -159,7 +169,7 @@ class _Run:
             raise failure.error
 
     def _graph(self, failure: Failure, ended: Event, opened: ExitStack) -> Dataflow:
-        settings, clock = self.settings, self.clock
+        settings, clock, watch = self.settings, self.clock, self.watching.watch
         pace = pace_of(settings, until_end=self.until_end)
         if self.flow == "collect":
             return self._collect(failure, pace, ended, opened)
@@ -178,20 +188,19 @@ class _Run:
             opened.callback(log.close)
             if isinstance(log, KafkaLog) and self.cluster is None:  # in a cluster the engine decides who reads what
                 failure.guarded(log.take_over, None)(list(shards))
-            guarded = GuardedLog(log, failure, self.progress, clock)
+            guarded = GuardedLog(log, failure, self.progress, clock, self.watching.on_commit)
             # A commit on Kafka is mostly waiting for the brokers; one in a file of ours is over when they would begin.
             begin = opened.enter_context(CommitsInFlight(ended)).begin if isinstance(log, KafkaLog) else at_once
             collect_seldom()
             if self.flow == "postings":
-                return postings(
-                    shards, posting_policy(settings), guarded, pace, clock, ended, room, terms_of(settings), begin
-                )
-            return confirmations(shards, guarded, pace, clock, ended, begin)
+                policy, terms = posting_policy(settings), terms_of(settings)
+                return postings(shards, policy, guarded, pace, clock, ended, room, terms, begin, watch)
+            return confirmations(shards, guarded, pace, clock, ended, begin, watch)
         shards = self._guarded(analytics_shards(settings) | reference_shards(settings, clock), failure)
         store = Store(StoreConfig(**dict(settings.store)), calendars=calendars(settings.mappings()))
         opened.callback(store.close)
         store.configure(plant_rows(settings.mappings()))
-        guarded_store = GuardedStore(store, failure, self.progress, clock)
+        guarded_store = GuardedStore(store, failure, self.progress, clock, self.watching.on_commit)
         return analytics(shards, guarded_store, pace, clock, ended, terms_of(settings), settings.postings.owners)
 
     def _collect(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
@@ -201,7 +210,7 @@ class _Run:
         opened.callback(spool.close)
         shards = self._guarded(collect_shards(settings, clock, collectors, spool.room), failure)
         pace = replace(pace, commit_interval_us=round(settings.spool.commit_interval_s * 1e6), idle_wait_us=TICK_US)
-        log = GuardedLog(spool, failure, self.progress, clock)
+        log = GuardedLog(spool, failure, self.progress, clock, self.watching.on_commit)
         return collect(shards, log, spool.tidy, pace, clock, ended)
 
     def _delivery(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
@@ -211,21 +220,24 @@ class _Run:
         own = self.share.of(delivery_shards(settings))
         if isinstance(log, KafkaLog):
             failure.guarded(log.take_over, None)(list(own))
-        at, durable = desks(settings, own, log, clock, self.chance, ended, opened)
+        watch = self.watching.watch
+        at, durable = desks(settings, own, log, clock, self.chance, ended, opened, watch)
         shards = self._guarded(shard_inputs(settings, at), failure, WHOLE)
-        return delivery(shards, GuardedLog(durable, failure, self.progress, clock), at, pace, clock, ended)
+        guarded = GuardedLog(durable, failure, self.progress, clock, self.watching.on_commit)
+        return delivery(shards, guarded, at, pace, clock, ended, watch)
 
     def _guarded(
         self, shards: dict[str, ShardInput], failure: Failure, share: Share | None = None
     ) -> dict[str, ShardInput]:
         """Return this process's share of the shards, each behind a guard and, in a service, patient."""
+        watch = self.watching.watch
 
         def opened(name: str, source: ShardInput) -> Reader:
-            plain = source.open
             if not self.until_end:
                 wait_max_s = self.settings.pace.outage_wait_max_s
-                source = replace(source, open=lambda: PatientReader(name, plain, self.clock, self.chance, wait_max_s))
-            return GuardedReader(name, source, failure, self.progress, self.clock)
+                patient = partial(PatientReader, name, source.open, self.clock, self.chance, wait_max_s, watch)
+                source = replace(source, open=patient)
+            return GuardedReader(name, source, failure, self.progress, self.clock, watch)
 
         own = (share or self.share).of(shards)
         LOGGER.info("%s runs %d shards: %s", self.flow, len(own), ", ".join(own))

@@ -30,6 +30,7 @@ from dataflows.collect_settings import CollectorName, CollectSection, SpoolSecti
 from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
+from dataflows.metrics_settings import MetricsSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
 from sinks.commit_log import PlantsyncError
@@ -131,6 +132,7 @@ class Settings(Section):
     kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
     store: StoreSection = StoreSection.model_construct()
     pace: PaceSection = PaceSection.model_construct()
+    metrics: MetricsSection = MetricsSection.model_construct()
     postings: PostingsSection = PostingsSection.model_construct()
     gathering: GatheringSection = GatheringSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")

@@ -38,6 +38,7 @@ _FIRST: Final = f"{_CONNECT}topic"
 """Starts the set; the last header of this name separates the record's own headers from the fault's."""
 _CODE: Final = f"{_OWN}code"
 """Tells this set from one that Kafka Connect wrote, which counts as the record's own headers."""
+_ATTEMPTS: Final = f"{_OWN}attempts"
 _CORRELATION: Final = "ce_correlationid"
 """Where a CloudEvents record on Kafka (binary mode) carries its correlation id."""
 _ATTEMPTS_MAX: Final = 2**31 - 1
@@ -59,7 +60,7 @@ def dead_letter_record(letter: DeadLetter, flow: str, shard: str) -> Record:
         (_CODE, fault.code.value),
         (f"{_OWN}first-failed-us", str(letter.first_failed_us)),
         (f"{_OWN}failed-us", str(letter.failed_us)),
-        (f"{_OWN}attempts", str(letter.attempts)),
+        (_ATTEMPTS, str(letter.attempts)),
     ]
     known = {
         "plant": fault.plant,
@@ -108,6 +109,17 @@ def dead_letter_records(
     return [dead_letter_record(_letter(raw, stage, fault, now_us, plant), flow, shard) for stage, fault in faults]
 
 
+def code_and_attempts(letter: Record) -> tuple[str, int]:
+    """Return the fault code of a record that ``dead_letter_record`` made, and how often it has failed."""
+    attempts = 1
+    for name, value in reversed(letter.headers):
+        if name == _ATTEMPTS:
+            attempts = int(value)
+        elif name == _CODE:
+            return value.decode(), attempts
+    raise AssertionError(f"{letter} is no dead letter")
+
+
 def parse(stored: Record | Stored) -> DeadLetter:
     """Return the letter that ``dead_letter_record`` kept.
 
@@ -138,7 +150,7 @@ def parse(stored: Record | Stored) -> DeadLetter:
             stage=fault[f"{_CONNECT}stage"],
             failed_us=int(fault[f"{_OWN}failed-us"]),
             first_failed_us=int(fault[f"{_OWN}first-failed-us"]),
-            attempts=int(fault[f"{_OWN}attempts"]),
+            attempts=int(fault[_ATTEMPTS]),
             correlation_id=fault.get(f"{_OWN}correlation-id", ""),
             original=fault.get(f"{_OWN}original") != "false",
         )

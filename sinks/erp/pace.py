@@ -31,6 +31,11 @@ class Pace:
         self._seen_us = clock_us()
         self._passed_us = 0
         self._next_us = self._interval_us
+        self.per_s = rate_per_s
+        self.left = 0
+        """Requests that were let go."""
+        self.held_back = 0
+        """Requests that were told to come again."""
 
     def wait(self) -> float:
         """Return 0.0 as soon as a request may leave; at once, in how many seconds to come again, if that is long."""
@@ -39,8 +44,10 @@ class Pace:
             # Up to a burst of instants that nobody used is kept, as if they lay in the past still.
             leaves_us = max(self._next_us, passed_us - self._burst_us)
             if leaves_us - passed_us > INTERVALS_MAX * self._interval_us:
+                self.held_back += 1
                 return (leaves_us - passed_us) / 1e6
             self._next_us = leaves_us + self._interval_us
+            self.left += 1
         while (left_us := leaves_us - passed_us) > 0:
             # The clock may run faster than the world's.
             time.sleep(min(left_us / 1e6, NAP_S))

@@ -119,7 +119,7 @@ def test_every_dependency_is_imported(root):
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", sources, re.MULTILINE))
     providers = importlib.metadata.packages_distributions()
 
-    used = {name.lower() for module in imported for name in providers.get(module, [])}
+    used = {name.lower().replace("_", "-") for module in imported for name in providers.get(module, [])}
 
     assert declared - used - by_another == set()
 

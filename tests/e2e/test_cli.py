@@ -8,12 +8,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +22,7 @@ import pytest
 from canonical.plants import shipped
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.scrape import Samples, free_ports, scrape
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 WAIT_S = 60
@@ -36,6 +37,9 @@ bootstrap.servers = "nowhere:9092"
 sasl.username = "plantsync"
 sasl.password = { env = "TEST_PASSWORD" }
 ssl.key.password = "geheim-in-the-file"
+[metrics.listen]
+confirmations = "127.0.0.1:0"
+analytics = "127.0.0.1:0"
 """
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")},
@@ -89,6 +93,12 @@ def until(happened: Callable[[], object], service: Service) -> None:
         assert service.process.poll() is None, service.said()
         assert time.monotonic() < deadline, service.said()
         time.sleep(0.05)
+
+
+def scraped(service: Service) -> Samples:
+    """Return what Prometheus reads of a service."""
+    (url,) = re.findall(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", service.said())
+    return scrape(url)
 
 
 def committed(folder: Path, stream: str) -> list[bytes]:
@@ -291,14 +301,6 @@ def test_a_cluster_of_two_processes_confirms_what_one_does(folder, whole):
     assert committed(folder, "confirmations") == committed(whole, "confirmations")
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 def test_the_older_of_two_processes_on_one_shard_is_fenced(folder):
     with Service(folder, "run", "confirmations") as older:
         until(lambda: committed(folder, "ledger"), older)
@@ -322,16 +324,46 @@ def test_an_outage_of_one_folder_stops_its_shard_alone(folder):
         (plants / "plant-b").rename(folder / "away")
         (plants / "plant-b").write_bytes(b"")  # A folder of that name cannot be made now.
         until(lambda: "folder:plant-b: reading" in service.said(), service)
+        at = ("plantsync_source_away", "confirmations")
+        assert (scraped(service)[*at, "folder:plant-b"], scraped(service)[*at, "folder:plant-c"]) == (1, 0)
         (plants / "plant-c/zzz.jsonl").write_bytes(b"no record of C\n")
         until(lambda: b"no record of C" in committed(folder, "dead-letters"), service)
         (plants / "plant-b").unlink()
         (folder / "away").rename(plants / "plant-b")
         (plants / "plant-b/zzz.csv").write_bytes("kaputt ÿ\n".encode("cp1252"))
         until(lambda: b"kaputt \xff" in committed(folder, "dead-letters"), service)
+        assert scraped(service)[*at, "folder:plant-b"] == 0
+        as_the_doctor_says(folder, service)
         assert service.stop() == 0
     letters = committed(folder, "dead-letters")
 
     assert letters.count(b"kaputt \xff") == 1
+
+
+def as_the_doctor_says(folder: Path, service: Service) -> None:
+    """Compare the metrics of a service with what can be seen from outside."""
+    until(lambda: scraped(service)["plantsync_lag_bytes", "confirmations", "folder:plant-b"] == 0, service)
+    shards = {s["shard"]: s for s in json.loads(plantsync(folder, "doctor", "--json").stdout)["shards"]}
+    told = scraped(service)
+    assert told["plantsync_build_info", "confirmations", version("plantsync")] == 1
+    for name, plant in (("folder:plant-a", "A"), ("folder:plant-b", "B"), ("folder:plant-c", "C")):
+        totals = shards[name]["totals"]
+        for fate in ("released", "late", "duplicates", "faults"):
+            assert told["plantsync_rows_total", fate, plant, name] == totals[fate], (name, fate)
+        assert told["plantsync_rows_held", plant, name] == totals["held"]
+        assert told["plantsync_lag_seconds", "confirmations", name] == 0
+        assert told["plantsync_commits_total", "confirmations", name] >= 1
+        assert told["plantsync_state_bytes", "confirmations", name] > 1_000
+        assert abs(time.time() - told["plantsync_last_commit_timestamp_seconds", "confirmations", name]) < WAIT_S
+        hop = ("confirmations", "occurred-ingested", plant)
+        assert told["plantsync_hop_latency_seconds_count", *hop] > 0
+        assert told["plantsync_hop_latency_seconds_sum", *hop] > 3_600  # It was simulated to be of an earlier day.
+    letters = sum(value for (name, *_), value in told.items() if name == "plantsync_dead_letters_total")
+    assert letters == len(committed(folder, "dead-letters")) == told[
+        "plantsync_records_written_total", "confirmations", "dead-letters"
+    ]  # fmt: skip
+    duration = "plantsync_commit_duration_seconds_count", "confirmations"
+    assert told[duration] == sum(v for (name, *_), v in told.items() if name == "plantsync_commits_total")
 
 
 def test_an_outage_of_the_log_is_waited_out(folder):
@@ -342,6 +374,7 @@ def test_an_outage_of_the_log_is_waited_out(folder):
         until(lambda: "Going on from the last commit" in service.said(), service)
         (folder / "state/plantsync.db").rmdir()
         until(lambda: committed(folder, "ledger"), service)
+        assert scraped(service)["plantsync_restarts_total", "confirmations"] >= 1
         assert service.stop() == 0
 
 

@@ -1,8 +1,6 @@
 """HTTP to an ERP that misbehaves, or is not the ERP at all: bounded, told apart, and nothing given away (M27)."""
 
-import datetime as dt
 import gzip
-import ipaddress
 import json
 import re
 import socket
@@ -12,9 +10,6 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from sinks.erp.adapters import open_adapter
@@ -22,6 +17,7 @@ from sinks.erp.connection import Connection, Reply, refused, retry_after
 from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import ERP_SETTINGS
+from tests.certificates import self_signed
 from tests.conformance.erp_places import posting
 
 IN_DOUBT, UNAVAILABLE, UNAUTHORISED = Outcome.IN_DOUBT, Outcome.UNAVAILABLE, Outcome.UNAUTHORISED
@@ -161,26 +157,9 @@ def test_the_environment_names_no_proxy_and_no_password(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A certificate for 127.0.0.1 that only its own file vouches for."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "erp")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "erp.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "both.pem").write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    path, key = self_signed(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "both.pem")
+    context.load_cert_chain(path, key)
     return path, context
 
 

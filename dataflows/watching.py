@@ -1,0 +1,41 @@
+"""Who watches a flow that runs, as the settings say: metrics for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from dataflows.flow_names import FlowName
+from dataflows.settings import Settings
+from dataflows.watch import UNWATCHED, OnCommit, Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who is told of what a flow does, and who of its commits."""
+
+    watch: Watch = UNWATCHED
+    on_commit: Sequence[OnCommit] = ()
+
+
+def watching(settings: Settings, flow: FlowName, number: int, opened: ExitStack) -> Watching:
+    """Return who watches a flow's process of this number.
+
+    Args: opened: ends it.
+    Raises: MetricsNotServed.
+    """
+    watch = UNWATCHED
+    on_commit: list[OnCommit] = []
+    address = settings.metrics.address(flow, number)
+    if address is not None:
+        from prometheus_client import CollectorRegistry  # noqa: PLC0415 - only where metrics are served
+
+        from dataflows.metrics.endpoint import Endpoint  # noqa: PLC0415
+        from dataflows.metrics.flow_metrics import FlowMetrics  # noqa: PLC0415
+
+        registry = CollectorRegistry()
+        watch = FlowMetrics(flow, registry)
+        on_commit.append(watch.committed)
+        opened.enter_context(Endpoint(flow, registry, settings.metrics, address))
+    return Watching(watch, on_commit)
