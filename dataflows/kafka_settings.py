@@ -68,13 +68,22 @@ class KafkaSection(Section):
         default=90_000, description="Bound of taking over and restoring all shards of a process."
     )
 
+    group: str = Field(
+        default="{prefix}{flow}",
+        description="Consumer group that is told how far each flow is, for lag tools; empty: none.",
+    )
+
+    def group_of(self, flow: str) -> str:
+        """Return the consumer group that is told how far a flow is; empty where none is."""
+        return self.group.replace("{prefix}", self.prefix).replace("{flow}", flow)
+
     def connection(self) -> KafkaSettings:
         """Return the settings for the clients, secrets in clear."""
         plain = {
             name: value if isinstance(value, str) else value.get_secret_value()
             for name, value in self.properties.items()
         }
-        others = {name: value for name, value in self if name != "properties"}
+        others = {name: value for name, value in self if name not in {"properties", "group"}}
         return KafkaSettings(properties=plain, **others)
 
     @field_validator("properties")

@@ -77,6 +77,9 @@ class Watch:
     def answered(self, erp: str, call: Call, replies: Sequence[Reply], took_us: int) -> None:
         """A call of an ERP has been answered."""
 
+    def group_told(self, succeeded: bool) -> None:  # noqa: FBT001 - it is all there is to tell
+        """The consumer group has been told the offsets, or could not be."""
+
 
 UNWATCHED: Final = Watch()
 """Nobody looks."""

@@ -1,4 +1,4 @@
-"""Who watches a flow that runs, as the settings say: metrics for Prometheus."""
+"""Who watches a flow that runs, as the settings say: Prometheus, and a consumer group for lag tools."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from dataflows.flow_names import FlowName
+from dataflows.positions import next_offsets
 from dataflows.settings import Settings
 from dataflows.watch import UNWATCHED, OnCommit, Watch
+from sinks.kafka_group import GroupOffsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +40,8 @@ def watching(settings: Settings, flow: FlowName, number: int, opened: ExitStack)
         watch = FlowMetrics(flow, registry)
         on_commit.append(watch.committed)
         opened.enter_context(Endpoint(flow, registry, settings.metrics, address))
+    if settings.log.kind == "kafka" and settings.kafka is not None and (group := settings.kafka.group_of(flow)):
+        offsets = GroupOffsets(group, settings.kafka.connection(), watch.group_told)
+        opened.callback(offsets.close)
+        on_commit.append(lambda done: offsets.tell(next_offsets(done.position), done.ended_us))
     return Watching(watch, on_commit)

@@ -119,6 +119,10 @@ class FlowMetrics(Watch):
             self.declared.erp_calls.labels(erp, call.kind.value, kind.value).inc(count)
         self.declared.erp_call_duration.labels(erp, call.kind.value).observe(max(took_us, 0) / 1e6)
 
+    def group_told(self, succeeded: bool) -> None:  # noqa: FBT001 - it is all there is to tell
+        """Count a telling of the consumer group."""
+        self.declared.group_offsets.labels(self._flow, "told" if succeeded else "failed").inc()
+
     def _depth(self, shard: str, depth: QueueDepth, now_us: int) -> None:
         states = {"waiting": depth.waiting, "parked": depth.parked, "following": depth.following}
         self._due_us[shard] = now_us + LOOK_US + LOOKED_US * sum(states.values())

@@ -10,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from canonical.plants import shipped
+from dataflows.settings import load
 from dataflows.simulator import Truth
 from tests.command import plantsync
 
@@ -55,6 +57,33 @@ def test_every_record_is_accounted_for(folder):
         read[row["plant"]] += row["read"]
 
     assert read == {name: plant.records for name, plant in truth.plants.items()}
+
+
+def test_a_lag_tool_sees_each_flow_in_its_group_and_nothing_is_read_back_from_there(folder, kafka):
+    settings = load(folder / "plantsync.toml")
+    admin = AdminClient({"bootstrap.servers": kafka.servers})
+    for flow, shards in (("confirmations", 2 * PARTITIONS), ("analytics", 2 * 5)):
+        group = f"{settings.kafka.prefix}{flow}"
+        told = group_offsets(admin, group)
+        assert len(told) >= shards
+        for (topic, partition), offset in told.items():
+            place = TopicPartition(topic, partition)
+            (end,) = [f.result().offset for f in admin.list_offsets({place: OffsetSpec.latest()}).values()]
+            assert end - 2 <= offset <= end, (flow, topic, partition)
+        back = [TopicPartition(topic, partition, 0) for topic, partition in told]
+        for future in admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, back)]).values():
+            future.result()
+    first = group_offsets(admin, f"{settings.kafka.prefix}confirmations")
+    assert set(first.values()) == {0}
+
+    run = json.loads(plantsync(folder, "run", "confirmations", "--until-end", "--json"))
+
+    assert run["read"] == 0
+
+
+def group_offsets(admin: AdminClient, group: str) -> dict[tuple[str, int], int]:
+    (answer,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+    return {(p.topic, p.partition): p.offset for p in answer.result().topic_partitions}
 
 
 def test_running_again_adds_nothing(folder):
