@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationInfo
 from canonical.mapping.problems import refused
 from dataflows.section import ENVIRONMENT, beside
 
-SECRETS: Final = frozenset({"password", "client_secret", "token"})
+SECRETS: Final = frozenset({"password", "client_secret", "signing_secret", "token"})
 PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file", "cert_file", "key_file"})
 """Keys that are paths; they are relative to the folder of the settings file."""
 

@@ -6,6 +6,7 @@ from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
+from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.sources.shard_source import Clock
 
 
@@ -21,3 +22,7 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
             from dataflows.collectors.sql import TablePoll  # noqa: PLC0415
 
             return TablePoll(section, name, clock)
+        case WebhookCollector():
+            from dataflows.collectors.webhook import Webhook  # noqa: PLC0415
+
+            return Webhook(section, name, clock)
