@@ -21,6 +21,10 @@ _COMMON: Final[Headers] = (
     ("ce_source", b"/plantsync/postings"),
 )
 
+RECORDED: Final = "ce_recordedtime"
+KNOWN: Final = "ce_knowntime"
+"""Extension of our own: when the flow ``postings`` knew all that a posting accounts for (M38)."""
+
 
 def order_key(plant: str, order: str) -> bytes:
     """Return the key of everything about an order: what has one key keeps its order."""
@@ -44,8 +48,8 @@ class Posted(Protocol):
     def correlation_id(self) -> str: ...  # noqa: D102
 
 
-def encode_posting(posting: Posted, value: bytes, recorded_us: int) -> Message:
-    """Return the message of a posting, whose JSON is ``value``."""
+def encode_posting(posting: Posted, value: bytes, recorded_us: int, known_us: int | None = None) -> Message:
+    """Return the message of a posting, whose JSON is ``value``; ``known_us`` is when all it accounts for was known."""
     key = order_key(posting.plant, posting.order)
     headers = (
         *_envelope(b"plantsync.posting.v1", str(posting.posting_id), posting.end_us, recorded_us, key),
@@ -53,6 +57,8 @@ def encode_posting(posting: Posted, value: bytes, recorded_us: int) -> Message:
         ("ce_sequence", b"%020d" % posting.number),
         ("ce_correlationid", posting.correlation_id.encode()),
     )
+    if known_us is not None and (text := instant(known_us)):
+        headers += ((KNOWN, text),)
     return key, value, headers
 
 
@@ -110,5 +116,5 @@ def _envelope(kind: bytes, name: str, at_us: int, recorded_us: int, key: bytes) 
     if text := instant(at_us):
         headers += (("ce_time", text),)
     if text := instant(recorded_us):
-        headers += (("ce_recordedtime", text),)
+        headers += ((RECORDED, text),)
     return headers

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
 import pyarrow as pa
 
 from canonical.contracts import Receipt
-from canonical.posting_wire import order_key
+from canonical.posting_wire import RECORDED, order_key
 from canonical.records import Headers
 from canonical.wire import Message, instant, table
-
-RECORDED: Final = "ce_recordedtime"
 
 
 def encode_receipt(receipt: Receipt) -> Message:
@@ -29,7 +26,7 @@ def encode_receipt(receipt: Receipt) -> Message:
         ("ce_partitionkey", key),
         ("ce_subject", receipt.order.encode()),
         ("ce_time", at),
-        ("ce_recordedtime", at),
+        (RECORDED, at),
         ("ce_correlationid", receipt.correlation_id.encode()),
     )
     return key, receipt.model_dump_json().encode(), headers

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bytewax.dataflow import Dataflow
 
 from canonical.b2mml import Terms
-from canonical.posting_wire import decode_exceptions, decode_postings, decode_unposted
+from canonical.posting_wire import decode_exceptions, decode_unposted
 from canonical.receipt_wire import decode_receipts
 from canonical.records import RawRecords
 from canonical.wire import (
@@ -34,6 +34,7 @@ from canonical.wire import (
 from dataflows.commit_sink import CommitSink
 from dataflows.flow_names import ANALYTICS as NAME
 from dataflows.items import Commit, Shard, Work
+from dataflows.posting_rows import posting_rows
 from dataflows.reference_rows import ReferenceRows, reads_reference
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
@@ -110,7 +111,7 @@ ERP_TABLES: Final[Mapping[str, Readable]] = {
 }
 """By stream, of what the postings and the delivery flow write, beside the posting queues."""
 
-_QUEUE: Final[Readable] = ("posting", _rows(decode_postings))
+_QUEUE: Final[Readable] = ("posting", posting_rows)
 
 
 def table_of(stream: str) -> Readable:

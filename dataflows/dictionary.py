@@ -20,8 +20,7 @@ from canonical.schemas import CONTRACTS
 from dataflows.analytics import ERP_TABLES, TABLES
 from sinks.column_words import describe_view_columns
 from sinks.reference_tables import REFERENCE_TABLES
-from sinks.rollups import ROLLUPS
-from sinks.store import DESCRIBED, READ
+from sinks.store import DESCRIBED, READ, SUMMED
 from sinks.store_schema import descriptions, migrations
 from sinks.streams import POSTINGS
 
@@ -184,7 +183,7 @@ def _section(relation: Relation) -> list[str]:
 def _origin(relation: Relation) -> list[str]:
     if relation.view:
         return ["", f"Reads {_listed(relation.reads)}."] if relation.reads else []
-    summed = [rollup.table for rollup in ROLLUPS if rollup.name == relation.name]
+    summed = [rollup.table for rollup in SUMMED if rollup.name == relation.name]
     if summed:
         return ["", f"Sums of {_listed(summed)}."]
     streams = [stream for stream, (table, _) in {**TABLES, **ERP_TABLES}.items() if table == relation.name]

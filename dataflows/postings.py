@@ -162,7 +162,7 @@ def postings(
 
 
 def _posting(made: Made, now_us: int) -> Record:
-    return Record(queue_of(made.erp), *encode_posting(made, made.value, now_us))
+    return Record(queue_of(made.erp), *encode_posting(made, made.value, now_us, made.known_us))
 
 
 def _confirmation(desk: Desk, value: bytes, now_us: int) -> None:

@@ -9,6 +9,7 @@ Sums are 128 bits wide, since no number of rows may overflow them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,8 @@ class Rollup:
     """Sums of the rows of ``table`` that are alike in ``keys``; the columns' ``field`` is what is summed or compared.
 
     ``counted`` is the sum that says how many rows. ``replaced_by`` names the columns that a row of a higher
-    ``revision`` has in common with the one whose place it takes; revisions come in their order.
+    ``revision`` has in common with the one whose place it takes; revisions come in their order. ``each`` is a list of
+    structs: a row counts once for each of them, with their fields beside its own.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Rollup:
     counted: str
     where: str = "true"
     replaced_by: tuple[str, ...] = ()
+    each: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -42,31 +45,35 @@ class Rollup:
         return (*self.keys, *self.sums, self.first, self.last)
 
 
-def _key(name: str, comment: str, field: str = "", sql_type: str = "VARCHAR") -> Column:
+def key_column(name: str, comment: str, field: str = "", sql_type: str = "VARCHAR") -> Column:
+    """Return a column that rows must have in common."""
     return Column(name, field or name, sql_type, nullable=False, comment=comment)
 
 
-def _sum(name: str, comment: str, field: str = "") -> Column:
+def sum_column(name: str, comment: str, field: str = "") -> Column:
+    """Return a column that is summed."""
     return Column(name, field or name, "HUGEINT", nullable=False, comment=comment)
 
 
-def _hour(instant: str) -> Column:
+def hour_column(instant: str) -> Column:
+    """Return the column of the UTC hour of an instant."""
     comment = "Start of the UTC hour, in microseconds since 1970-01-01."
-    return _key("hour_us", comment, f"{instant} // {HOUR_US} * {HOUR_US}", "BIGINT")
+    return key_column("hour_us", comment, f"{instant} // {HOUR_US} * {HOUR_US}", "BIGINT")
 
 
-def _instant(name: str, field: str, comment: str) -> Column:
+def instant_column(name: str, field: str, comment: str) -> Column:
+    """Return a column of the first or the last instant."""
     return Column(name, field, "BIGINT", nullable=False, comment=f"{comment}, UTC, in microseconds since 1970-01-01.")
 
 
 _ORDER: Final = (
-    _key("plant", "Canonical key of the plant."),
-    _key("work_center", "Work centre at which it happened."),
-    _key("order_id", "Production order."),
-    _key("operation", "Operation of the order's routing."),
-    _key("material", "Material made or used."),
-    _key("lot", "Lot or batch of the material."),
-    _key("unit", "UN/ECE Recommendation 20 code of the quantities."),
+    key_column("plant", "Canonical key of the plant."),
+    key_column("work_center", "Work centre at which it happened."),
+    key_column("order_id", "Production order."),
+    key_column("operation", "Operation of the order's routing."),
+    key_column("material", "Material made or used."),
+    key_column("lot", "Lot or batch of the material."),
+    key_column("unit", "UN/ECE Recommendation 20 code of the quantities."),
 )
 _THOUSANDTHS: Final = "in thousandths of the unit."
 
@@ -76,27 +83,29 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
         "What was made, by the UTC hour in which the confirmation ended; sums of table confirmation.",
         "confirmation",
         keys=(
-            _hour("last_occurred_us"),
+            hour_column("last_occurred_us"),
             *_ORDER,
-            _key("reason", "Scrap reason; empty where the plant does not split by it."),
-            _key("shift", "Shift in which it was made; empty where the plant has none."),
-            _key("posting_date", "Plant-local date of the shift's start, or of the event.", sql_type="DATE"),
+            key_column("reason", "Scrap reason; empty where the plant does not split by it."),
+            key_column("shift", "Shift in which it was made; empty where the plant has none."),
+            key_column("posting_date", "Plant-local date of the shift's start, or of the event.", sql_type="DATE"),
         ),
         sums=(
-            _sum("good", f"Good output {_THOUSANDTHS}"),
-            _sum("scrap", f"Scrap {_THOUSANDTHS}"),
-            _sum("rework", f"Output to be reworked, {_THOUSANDTHS}"),
-            _sum("setup_us", "Setup time in microseconds."),
-            _sum("machine_us", "Machine time in microseconds."),
-            _sum("labour_us", "Labour time in microseconds."),
-            _sum("energy_mwh", "Energy used, in thousandths of a watt hour."),
-            _sum("events", "Number of events accounted for."),
-            _sum("confirmations", "Number of confirmations.", "1"),
-            _sum("scrappings", "Number of confirmations that report scrap.", "CAST(scrap > 0 AS INTEGER)"),
-            _sum("finals", "Number of confirmations that report the operation complete.", "CAST(final AS INTEGER)"),
+            sum_column("good", f"Good output {_THOUSANDTHS}"),
+            sum_column("scrap", f"Scrap {_THOUSANDTHS}"),
+            sum_column("rework", f"Output to be reworked, {_THOUSANDTHS}"),
+            sum_column("setup_us", "Setup time in microseconds."),
+            sum_column("machine_us", "Machine time in microseconds."),
+            sum_column("labour_us", "Labour time in microseconds."),
+            sum_column("energy_mwh", "Energy used, in thousandths of a watt hour."),
+            sum_column("events", "Number of events accounted for."),
+            sum_column("confirmations", "Number of confirmations.", "1"),
+            sum_column("scrappings", "Number of confirmations that report scrap.", "CAST(scrap > 0 AS INTEGER)"),
+            sum_column(
+                "finals", "Number of confirmations that report the operation complete.", "CAST(final AS INTEGER)"
+            ),
         ),
-        first=_instant("first_occurred_us", "first_occurred_us", "Instant of the first event"),
-        last=_instant("last_occurred_us", "last_occurred_us", "Instant of the last event"),
+        first=instant_column("first_occurred_us", "first_occurred_us", "Instant of the first event"),
+        last=instant_column("last_occurred_us", "last_occurred_us", "Instant of the last event"),
         counted="confirmations",
         replaced_by=("plant", "source", "session", "first_seq", "kind"),
     ),
@@ -104,13 +113,13 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
         "usage",
         "What was consumed, by the UTC hour in which it was; sums of table event.",
         "event",
-        keys=(_hour("occurred_us"), *_ORDER),
+        keys=(hour_column("occurred_us"), *_ORDER),
         sums=(
-            _sum("quantity", f"What was consumed, {_THOUSANDTHS}"),
-            _sum("events", "Number of events.", "1"),
+            sum_column("quantity", f"What was consumed, {_THOUSANDTHS}"),
+            sum_column("events", "Number of events.", "1"),
         ),
-        first=_instant("first_occurred_us", "occurred_us", "Instant of the first event"),
-        last=_instant("last_occurred_us", "occurred_us", "Instant of the last event"),
+        first=instant_column("first_occurred_us", "occurred_us", "Instant of the first event"),
+        last=instant_column("last_occurred_us", "occurred_us", "Instant of the last event"),
         counted="events",
         where="type = 'consume'",
     ),
@@ -119,15 +128,15 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
         "Records that were set aside, by the UTC hour in which they were; sums of table fault.",
         "fault",
         keys=(
-            _hour("failed_us"),
-            _key("plant", "Canonical key of the plant."),
-            _key("source", "The machine, terminal or system that sent it."),
-            _key("code", "Why it was set aside."),
-            _key("stage", "Where it was set aside."),
+            hour_column("failed_us"),
+            key_column("plant", "Canonical key of the plant."),
+            key_column("source", "The machine, terminal or system that sent it."),
+            key_column("code", "Why it was set aside."),
+            key_column("stage", "Where it was set aside."),
         ),
-        sums=(_sum("faults", "Number of records.", "1"),),
-        first=_instant("first_failed_us", "failed_us", "Instant at which the first was set aside"),
-        last=_instant("last_failed_us", "failed_us", "Instant at which the last was set aside"),
+        sums=(sum_column("faults", "Number of records.", "1"),),
+        first=instant_column("first_failed_us", "failed_us", "Instant at which the first was set aside"),
+        last=instant_column("last_failed_us", "failed_us", "Instant at which the last was set aside"),
         counted="faults",
     ),
 )
@@ -135,13 +144,14 @@ ROLLUPS: Final[tuple[Rollup, ...]] = (
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def summing(table: Table, incoming: str, *, corrected: bool) -> list[str]:
+def summing(rollups: Iterable[Rollup], table: Table, incoming: str, *, corrected: bool) -> list[str]:
     """Return what adds the rows of ``incoming`` that were stored from above ``$above`` as rows of ``$shard``.
 
-    Args: corrected: some of them may be of a higher revision than another; else nothing stored is looked through.
+    Args: rollups: of any tables. corrected: some rows may be of a higher revision than another; else nothing stored is
+        looked through.
     """
     rows = new_rows(table, incoming)
-    return [_merge(rollup, _new(rollup, rows, corrected=corrected)) for rollup in ROLLUPS if rollup.table == table.name]
+    return [_merge(rollup, _new(rollup, rows, corrected=corrected)) for rollup in rollups if rollup.table == table.name]
 
 
 def _new(rollup: Rollup, rows: str, *, corrected: bool) -> str:
@@ -186,4 +196,6 @@ def _summed(rollup: Rollup, rows: str) -> str:
     sums = ", ".join(f"sum(sign * CAST({column.field} AS HUGEINT)) AS {column.name}" for column in rollup.sums)
     first, last = rollup.first, rollup.last
     ends = f"min({first.field}) AS {first.name}, max({last.field}) AS {last.name}"
+    if rollup.each:
+        rows = f"SELECT *, unnest({rollup.each}, recursive := true) FROM ({rows})"  # noqa: S608
     return f"SELECT {keys}, {sums}, {ends} FROM ({rows}) WHERE {rollup.where} GROUP BY ALL"  # noqa: S608

@@ -34,6 +34,7 @@ from canonical.shifts import ShiftCalendar
 from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
 from sinks.intervals import DERIVED, MARKS, Intervals
+from sinks.latency import HOP_HOUR, LATENCY, quantiles
 from sinks.plant_tables import PLANT_TABLES
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
@@ -71,7 +72,9 @@ class StoreNewer(StoreError):
 
 READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
 """By name: what rows that were read can be committed to."""
-DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *ROLLUPS, *DERIVED)
+SUMMED: Final = (*ROLLUPS, *LATENCY)
+"""All that is summed as rows come."""
+DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *SUMMED, HOP_HOUR, *DERIVED)
 """Every table that people ask."""
 
 _DISK: Final = "check disk space, owner and permissions"
@@ -232,7 +235,8 @@ class Store:
         ((rows,),) = self._db.execute(insert, new | _range(table, told)).fetchall()
         if table.name == MARKS:
             self._intervals.follow(table, incoming, new)
-        for statement in summing(table, incoming, corrected=_corrected(told)):
+        sums = summing(SUMMED, table, incoming, corrected=_corrected(told))
+        for statement in (*sums, *quantiles(table, incoming)):
             self._db.execute(statement, new).fetchall()
         self._db.execute(
             "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"

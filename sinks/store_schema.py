@@ -39,7 +39,9 @@ from canonical.contracts import (
 )
 from canonical.schemas import arrow_schema, columns
 
-VIEWS: Final = ("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry")
+VIEWS: Final = (
+    *("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry", "latency"),
+)
 """Files of views by subject; each may use what those before it define."""
 
 RENAMED: Final[Mapping[str, str]] = {"order": "order_id", "offset": "input_offset"}
@@ -219,7 +221,20 @@ TABLES: Final[Mapping[str, Table]] = {
         Table(
             "posting",
             "What the ERPs are to do: one row becomes one document. Quantities are thousandths of the unit.",
-            (*fields(Posting), *PLACE),
+            (
+                *fields(Posting),
+                Column(
+                    "known_us",
+                    "known_us",
+                    "BIGINT",
+                    nullable=True,
+                    comment="Instant at which the flow postings knew all it accounts for.",
+                ),
+                Column(
+                    "enqueued_us", "enqueued_us", "BIGINT", nullable=True, comment="Instant at which it was enqueued."
+                ),
+                *PLACE,
+            ),
             sealing=Sealing("end_us", ("plant", "order_id", "number")),
         ),
         Table(

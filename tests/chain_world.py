@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -196,17 +197,19 @@ class World:
                 ("receipt", Receipt, self.receipt, "c"),
                 ("business_exception", BusinessException, self.business_exception, "x"),
             ):
-                ground.add(name, shard, _table(model, rows))
+                ground.add(name, shard, _table(model, rows, () if name != "posting" else ("known_us", "enqueued_us")))
             return audit(ground, scope, findings_max=1000)
 
 
-def _table(model: type[Any], rows: list[Row]) -> pa.Table:
+def _table(model: type[Any], rows: list[Row], unsaid: Sequence[str] = ()) -> pa.Table:
     """Return rows as the decoders do: through their contract, with what is absent at its default."""
     whole = [
         orjson.loads(model.model_construct(**row).model_dump_json(warnings=False))
         for row in ({name: row[name] for name in row if name in model.model_fields} for row in rows)
     ]
     made = table(model, [orjson.dumps(row) for row in whole])
+    for name in unsaid:
+        made = made.append_column(name, pa.nulls(len(rows), pa.int64()))
     offsets = [row.get("stream_offset", place) for place, row in enumerate(rows, 1)]
     return made.append_column("stream_offset", pa.array(offsets, pa.int64()))
 

@@ -136,3 +136,41 @@ CREATE TABLE shift (
     starts VARCHAR NOT NULL,
     ends VARCHAR NOT NULL
 );
+
+-- Postings by the hops they took.
+
+ALTER TABLE posting ADD COLUMN known_us BIGINT;
+ALTER TABLE posting ADD COLUMN enqueued_us BIGINT;
+
+CREATE TABLE latency (
+    hour_us BIGINT NOT NULL,
+    plant VARCHAR NOT NULL,
+    erp VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    hop VARCHAR NOT NULL,
+    bin INTEGER NOT NULL,
+    postings HUGEINT NOT NULL,
+    total_us HUGEINT NOT NULL,
+    shortest_us BIGINT NOT NULL,
+    longest_us BIGINT NOT NULL
+);
+
+CREATE TABLE hop_hour (
+    hour_us BIGINT NOT NULL,
+    plant VARCHAR NOT NULL,
+    erp VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    hop VARCHAR NOT NULL,
+    postings BIGINT NOT NULL,
+    total_us HUGEINT NOT NULL,
+    p50_us BIGINT NOT NULL,
+    p95_us BIGINT NOT NULL,
+    p99_us BIGINT NOT NULL,
+    longest_us BIGINT NOT NULL
+);
+
+INSERT INTO latency BY NAME SELECT until_us // 3600000000 * 3600000000 AS hour_us, plant AS plant, erp AS erp, kind AS kind, hop AS hop, CAST(floor(4 * log2(greatest(us, 1))) AS INTEGER) AS bin, sum(sign * CAST(1 AS HUGEINT)) AS postings, sum(sign * CAST(us AS HUGEINT)) AS total_us, min(us) AS shortest_us, max(us) AS longest_us FROM (SELECT *, unnest([{'hop': 'gather', 'until_us': known_us, 'us': greatest(known_us - end_us, 0), 'told': end_us > 0}, {'hop': 'decide', 'until_us': enqueued_us, 'us': greatest(enqueued_us - known_us, 0), 'told': known_us > 0}], recursive := true) FROM (SELECT *, 1 AS sign FROM posting AS stored)) WHERE told AND until_us > 0 GROUP BY ALL;
+
+INSERT INTO latency BY NAME SELECT until_us // 3600000000 * 3600000000 AS hour_us, plant AS plant, erp AS erp, kind AS kind, hop AS hop, CAST(floor(4 * log2(greatest(us, 1))) AS INTEGER) AS bin, sum(sign * CAST(1 AS HUGEINT)) AS postings, sum(sign * CAST(us AS HUGEINT)) AS total_us, min(us) AS shortest_us, max(us) AS longest_us FROM (SELECT *, unnest([{'hop': 'queue', 'until_us': first_sent_us, 'us': greatest(first_sent_us - enqueued_us, 0), 'told': enqueued_us > 0}, {'hop': 'retry', 'until_us': sent_us, 'us': greatest(sent_us - first_sent_us, 0), 'told': first_sent_us > 0}, {'hop': 'erp', 'until_us': coalesce(committed_us, answered_us), 'us': greatest(coalesce(committed_us, answered_us) - sent_us, 0), 'told': sent_us > 0}, {'hop': 'answer', 'until_us': answered_us, 'us': greatest(answered_us - committed_us, 0), 'told': committed_us > 0}, {'hop': 'whole', 'until_us': answered_us, 'us': greatest(answered_us - occurred_us, 0), 'told': occurred_us > 0}], recursive := true) FROM (SELECT *, 1 AS sign FROM receipt AS stored)) WHERE told AND until_us > 0 AND status IN ('accepted', 'rejected') GROUP BY ALL;
+
+INSERT INTO hop_hour BY NAME SELECT hour_us, plant, erp, kind, hop, CAST(sum(postings) AS BIGINT) AS postings, sum(total_us) AS total_us, CAST(round(pow(2, (min(bin) FILTER (upto * 2 >= total * 1) + 0.5) / 4)) AS BIGINT) AS p50_us, CAST(round(pow(2, (min(bin) FILTER (upto * 20 >= total * 19) + 0.5) / 4)) AS BIGINT) AS p95_us, CAST(round(pow(2, (min(bin) FILTER (upto * 100 >= total * 99) + 0.5) / 4)) AS BIGINT) AS p99_us, max(longest_us) AS longest_us FROM (SELECT *, sum(postings) OVER (PARTITION BY hour_us, plant, erp, kind, hop ORDER BY bin) AS upto, sum(postings) OVER (PARTITION BY hour_us, plant, erp, kind, hop) AS total FROM latency) GROUP BY ALL;

@@ -24,6 +24,7 @@ from tests.store_rows import NOON_US, confirmation, confirmations, table, with_r
 NAMES = {table.name for table in DESCRIBED}
 VIEWS = {
     "component",
+    "hop_latency",
     "lot",
     "material",
     "operation",

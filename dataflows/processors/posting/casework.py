@@ -210,7 +210,8 @@ class Casework:
         """Make a posting, and what follows from it."""
         draft = ready.draft
         progress = self.orders.change(draft.plant, draft.order)
-        made = documents.made(ready, progress.number(ready.erp), self._lanes[case.sort] or Lane.STANDARD)
+        lane = self._lanes[case.sort] or Lane.STANDARD
+        made = documents.made(ready, progress.number(ready.erp), lane, case.arrived_us)
         self.history.add(made.posting_id, case.base, case.revision, made.value)
         self._outcome.postings.append(made)
         self._urgent |= made.lane is Lane.CRITICAL

@@ -52,7 +52,7 @@ def confirmed(confirmation: Confirmation, lane: Lane) -> Draft:
 
 
 class Made(NamedTuple):
-    """A posting that was made: what it is known by, and its JSON."""
+    """A posting that was made: what it is known by, its JSON, and when all it accounts for was known."""
 
     posting_id: str
     kind: PostingKind
@@ -64,9 +64,10 @@ class Made(NamedTuple):
     end_us: int
     correlation_id: str
     value: bytes
+    known_us: int
 
 
-def made(ready: Ready, number: int, lane: Lane) -> Made:
+def made(ready: Ready, number: int, lane: Lane, known_us: int) -> Made:
     """Return the posting of what passed the checks; its JSON is that of a ``Posting``, which a test sees to."""
     draft = ready.draft
     name = document_name(draft.plant, draft.cause, draft.kind, draft.operation)
@@ -105,7 +106,17 @@ def made(ready: Ready, number: int, lane: Lane) -> Made:
     # A copy, as what orjson returns keeps the room it was written in.
     value = bytes(memoryview(orjson.dumps(fields)))
     return Made(
-        name, draft.kind, ready.erp, lane, draft.plant, draft.order, number, draft.end_us, draft.correlation_id, value
+        posting_id=name,
+        kind=draft.kind,
+        erp=ready.erp,
+        lane=lane,
+        plant=draft.plant,
+        order=draft.order,
+        number=number,
+        end_us=draft.end_us,
+        correlation_id=draft.correlation_id,
+        value=value,
+        known_us=known_us,
     )
 
 
