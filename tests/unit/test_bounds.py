@@ -14,7 +14,7 @@ from canonical.policy import Policy
 from dataflows import heap
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
-from sinks import kafka
+from sinks import kafka, store
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`erps.")
@@ -22,7 +22,7 @@ LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
 SECTIONS |= {"gathering", "postings", "erps", "spool"}
-CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, wire)
+CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:
