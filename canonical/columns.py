@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from canonical.contracts.event import EventType
 from canonical.gather import Codes, gather
+from canonical.text_bytes import TextBytes
 
 IntColumn = NDArray[np.int64]
 CodeColumn = NDArray[np.int32]
@@ -69,14 +70,14 @@ class Vocabulary:
     the codes, by mapping, and lose with them.
     """
 
-    __slots__ = ("_arrow", "_codes", "_crc", "readers", "texts")
+    __slots__ = ("_bytes", "_codes", "_crc", "readers", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = [""]
         self.readers: dict[int, Any] = {}
         self._codes: dict[str, int] = {"": 0}
         self._crc: NDArray[np.uint64] = np.zeros(1, np.uint64)
-        self._arrow: pa.StringArray = pa.array([""], pa.string())
+        self._bytes = TextBytes()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -109,10 +110,14 @@ class Vocabulary:
         """Return the texts of ``codes``; many at once are copied, not made from one object each."""
         if len(codes) < _MANY_TEXTS:
             return pa.array(self.text(codes), pa.string())
-        known = len(self._arrow)
+        return self.all_texts().take(pa.array(codes))
+
+    def all_texts(self) -> pa.StringArray:
+        """Return the text of every code so far; only new ones cost anything."""
+        known = len(self._bytes)
         if known < len(self.texts):
-            self._arrow = pa.concat_arrays([self._arrow, pa.array(self.texts[known:], pa.string())])
-        return self._arrow.take(pa.array(codes))
+            self._bytes.extend(self.texts[known:])
+        return self._bytes.arrow()
 
     def crc(self) -> NDArray[np.uint64]:
         """Return one 32-bit content hash per code, equal in every process; index it with codes."""

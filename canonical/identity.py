@@ -14,11 +14,18 @@ from hashlib import blake2b, sha1
 from typing import Final
 from uuid import UUID
 
+import numpy as np
 import orjson
+import pyarrow as pa
+
+from canonical.coded import AnyColumn
+from canonical.json_lines import json_arrays
+from canonical.kernel import INT64, POINTER, address, function
 
 NAMESPACE: Final = UUID("4f3c8cc6-4bd8-5e9a-b4b3-0b9deb9e60e1")
 """UUIDv5 of ``urn:plantsync:identity`` in the URL namespace; a constant, so that it cannot drift."""
 
+_ID_BYTES: Final = 36
 _HASH: Final = sha1(NAMESPACE.bytes, usedforsecurity=False)
 
 
@@ -91,3 +98,19 @@ def document_name(plant: str, cause: str, kind: str, operation: str = "") -> str
 def exception_id(code: str, concerns: Sequence[tuple[str, str]]) -> UUID:
     """Return the id of the exception with this code that concerns what these fields name."""
     return _uuid5((code, concerns))
+
+
+_NAME_IDS: Final = function("name_ids", (POINTER, POINTER, INT64, POINTER, INT64, POINTER))
+
+
+def posting_id_texts(columns: list[AnyColumn], rows: int) -> pa.StringArray | None:
+    """Return ``posting_ids`` of rows in columns by a kernel; None where it cannot make them (``json_arrays``)."""
+    names = None if _NAME_IDS is None else json_arrays(columns, rows)
+    if names is None:
+        return None
+    _, ends, data = names.buffers()
+    out = np.empty(_ID_BYTES * rows, np.uint8)
+    done = _NAME_IDS(NAMESPACE.bytes, data.address, data.size, ends.address, rows, address(out))
+    assert done == rows, "a name lies outside of its bytes"
+    own_ends = np.arange(rows + 1, dtype=np.int32) * _ID_BYTES
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(own_ends), pa.py_buffer(out))

@@ -1,11 +1,10 @@
-"""Columns as lines of JSON by a compiled kernel (``canonical/decoders/write_lines.c``).
+"""Columns as lines of JSON by a compiled kernel.
 
 Law: the lines are those that ``canonical.wire`` makes of the same columns without a kernel.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,70 +13,59 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from canonical.kernel import INT32, INT64, POINTER, address, function
+from canonical.coded import AnyColumn, Coded
+from canonical.written import Field, Form, is_compiled, whole, written
 
-_SHORT_BYTES: Final = 32
-_NUMBER_BYTES: Final = 25
-_END_BYTES: Final = 4
-_OUTSIDE: Final = -2
-
-
-class _Told(ctypes.Structure):
-    """``struct told`` of write_lines.c, member by member."""
-
-    _fields_ = (
-        ("before", ctypes.c_char * _SHORT_BYTES),
-        ("long_before", POINTER),
-        ("before_length", INT64),
-        ("numbers", POINTER),
-        ("ends", POINTER),
-        ("bytes", POINTER),
-        ("size", INT64),
-    )
-
-
-_ARGUMENTS: Final = (ctypes.POINTER(_Told), INT64, INT64, POINTER, INT64, POINTER, INT64)
-_WRITE: Final = function("write_lines", _ARGUMENTS, {"told_bytes": _Told})
+_BOOLEANS: Final = pa.array(["false", "true"], pa.string())
 
 
 def json_lines(columns: Mapping[str, Any], rows: int) -> bytes | None:
     """Return a line of JSON for each row, but for the end of the last; fields in the order of the columns.
 
-    None where the kernel cannot make them: where there is none, a text holds what JSON escapes, or a column is neither
-    int64 in numpy nor texts in Arrow without nulls, nor one text for all rows.
+    None where the kernel cannot make them: see ``json_texts``.
     """
-    if _WRITE is None or not rows or not all(map(_is_usable, columns.values())):
+    lines = json_texts(columns, rows, b"\n")
+    return None if lines is None else whole(lines)[:-1]
+
+
+def json_texts(columns: Mapping[str, Any], rows: int, end: bytes = b"") -> pa.StringArray | None:
+    """Return a JSON object for each row, and what stands at its end; fields in the order of the columns.
+
+    None where the kernel cannot make them: where there is none, a text holds what JSON escapes, or a column is neither
+    int64 nor boolean in numpy nor texts, coded or in Arrow, nor one text for all rows.
+    """
+    named = [(orjson.dumps(name) + b":", column) for name, column in columns.items()]
+    return _texts(b"{", named, b"}" + end, rows)
+
+
+def json_arrays(columns: list[AnyColumn], rows: int) -> pa.StringArray | None:
+    """Return a JSON array for each row; None as ``json_texts`` does."""
+    return _texts(b"[", [(b"", column) for column in columns], b"]", rows)
+
+
+def _texts(opening: bytes, named: list[tuple[bytes, Any]], closing: bytes, rows: int) -> pa.StringArray | None:
+    if not is_compiled() or not rows or not all(_is_usable(column) for _, column in named):
         return None
-    told: list[_Told] = []
-    kept: list[ctypes.Array[ctypes.c_char]] = []  # what fields point to
-    before, size = b"{", _SHORT_BYTES
-    for name, column in columns.items():
-        before += orjson.dumps(name) + b":"
+    fields: list[Field] = []
+    before = opening
+    for name, column in named:
+        before += name
         same = _same(column)
         if same is not None:
             before += orjson.dumps(same) + b","
             continue
-        field = _Told(before_length=len(before))
-        if len(before) <= _SHORT_BYTES:
-            field.before = before
-        else:
-            kept.append(ctypes.create_string_buffer(before))
-            field.long_before = ctypes.addressof(kept[-1])
-        size += _point(field, column, rows) + rows * (len(before) + _NUMBER_BYTES)
-        told.append(field)
+        field = _field(before, column)
+        if field is None:
+            return None
+        fields.append(field)
         before = b","
-    tail = before[:-1] + b"}\n"
-    size += rows * len(tail)
-    out = np.empty(size, np.uint8)
-    length = _WRITE((_Told * len(told))(*told), len(told), rows, tail, len(tail), address(out), size)
-    assert length != _OUTSIDE, "a text lies outside of its column"
-    return None if length < 0 else out[: length - 1].tobytes()
+    return written(fields, before[:-1] + closing, rows)
 
 
 def _is_usable(column: Any) -> bool:
     if isinstance(column, np.ndarray):
-        return column.dtype == np.int64 and column.flags.c_contiguous
-    return isinstance(column, str) or (isinstance(column, pa.StringArray) and not column.null_count)
+        return column.dtype in (np.int64, np.bool_)
+    return isinstance(column, str | Coded | pa.StringArray)
 
 
 def _same(column: Any) -> Any:
@@ -86,18 +74,16 @@ def _same(column: Any) -> Any:
         return column
     if isinstance(column, np.ndarray):
         return column[0].item() if (column == column[0]).all() else None
-    return column[0].as_py() if pc.all(pc.equal(column, column[0])).as_py() else None
+    if isinstance(column, Coded):
+        code = column.codes[0]
+        return column.texts[int(code)].as_py() if (column.codes == code).all() else None
+    return column[0].as_py() if not column.null_count and pc.all(pc.equal(column, column[0])).as_py() else None
 
 
-def _point(field: _Told, column: Any, rows: int) -> int:
-    """Point to a column, which must outlive the field; return how many bytes its texts are."""
-    assert len(column) == rows, "columns differ in length"
-    if isinstance(column, np.ndarray):
-        field.numbers = address(column)
-        return 0
-    _, ends, texts = column.buffers()
-    field.ends = ends.address + _END_BYTES * column.offset
-    if texts is not None:
-        field.bytes, field.size = texts.address, texts.size
-    first, last = (INT32.from_address(field.ends + _END_BYTES * row).value for row in (0, rows))
-    return int(last - first)
+def _field(before: bytes, column: AnyColumn) -> Field | None:
+    if isinstance(column, np.ndarray) and column.dtype == np.bool_:
+        return Field(before, Coded(column.astype(np.int32), _BOOLEANS), Form.RAW)
+    if isinstance(column, pa.StringArray) and column.null_count:
+        quoted = written((Field(b"", column.fill_null(""), Form.QUOTED),), b"", len(column))
+        return None if quoted is None else Field(before, pc.if_else(column.is_valid(), quoted, "null"), Form.RAW)
+    return Field(before, column, Form.NUMBER if isinstance(column, np.ndarray) else Form.QUOTED)

@@ -12,8 +12,9 @@ from uuid import UUID
 import pyarrow as pa
 
 from canonical.contracts import BusinessException, Command, ComponentUsage, Posting, Unposted
+from canonical.messages import Message
 from canonical.records import Headers
-from canonical.wire import Message, instant, table
+from canonical.wire import instant, table
 
 _COMMON: Final[Headers] = (
     ("content-type", b"application/json"),

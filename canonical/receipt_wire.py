@@ -8,9 +8,10 @@ from datetime import datetime
 import pyarrow as pa
 
 from canonical.contracts import Receipt
+from canonical.messages import Message
 from canonical.posting_wire import RECORDED, order_key
 from canonical.records import Headers
-from canonical.wire import Message, instant, table
+from canonical.wire import instant, table
 
 
 def encode_receipt(receipt: Receipt) -> Message:

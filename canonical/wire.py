@@ -42,16 +42,16 @@ from canonical.contracts import (
 )
 from canonical.identity import event_ids, posting_ids
 from canonical.json_lines import json_lines
+from canonical.messages import Message
 from canonical.records import Headers
 from canonical.schemas import arrow_schema, columns, default
 
 Columns = Mapping[str, Sequence[Any]]
-Message = tuple[bytes, bytes, Headers]
-"""Key, value, headers."""
-
 _JSON: Final = ("content-type", b"application/json")
 _LINES: Final = ("content-type", b"application/x-ndjson")
 _SPECVERSION: Final = ("ce_specversion", b"1.0")
+COMMON_HEADERS: Final = (_JSON, _SPECVERSION)
+CONFIRMATION_TYPE: Final = b"plantsync.confirmation.v1"
 _MANY: Final = 256
 """Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
 LINES_BYTES_MAX: Final = 500_000
@@ -72,7 +72,7 @@ def encode_confirmations(rows: Columns, recorded_us: int) -> list[Message]:
     """Return a message for each CONFIRMATION[n]; its CloudEvents id is the posting id."""
     values = _documents(Confirmation, rows)
     return _enveloped(
-        b"plantsync.confirmation.v1",
+        CONFIRMATION_TYPE,
         values,
         rows,
         ids=rows["posting_id"],
@@ -259,7 +259,7 @@ def _enveloped(
     recorded_us: Iterable[int],
 ) -> list[Message]:
     """Return the values with source as key and with their CloudEvents attributes."""
-    common = (_JSON, _SPECVERSION, ("ce_type", event_type))
+    common = (*COMMON_HEADERS, ("ce_type", event_type))
     orders = rows.get("order") or repeat("")
     messages = []
     for value, plant, source, order, name, seq, time_us, stored_us in zip(

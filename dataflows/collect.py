@@ -19,6 +19,7 @@ from dataflows.items import Commit, Shard, Work
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import CommitLog, Record
+from sinks.records import Records
 
 
 class Keep:
@@ -26,7 +27,7 @@ class Keep:
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
         self.stream = shard.name
-        self.records: list[Record] = []
+        self.records = Records()
 
     def work(self, work: Work) -> Iterable[Work]:
         """Take the records; until the commit only the time flows on."""
@@ -40,7 +41,7 @@ class Keep:
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         """Hand over the records since the last commit."""
         commit.records = self.records
-        self.records = []
+        self.records = Records()
         return {}
 
 

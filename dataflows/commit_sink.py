@@ -10,6 +10,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from dataflows.in_flight import Begin, at_once
 from dataflows.items import Commit, Item, Restored, Shard, Work
 from dataflows.sources.shard_source import Clock, timeless
+from sinks.records import weighed
 from sinks.streams import LEDGER
 
 Write = Callable[[str, Commit], None]
@@ -64,9 +65,9 @@ def _kept(commit: Commit) -> float:
     """
     kept = sum(map(len, commit.state.values()))
     results: int = sum(table.nbytes for table in commit.tables.values())
-    for record in commit.records:
-        if record.stream == LEDGER:
-            kept += len(record.value)
+    for stream, (_, size) in weighed(commit.records).items():
+        if stream == LEDGER:
+            kept += size
         else:
-            results += len(record.value)
+            results += size
     return kept / max(kept + results, 1)

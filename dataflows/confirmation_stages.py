@@ -12,16 +12,24 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from canonical.coded import listed
 from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, TYPE_CODE, EventBatch, Sessions
 from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.decoders import decode
+from canonical.packed_confirmations import pack_confirmations
 from canonical.repeated_hours import RepeatedHours
 from canonical.shifts import ShiftCalendar
-from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger, encode_ranges
+from canonical.wire import (
+    encode_confirmations,
+    encode_events,
+    encode_gaps,
+    encode_ledger,
+    encode_ranges,
+)
 from dataflows import ranges
 from dataflows.items import Commit, Shard, Work
-from dataflows.processors.aggregate import Aggregate
+from dataflows.processors.aggregate import Aggregate, Aggregated
 from dataflows.processors.arrival import Arrival
 from dataflows.processors.counter import Counter
 from dataflows.processors.gaps import DeclaredGap
@@ -29,6 +37,7 @@ from dataflows.processors.sequence import Sequence, Sequenced
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import Record
 from sinks.dead_letters import dead_letter_records
+from sinks.records import Records
 from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER, RANGES
 
 
@@ -82,7 +91,7 @@ class Order:
             self.ranges.append(ranges.late(done.late, self.sessions))
         if done.gaps:
             rows = gap_columns(done.gaps, self.sessions, work.now_us)
-            work.records += [Record(GAPS, *message) for message in encode_gaps(rows)]
+            work.records.extend(Record(GAPS, *message) for message in encode_gaps(rows))
         return work
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
@@ -151,21 +160,27 @@ class Confirm:
     def work(self, work: Work) -> Iterable[Work]:
         due_us = self.aggregate.due_us()
         if due_us is not None and due_us <= work.now_us:
-            done = self.aggregate.wake(work.now_us)
-            work.records += self._confirmations(done.confirmations, work.now_us)
+            self._confirm(self.aggregate.wake(work.now_us), work)
         done = self.aggregate.step(work.events, work.late, work.now_us)
-        work.records += self._confirmations(done.confirmations, work.now_us)
+        self._confirm(done, work)
         if done.operational.n:
             rows = event_columns(done.operational, self.sessions)
-            work.records += [Record(EVENTS, *message) for message in encode_events(rows, work.now_us)]
+            work.records.extend(Record(EVENTS, *message) for message in encode_events(rows, work.now_us))
             self.shard.urgent |= bool(np.isin(done.operational["type"], URGENT).any())
         yield work
 
-    def _confirmations(self, rows: Mapping[str, list[object]], now_us: int) -> list[Record]:
-        if not rows["posting_id"]:
-            return []
+    def _confirm(self, done: Aggregated, work: Work) -> None:
+        """Add what was confirmed to the records."""
+        rows = done.columns
+        if not rows:
+            return
         self.ranges.append(ranges.confirmed(rows))
-        return [Record(CONFIRMATIONS, *message) for message in encode_confirmations(rows, now_us)]
+        packed = pack_confirmations(rows, work.now_us)
+        if packed is not None:
+            work.records.pack(CONFIRMATIONS, packed)
+        else:
+            made = encode_confirmations(listed(rows), work.now_us)
+            work.records.extend(Record(CONFIRMATIONS, *message) for message in made)
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         self.shard.urgent = False
@@ -187,13 +202,13 @@ class Account:
 
     def __init__(self, shard: Shard, state: Mapping[str, bytes], flow: str, watch: Watch = UNWATCHED) -> None:
         self.shard, self.flow, self.watch = shard, flow, watch
-        self.records: list[Record] = []
+        self.records = Records()
         self.late = 0  # rows, each of which may become a line of the ledger
         self.unread: dict[str, int] = orjson.loads(state.get("account", b"{}"))
 
     def work(self, work: Work) -> Iterable[Work]:
         if work.faults:
-            self.records += dead_letter_records(
+            letters = dead_letter_records(
                 work.raw,
                 work.faults,
                 work.now_us,
@@ -201,14 +216,17 @@ class Account:
                 shard=self.shard.name,
                 plant=self.shard.mapping.plant,
             )
-        self.records += work.records
+            self.records.extend(letters)
+        self.records.extend(work.records)
         self.late += work.late.n
         self.shard.pending = bool(self.records)
         self.shard.results = len(self.records) + self.late
         return ()
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
-        commit.records[:0], self.records = self.records, []
+        records, self.records = self.records, Records()
+        records.extend(commit.records)
+        commit.records = records
         self.shard.pending = False
         self.shard.results = self.late = 0
         self.watch.counted(self.shard, commit)
@@ -219,10 +237,10 @@ class Account:
             rows = {name: [*column.tolist(), unread.get(name, 0)] for name, column in rows.items()}
         if len(rows["source"]):
             rows["committed_us"] = np.full(len(rows["source"]), commit.now_us)
-            commit.records += [Record(LEDGER, *message) for message in encode_ledger(self.shard.name, rows)]
+            commit.records.extend(Record(LEDGER, *message) for message in encode_ledger(self.shard.name, rows))
         if commit.ranges:
             lines = ranges.joined(commit.ranges, commit.now_us)
-            commit.records += [Record(RANGES, *message) for message in encode_ranges(self.shard.name, lines)]
+            commit.records.extend(Record(RANGES, *message) for message in encode_ranges(self.shard.name, lines))
         return {"account": orjson.dumps(self.unread)}
 
 

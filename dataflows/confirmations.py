@@ -6,7 +6,7 @@ source are stored by the commit log in one transaction, and a restart goes on fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from threading import Event
 from typing import Final
@@ -42,12 +42,22 @@ STAGES: Final[Mapping[str, Build]] = {
 """What each item passes, in this order: in the engine, and in the simulation that proves the laws."""
 
 
-def writing(log: CommitLog) -> Write:
+Holds = Callable[[str, int], None]
+"""Told after each commit how many events a shard holds."""
+
+
+def _untold(shard: str, rows: int) -> None:
+    """Tell nobody."""
+
+
+def writing(log: CommitLog, holds: Holds = _untold) -> Write:
     """Return how a commit of a shard reaches the log: all of it in one transaction."""
 
     def write(shard: str, commit: Commit) -> None:
         state = {**commit.state, COMMITTED_US: str(commit.now_us).encode()}
         log.commit(shard, commit.position, state, commit.records)
+        if "held" in commit.totals:
+            holds(shard, int(commit.totals["held"].sum()))
 
     return write
 
@@ -60,6 +70,7 @@ def confirmations(
     stop: Event,
     begin: Begin = at_once,
     watch: Watch = UNWATCHED,
+    holds: Holds = _untold,
 ) -> Dataflow:
     """Return the flow.
 
@@ -71,6 +82,7 @@ def confirmations(
         stop: set it to end after a last commit.
         begin: whether the flow waits for a commit; who lets it work on settles what is on its way when it has ended.
         watch: told of each batch and of the totals of each commit.
+        holds: told how many events each shard holds.
     """
     watched: dict[str, Build] = {
         "decode": partial(Decode, watch=watch),
@@ -80,5 +92,5 @@ def confirmations(
     items = op.input("raw", flow, ShardSource(shards, log.restore, pace, clock, stop))
     for step_id, build in {**STAGES, **watched}.items():
         items = stage(step_id, items, build, clock)
-    op.output("commit", items, CommitSink(writing(log), clock=clock, begin=begin))
+    op.output("commit", items, CommitSink(writing(log, holds), clock=clock, begin=begin))
     return flow

@@ -33,6 +33,7 @@ from dataflows.stage import stage
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
+from sinks.records import Records
 from sinks.streams import ACTIONS, EXCEPTIONS, RECEIPTS
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Deliver:
             delivery.close(now_us)
         _, parts = delivery.commit(now_us)
         self._write(now_us)
-        commit.records, self.records = self.records, []
+        commit.records, self.records = Records(self.records), []
         self.shard.pending = self.shard.urgent = False
         return parts
 

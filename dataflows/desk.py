@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Final
@@ -32,7 +32,7 @@ class DurableCommits:
         self.count[shard] = 0
         return self._log.restore(shard)
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """As the log's."""
         self._log.commit(shard, position, state, records)
         self.count[shard] += 1

@@ -9,7 +9,7 @@ done again by the next run. Defects are not guarded; they crash.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Event, Lock
 from typing import Final, ParamSpec, TypeVar
 
@@ -22,6 +22,7 @@ from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
 from dataflows.watch import UNWATCHED, Committed, OnCommit, Watch
 from sinks.commit_log import CommitLog, PlantsyncError, Record
+from sinks.records import weighed
 
 BEHIND_US: Final = 2_000_000
 """How often a shard is asked how much it has still to read."""
@@ -134,12 +135,11 @@ class GuardedLog:
     def __init__(
         self, log: CommitLog, failure: Failure, progress: Progress, clock: Clock, told: Sequence[OnCommit] = ()
     ) -> None:
-        def commit(shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+        def commit(shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
             began_us = clock()
             log.commit(shard, position, state, records)
             ended_us = clock()
-            progress.committed(ended_us, Counter(record.stream for record in records))
-            progress.ledger(records)
+            progress.committed(ended_us, Counter({stream: count for stream, (count, _) in weighed(records).items()}))
             done = Committed(shard, position, began_us, ended_us, state, records)
             for tell in told:
                 tell(done)

@@ -19,7 +19,7 @@ from canonical.columns import EventBatch, IntColumn, Sessions, Vocabulary
 from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS, RawRecords, RowFault
 from dataflows.ranges import Ranges
-from sinks.commit_log import Record
+from sinks.records import Records
 
 NO_EVENTS: Final = EventBatch.empty()
 
@@ -86,7 +86,7 @@ class Work:
     events: EventBatch = NO_EVENTS
     late: EventBatch = NO_EVENTS
     faults: list[tuple[str, RowFault]] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Commit:
     now_us: int
     position: str
     state: dict[str, bytes] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     changed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     totals: dict[str, IntColumn] = field(default_factory=dict)
     unread: dict[str, int] = field(default_factory=dict)

@@ -38,5 +38,5 @@ class Observe:
         """Tell the sums since the last commit, so that none waits in the state."""
         minutes = self.minutes.take()
         if minutes["events"]:
-            commit.records += [Record(TELEMETRY, *message) for message in encode_minutes(self.shard.name, minutes)]
+            commit.records.extend(Record(TELEMETRY, *message) for message in encode_minutes(self.shard.name, minutes))
         return {"marks": self.marks.encode()}

@@ -48,6 +48,7 @@ from dataflows.stage import stage
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, Record
 from sinks.dead_letters import dead_letter_records
+from sinks.records import Records
 from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE
 from sinks.streams import postings as queue_of
 
@@ -100,7 +101,7 @@ class Decide:
         self.records += [Record(EXCEPTIONS, *encode_exception(each, now_us)) for each in outcome.exceptions]
         self.records += [Record(USAGE, *encode_usage(usage, now_us)) for usage in outcome.usages]
         self.records += [Record(UNPOSTED, *encode_unposted(each, now_us)) for each in outcome.unposted]
-        commit.records, self.records = self.records, []
+        commit.records, self.records = Records(self.records), []
         self.shard.pending = self.shard.urgent = False
         return desk.encode()
 

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final
-
-from sinks.commit_log import Record
-from sinks.streams import LEDGER
 
 
 class Progress:
@@ -24,11 +19,11 @@ class Progress:
         self.commits = 0
         self.committed_us: int | None = None
         self.behind: dict[str, int] = {}
-        self._held: dict[bytes, int] = {}
+        self._held: dict[str, int] = {}
 
     @property
     def held(self) -> int:
-        """Events that wait for smaller numbers, of sessions that changed since the start."""
+        """Events that wait for smaller numbers, of the shards that have committed since the start."""
         return sum(list(self._held.values()))
 
     def committed(self, now_us: int, written: Counter[str]) -> None:
@@ -37,20 +32,6 @@ class Progress:
         self.committed_us = now_us
         self.written += written
 
-    def ledger(self, records: Sequence[Record]) -> None:
-        """Note the levels that the ledger entries among the records tell."""
-        for record in records:
-            if record.stream == LEDGER:
-                for line in record.value.splitlines():
-                    session, _, numbers = line.partition(_NUMBERS)
-                    held = int(numbers[numbers.index(_HELD) + len(_HELD) :].partition(b",")[0])
-                    if held:
-                        self._held[session] = held
-                    else:
-                        self._held.pop(session, None)
-
-
-# Who an entry of the ledger is of, and what it holds, are cut out of its JSON, which takes a third of the time of
-# reading it. Fields are in the order of the contract, and no text holds a quote that is not escaped.
-_NUMBERS: Final = b',"start_seq":'
-_HELD: Final = b',"held":'
+    def holds(self, shard: str, rows: int) -> None:
+        """Note how many events a shard holds as of its last commit."""
+        self._held[shard] = rows

@@ -195,7 +195,7 @@ class _Run:
             if self.flow == "postings":
                 policy, terms = posting_policy(settings), terms_of(settings)
                 return postings(shards, policy, guarded, pace, clock, ended, room, terms, begin, watch)
-            return confirmations(shards, guarded, pace, clock, ended, begin, watch)
+            return confirmations(shards, guarded, pace, clock, ended, begin, watch, self.progress.holds)
         shards = self._guarded(analytics_shards(settings) | reference_shards(settings, clock), failure)
         store = Store(StoreConfig(**dict(settings.store)), calendars=calendars(settings.mappings()))
         opened.callback(store.close)

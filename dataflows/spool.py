@@ -8,7 +8,7 @@ been read stays for the last ``keep`` records, and where ``unread_max`` wait, no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from canonical.records import NO_RECORDS, RawRecords
@@ -57,7 +57,7 @@ class Spool:
         self._stored[shard] = self._streams.count(shard)
         return snapshot
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it or nothing, then let the collector answer its peer."""
         self._log.commit(shard, position, state, records)
         self._stored[shard] += len(records)

@@ -6,7 +6,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,7 +33,7 @@ class Committed:
     began_us: int
     ended_us: int
     state: Mapping[str, bytes] = field(default_factory=dict)
-    records: Sequence[Record] = ()
+    records: Collection[Record] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ The port and its values are here; the adapters are ``memory``, ``sqlite`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
@@ -58,7 +58,7 @@ class CommitLog(Protocol):
         """
         ...
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it or nothing; parts of the state that are not named stay as they were.
 
         An empty value removes that part of the state.

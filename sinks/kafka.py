@@ -12,7 +12,7 @@ Source: KIP-98 (transactions), KIP-360 and KIP-588 (producer epochs), librdkafka
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from sinks.commit_log import (
 from sinks.kafka_connection import LOGGER, KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.kafka_state import StateTopic, cut, manifest_key, snapshot_of
+from sinks.records import weighed
 
 _POLL_S: Final = 0.1
 TAKEN_AT_ONCE: Final = 16
@@ -137,7 +138,7 @@ class KafkaLog:
         shard: str,
         position: str,
         state: Mapping[str, bytes],
-        records: Sequence[Record],
+        records: Collection[Record],
         deliveries: Sequence[Delivery] = (),
     ) -> None:
         """Store and deliver all of it in one transaction, or nothing.
@@ -148,7 +149,7 @@ class KafkaLog:
         writer = self._writers[shard]
         if writer.fenced:
             raise WriterFenced(f"commit of shard {shard!r} to Kafka refused: {FENCED}")
-        for stream in {record.stream for record in records}:
+        for stream in weighed(records):
             self._ensure(self._settings.topic(stream), self._settings.partitions, self._settings.record_topic(stream))
         writer.undelivered.clear()
         try:
@@ -228,7 +229,7 @@ class KafkaLog:
             self._topics = self._connection.connect(self._settings.request_timeout_ms / 1000)
 
     def _send(
-        self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Sequence[Record]
+        self, shard: str, writer: _Writer, position: str, state: Mapping[str, bytes], records: Collection[Record]
     ) -> tuple[dict[str, int], bytes | None]:
         """Hand everything to the producer; returns the number of chunks of each part afterwards, and the manifest."""
         for record in records:

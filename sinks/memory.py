@@ -6,7 +6,7 @@ Dropping a log without closing it is a crash, and a new log on the same store is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sinks.commit_log import FENCED, Record, Snapshot, Stored, WriterFenced
@@ -53,7 +53,7 @@ class MemoryLog:
         self.store.generations[shard] = self._generations[shard] = generation
         return self.store.snapshots.get(shard)
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it or nothing.
 
         Raises: WriterFenced.

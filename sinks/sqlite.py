@@ -16,16 +16,19 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import pyarrow as pa
 
+from canonical.messages import cut
 from canonical.records import Headers
 from sinks.commit_log import FENCED, CommitLogError, CommitLogUnavailable, Record, Snapshot, Stored, WriterFenced
+from sinks.records import Packed, parts_of
 
 SCHEMA_VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 30_000
@@ -149,7 +152,7 @@ class SqliteLog:
         self._generations[shard] = generation
         return None if position is None else Snapshot(position, state)
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it in one transaction, or nothing.
 
         Raises: WriterFenced, CommitLogUnavailable, CommitLogError.
@@ -193,12 +196,22 @@ class SqliteLog:
         with self._lock:
             self._db.close()
 
-    def _rows(self, shard: str, records: Sequence[Record]) -> Iterator[tuple[object, ...]]:
+    def _rows(self, shard: str, records: Collection[Record]) -> Iterator[tuple[object, ...]]:
         ends: dict[str, int] = {}
-        for record in records:
-            end = ends.get(record.stream)
-            offset = ends[record.stream] = (_end(self._db, record.stream) if end is None else end) + 1
-            yield (record.stream, offset, shard, record.key, *_packed(record.value, record.headers))
+        for part in parts_of(records):
+            packed = _packed_rows(part) if isinstance(part, Packed) else None
+            if isinstance(part, Packed) and packed is not None:
+                stream, count = part.stream, len(part.messages)
+                begin = _end(self._db, stream) if stream not in ends else ends[stream]
+                ends[stream] = begin + count
+                yield from zip(
+                    repeat(stream), range(begin + 1, begin + count + 1), repeat(shard), *packed, strict=False
+                )
+                continue
+            for record in part:
+                end = ends.get(record.stream)
+                offset = ends[record.stream] = (_end(self._db, record.stream) if end is None else end) + 1
+                yield (record.stream, offset, shard, record.key, *_packed(record.value, record.headers))
 
     @contextmanager
     def _transaction(self, operation: str) -> Iterator[None]:
@@ -327,6 +340,13 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     if version == 0 and tables:
         raise CommitLogError(f"open of {path} failed: it is another program's database; name another file")
     return int(version)
+
+
+def _packed_rows(part: Packed) -> tuple[list[bytes], list[bytes], list[str]] | None:
+    """Return keys, values and headers as they are stored; None where it takes to look at them one by one."""
+    messages = part.messages
+    headers = messages.header_texts() if messages.longest_value() < _LONG_BYTES else None
+    return None if headers is None else (cut(messages.keys), cut(messages.values), headers)
 
 
 def _packed(value: bytes, headers: Headers) -> tuple[bytes, str | None]:

@@ -11,10 +11,11 @@ import orjson
 from dataflows.items import Commit, Shard
 from dataflows.metrics.bounded import Bounded
 from dataflows.metrics.declared import Declared
-from dataflows.metrics.hops import CONFIRMED, ENQUEUED, Hops
+from dataflows.metrics.hops import CONFIRMED, ENQUEUED, SAMPLED_MAX, Hops
 from dataflows.watch import Committed
 from sinks.commit_log import Record
 from sinks.dead_letters import code_and_attempts
+from sinks.records import Packed, parts_of, weighed
 from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, GAPS, POSTINGS, RECEIPTS
 
 FATES: Final = ("released", "late", "duplicates", "faults", "skipped")
@@ -58,13 +59,14 @@ class CommitFigures:
         for table, count in done.rows.items():
             to.written.labels(flow, table).inc(count)
         by_stream: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in done.records:
-            by_stream[record.stream].append(record)
+        for part in parts_of(done.records):
+            for record in part.some(SAMPLED_MAX) if isinstance(part, Packed) else part:
+                by_stream[record.stream].append(record)
         size = sum(map(len, done.state.values()))
-        for stream, records in by_stream.items():
-            to.written.labels(flow, stream).inc(len(records))
-            size += sum(len(record.value) for record in records)
-            self._stream(shard, stream, records, done.ended_us)
+        for stream, (count, length) in weighed(done.records).items():
+            to.written.labels(flow, stream).inc(count)
+            size += length
+            self._stream(shard, stream, by_stream[stream], done.ended_us)
         to.commit_bytes.labels(flow, shard).inc(size)
         if done.state:
             self._keep(shard, done.state)
@@ -89,7 +91,7 @@ class CommitFigures:
         self._plants[shard] = plant
 
     def _stream(self, shard: str, stream: str, records: list[Record], now_us: int) -> None:
-        """Look into the records of a commit in one stream."""
+        """Look into the records of a commit in one stream, of the confirmations into some."""
         to, flow = self._to, self._flow
         if stream == DEAD_LETTERS:
             letters = [code_and_attempts(record) for record in records]

@@ -26,20 +26,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from canonical.coded import AnyColumn, listed
 from canonical.columns import EVENT_TYPES, QUANTITY_COLUMNS, TYPE_CODE, CodeColumn, EventBatch, IntColumn, Sessions
-from canonical.contracts.confirmation import CloseReason, Confirmation, ConfirmationKind
+from canonical.contracts.confirmation import Confirmation
 from canonical.contracts.event import EventType
-from canonical.identity import posting_ids
 from canonical.policy import AggregatePolicy, Route
 from canonical.shifts import ShiftCalendar
 from dataflows.processors.boundaries import Boundaries, Cut, LaneRows
+from dataflows.processors.closed_runs import confirmation_columns
 from dataflows.processors.joined_by_kernel import UNDATED, Rows, is_compiled
 from dataflows.processors.places import Places, heads_of
 from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs, concat, pick, place, runs_of, runs_table
@@ -56,9 +56,6 @@ SUMMED: Final = ("good", "scrap", "rework")
 """Quantities of aggregated rows that are summed apart from their runs, so that the two can be compared."""
 TOTALS: Final = ("accounted", "analytics_only", "operational", *SUMMED)
 """What rows of each of ROUTES are counted as, and the sums."""
-
-_CLOSE_REASON: Final = {cut: CloseReason[cut.name].value for cut in Cut if cut.name in CloseReason.__members__}
-_UNIT: Final = str(Confirmation.model_fields["unit"].default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,17 @@ class Tally:
 class Aggregated:
     """What became of a batch.
 
-    ``confirmations`` holds a list a field of ``Confirmation``, ordered by (sid, first_seq), enums
-    by value and the date in ISO form; ``operational`` EVENT[k] pass on one by one.
+    ``columns`` are those of ``Confirmation``, ordered by (sid, first_seq), enums by value and the date in ISO form;
+    there are none where nothing is confirmed. ``operational`` EVENT[k] pass on one by one.
     """
 
-    confirmations: Mapping[str, list[Any]]
+    columns: Mapping[str, AnyColumn]
     operational: EventBatch
+
+    @property
+    def confirmations(self) -> dict[str, list[Any]]:
+        """The columns as lists of plain Python values, empty ones where nothing is confirmed."""
+        return listed(self.columns) if self.columns else {name: [] for name in Confirmation.model_fields}
 
 
 @dataclass(slots=True)
@@ -339,34 +341,12 @@ class Aggregate:
         shift, posting_date = self._calendar.attribute(occurred_us)
         return self._shift_codes[shift], posting_date
 
-    def _confirmations(self, closed: list[RunArray]) -> dict[str, list[Any]]:
+    def _confirmations(self, closed: list[RunArray]) -> dict[str, AnyColumn]:
         """Return closed runs as columns of ``Confirmation``."""
         runs = concat(closed)
         if len(runs):
             self._closed.append(runs["sid"].copy())
-        runs = pick(runs, np.lexsort((runs["first_seq"], runs["sid"])))
-        sessions, texts = self._sessions, self._sessions.vocabulary.texts
-        sids, cuts = runs["sid"].tolist(), runs["cut"].tolist()
-        kinds = (ConfirmationKind.CONFIRMATION.value, ConfirmationKind.SUPPLEMENTARY.value)
-        columns: dict[str, list[Any]] = {
-            name: [texts[codes[sid]] for sid in sids]
-            for name, codes in (("plant", sessions.plant), ("source", sessions.source), ("session", sessions.session))
-        }
-        columns["kind"] = [kinds[late] for late in runs["late"].tolist()]
-        columns["revision"] = [0] * len(runs)
-        for name in ("first_seq", "last_seq", *QUANTITY_COLUMNS, "events"):
-            columns[name] = runs[name].tolist()
-        for name in ("first_occurred_us", "last_occurred_us", "first_offset", "last_offset"):
-            columns[name] = runs[name].tolist()
-        for name in RUN_TEXTS:
-            columns[name] = [texts[code] for code in runs[name].tolist()]
-        columns["unit"] = [unit or _UNIT for unit in columns["unit"]]
-        columns["posting_date"] = np.datetime_as_string(runs["posting_date"].astype("datetime64[D]")).tolist()
-        columns["final"] = [cut == Cut.COMPLETE for cut in cuts]
-        columns["close_reason"] = [_CLOSE_REASON[cut] for cut in cuts]
-        names = ("plant", "source", "session", "first_seq", "kind")
-        columns["posting_id"] = posting_ids(zip(*(columns[name] for name in names), repeat(0)))
-        return columns
+        return confirmation_columns(runs, self._sessions)
 
     def _grow(self, size: int) -> None:
         """Make room for the totals of session rows below ``size``."""

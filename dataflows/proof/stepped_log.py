@@ -6,7 +6,7 @@ where no one sees them, and then publishes all of it at once; what was gathered 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from dataflows.proof.faults import Place
@@ -21,7 +21,7 @@ class Published:
 
     shard: str
     snapshot: Snapshot | None
-    records: Sequence[Record]
+    records: Collection[Record]
     at_us: int
 
     @property
@@ -64,7 +64,7 @@ class SteppedLog(MemoryLog):
         self._around.pass_by(Place.RESTORED)
         return snapshot
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it or nothing. Raises: WriterFenced, and what the surroundings do."""
         self._around.pass_by(Place.COMMIT)
         self._check(shard)
@@ -89,6 +89,6 @@ class SteppedLog(MemoryLog):
         if self.store.generations[shard] != self._generations[shard]:
             raise WriterFenced(f"commit of shard {shard!r} refused: {FENCED}")
 
-    def _publish(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def _publish(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         super().commit(shard, position, state, records)
         self.store.history.append(Published(shard, self.store.snapshots.get(shard), records, self._around.now_us))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -43,7 +43,7 @@ class CrashingLog(MemoryLog):
         super().__init__(store)
         self.left, self.stored = at, stored
 
-    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Sequence[Record]) -> None:
+    def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         self.left -= 1
         if self.left or self.stored:
             super().commit(shard, position, state, records)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from canonical import written
 from canonical.columns import DEFAULTS, TEXT_COLUMNS, TYPE_CODE, EventBatch, Sessions, Vocabulary
 from canonical.contracts.confirmation import Confirmation
 from canonical.contracts.event import EventType
@@ -40,6 +41,8 @@ def way(request):
         pytest.skip("the kernel is not compiled: no C compiler here")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "is_compiled", lambda: request.param == "kernel")
+        if request.param == "columns":
+            patch.setattr(written, "_WRITE", None)
         yield
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canonical import json_lines as module
+from canonical import written as module
+from canonical.coded import Coded
 from canonical.contracts import LedgerEntry
 from canonical.json_lines import json_lines
 from canonical.wire import encode_ledger
@@ -36,8 +38,8 @@ def ledgers(draw: st.DrawFn) -> dict[str, Any]:
         listed = (drawn * (rows + skipped))[skipped : rows + skipped]
         if name in TEXTS:
             columns[name] = pa.array(["before"] * skipped + listed, pa.string())[skipped:]
-        else:
-            columns[name] = np.array(listed, np.int64)
+        else:  # at a stride, as the numbers of runs lie
+            columns[name] = np.repeat(np.array(listed, np.int64), 1 + skipped)[:: 1 + skipped]
     return columns
 
 
@@ -58,8 +60,23 @@ def test_what_the_ledger_usually_tells_is_for_the_kernel() -> None:
         '{"shard":"\\"a\\"","source":"Presse-ü","read":20,"late":0}',
     )
     assert json_lines(columns, 2) == "\n".join(lines).encode()
-    for odd in (pa.array(['"', "x"]), pa.array([None, "x"]), ["a", "b"], odd_numbers, odd_numbers.astype(np.int32)):
+    for odd in (pa.array(['"', "x"]), pa.array([None, "\n"]), ["a", "b"], odd_numbers, odd_numbers.astype(np.int32)):
         assert json_lines({**columns, "source": odd}, 2) is None
+
+
+def test_columns_of_every_form() -> None:
+    codes = np.array([2, 9, 0, 9, 1, 9], np.int32)[::2]
+    columns = {
+        "coded": Coded(codes, pa.array(["a", "bé", ""])),
+        "same": Coded(np.ones(3, np.int32), pa.array(["a", "b"])),
+        "none": pa.array([None, "x", None], pa.string()),
+        "never": pa.array([None] * 3, pa.string()),
+        "is": np.array([True, False, True]),
+        "always": np.array([True] * 3),
+        "long " * 9: np.arange(3),
+    }
+    rows = [{name: column.tolist()[i] for name, column in columns.items()} for i in range(3)]
+    assert json_lines(columns, 3) == b"\n".join(map(orjson.dumps, rows))
 
 
 def test_numbers_of_any_length() -> None:
@@ -73,3 +90,6 @@ def test_a_text_outside_of_its_column_is_refused() -> None:
     texts = pa.StringArray.from_buffers(3, pa.py_buffer(ends), pa.py_buffer(b"abcd"))
     with pytest.raises(AssertionError):
         json_lines({"source": texts}, 3)
+    for code in (-1, 2):
+        with pytest.raises(AssertionError):
+            json_lines({"source": Coded(np.array([0, code], np.int32), pa.array(["a", "b"]))}, 2)

@@ -20,9 +20,9 @@ from pydantic.fields import FieldInfo
 
 from canonical.contracts import Confirmation, Event, EventV1, EventV2, Gap, LedgerEntry, read_event, upcast
 from canonical.identity import event_id, posting_id
+from canonical.messages import Message
 from canonical.schemas import CONTRACTS, arrow_schema, avro_schema, columns, default
 from canonical.wire import (
-    Message,
     decode_confirmations,
     decode_events,
     decode_gaps,

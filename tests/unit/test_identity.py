@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from canonical import identity
 from canonical.identity import (
     NAMESPACE,
     content_identity,
     event_id,
     event_ids,
     posting_id,
+    posting_id_texts,
     posting_ids,
     request_id,
 )
@@ -97,3 +101,18 @@ def test_many_at_once_are_the_same_ids(rows: list[tuple[str, str, str, int, str,
 
 def test_the_request_id_is_32_hexadecimal_digits() -> None:
     assert request_id(UUID("48a555e2-a0db-5165-b345-7737bac29e0a")) == "48A555E2A0DB5165B3457737BAC29E0A"
+
+
+@pytest.mark.skipif(identity._NAME_IDS is None, reason="the kernel is not compiled: no C compiler here")
+@given(rows=st.lists(ROWS, min_size=1, max_size=3), long=st.integers(0, 200))
+def test_a_kernel_makes_the_same_ids(rows: list[tuple[str, str, str, int, str, int]], long: int) -> None:
+    rows = [(plant, source + "s" * (long + n), *rest) for n, (plant, source, *rest) in enumerate(rows)]  # type: ignore[misc]
+    columns = [
+        np.array(column) if isinstance(column[0], int) else pa.array(column, pa.string())
+        for column in zip(*rows, strict=True)
+    ]
+    made = posting_id_texts(columns, len(rows))
+    if made is None:  # JSON escapes something
+        assert any(ord(c) < 32 or c in '"\\' for row in rows for text in row if isinstance(text, str) for c in text)
+    else:
+        assert made.to_pylist() == posting_ids(rows)
