@@ -7,6 +7,7 @@
     python -m benchmarks micro          decoding by format, stages, commits by log, rows into the store
     python -m benchmarks recovery       SIGKILL with 10,000 sources: seconds to the first new commit
     python -m benchmarks memory         memory under floods, gaps and outages: does it stay bounded?
+    python -m benchmarks analytics      every view over 100 million rows; three readers beside a writer for five minutes
     python -m benchmarks.pictures       the history and the roofline, drawn into docs/pictures/
 
 Figures of different machines, or of different runs on a shared one, say little; compare ratios
@@ -28,7 +29,7 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks import job, kafka_job, latency, memory, micro, recovery, scaling, stage_costs
+from benchmarks import analytics, job, kafka_job, latency, memory, micro, recovery, scaling, stage_costs
 from benchmarks.table import Told, table
 from benchmarks.workload import ROOT, workload
 
@@ -49,6 +50,7 @@ def main() -> int:
         "micro": micro.run,
         "recovery": recoveries,
         "memory": plateaus,
+        "analytics": analytics.run,
     }
     parser.add_argument("what", nargs="*", default=["speed"], choices=[*measures, "speed"], help="what to measure")
     parser.add_argument("--runs", type=int, help="runs of each; the median counts (speed 5, others 3)")
@@ -58,10 +60,14 @@ def main() -> int:
     parser.add_argument("--logs", nargs="+", default=["sqlite", "kafka"], help="recovery: with which commit logs")
     parser.add_argument("--seconds", type=float, default=16, help="memory: how long each case is watched")
     parser.add_argument("--cases", nargs="+", default=list(memory.CASES), help="memory: which cases")
+    parser.add_argument("--rows", type=int, default=100_000_000, help="analytics: confirmations; 0: no views")
+    parser.add_argument("--reader-seconds", type=float, default=300, help="analytics: with readers, and as long alone")
+    parser.add_argument("--folder", type=Path, help="analytics: where there are 10 GB of room (the system's folder)")
     parser.add_argument("--no-history", action="store_true", help="leave benchmarks/history.jsonl as it is")
     options = parser.parse_args()
     if options.quick:
         options.seconds = min(options.seconds, 8)
+        options.rows, options.reader_seconds = min(options.rows, 20_000_000), min(options.reader_seconds, 40)
     console, exceeded = Console(), False
     load, _, _ = os.getloadavg()
     for what in dict.fromkeys(options.what):

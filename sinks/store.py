@@ -273,13 +273,16 @@ class Store:
             self._published_us is not None and now_us - self._published_us < interval_us
         ):
             return False
-        self._seal()
+        self.seal()
         self.publish()
         self._published_us = now_us
         return True
 
-    def _seal(self) -> None:
-        """Move rows into files while too many are hot; where very many are, some now and others the next time."""
+    def seal(self) -> None:
+        """Move rows into files while too many are hot; where very many are, some now and others the next time.
+
+        Raises: StoreUnavailable, StoreError.
+        """
         for _ in range(SEALED_AT_ONCE_MAX):
             with self._lock:
                 if not self._sealed.due:

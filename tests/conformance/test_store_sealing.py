@@ -69,10 +69,10 @@ def test_what_is_sealed_answers_as_what_is_not(tmp_path: Path, commits: list) ->
         for store in stores:
             assert store.commit("a", f"p{number}", batch) == 2 * len(rows)
             assert store.commit("a", f"again{number}", batch) == 0
-            store._seal()
+            store.seal()
     for store in stores:
         for _ in range(10):
-            store._seal()
+            store.seal()
         store.close()
     for question in ("confirmation", "gap", "production", "output_by_hour", "scrap_by_reason"):
         answers = [query(config.published, f"FROM {question} ORDER BY ALL").rows for config in (with_files, plain)]

@@ -43,7 +43,7 @@ for line in sys.stdin:
     if not writer:
         store = Store(StoreConfig(path=Path(sys.argv[1]), published=Path(sys.argv[2]), hot_rows_max=int(sys.argv[3])))
         store._db = store._sealed._db = Steps(store._db, int(line))
-        store._seal()
+        store.seal()
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]), flush=True)
 """
@@ -92,7 +92,7 @@ def check(config: StoreConfig, *, whole: bool) -> list[Path]:
     assert store._db.execute(asked).fetchall() == expected
     store.restore("a")
     assert store.commit("a", "2", {"confirmation": confirmations(1, ROWS)}) == 0
-    store._seal()
+    store.seal()
     files = list(sealed_files(store._db, config.published))
     store.close()
     with open_published(config.published) as db:

@@ -84,7 +84,8 @@ def test_a_killed_writer_leaves_rows_and_position_in_agreement(tmp_path: Path) -
     Store(config).close()
     reader = Reader(config.published)
     chance = random.Random(20260921)
-    positions = []
+    positions: list[int] = []
+    seen_by_tools: list[tuple[int, ...]] = []
     command = [sys.executable, "-c", WRITERS, str(config.path), str(config.published), str(ROWS)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as writers:
@@ -92,11 +93,14 @@ def test_a_killed_writer_leaves_rows_and_position_in_agreement(tmp_path: Path) -
         try:
             for kill in range(KILLS):
                 kill_a_writer(writers, opened=kill % 4 != 0, after_s=chance.uniform(0.0, 0.3))
+                seen_by_tools.append(seen_by_the_command_line(config.published))
                 positions.append(check_agreement(config))
         finally:
             reader.stopped.set()
             reader.join()
     assert reader.failure is None
+    assert all(len(set(state)) == 1 for state in seen_by_tools)
+    assert seen_by_tools == sorted(seen_by_tools)
     assert positions == sorted(positions)
     assert positions[-1] > 0
     # Each publication was whole, none went back, and readers saw the work go on.
@@ -122,6 +126,13 @@ def kill_a_writer(writers: subprocess.Popen[str], *, opened: bool, after_s: floa
     if last == "opened\n":
         last = writers.stdout.readline()
     assert int(last) == -signal.SIGKILL
+
+
+def seen_by_the_command_line(published: Path) -> tuple[int, ...]:
+    """Ask with DuckDB's own command line, of the release before, as anybody would after the writer has died."""
+    command = [Path(sys.executable).with_name("duckdb"), "-readonly", "-csv", "-noheader", published, STATE]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return tuple(map(int, told.split(",")))
 
 
 def check_agreement(config: StoreConfig) -> int:
