@@ -7,20 +7,31 @@ and is in doubt. A call that a thread gets to only after the lease is over is no
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition, Thread
 from typing import Final
 
+from canonical.contracts.posting import Posting
 from dataflows.processors.delivery.reply import Call, CallKind, Reply, ReplyKind
 from dataflows.sources.shard_source import Clock
 from dataflows.watch import UNWATCHED, Watch
+from sinks.erp.connection import TRACEPARENT
 from sinks.erp.port import CODE_CHARACTERS_MAX, Answer, ErpAdapter
 
 LOGGER: Final = logging.getLogger(__name__)
 NOTHING: Final = Reply(ReplyKind.NONE)
 TOO_LATE: Final = Reply(ReplyKind.UNAVAILABLE, code="PLANTSYNC/lease", message="not sent: the lease was over")
+
+
+ParentOf = Callable[[Posting], str]
+"""Says what a call for a posting is part of, for the ERP; empty where nobody traces it."""
+
+
+def untraced(posting: Posting) -> str:  # noqa: ARG001 - one of the ways to say it
+    """Say that nobody traces it."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,17 @@ class Courier:
     The threads are the process's only as long as it lives: one that waits for an ERP does not keep it from ending.
     """
 
-    def __init__(self, erp: str, adapter: ErpAdapter, threads: int, clock: Clock, watch: Watch = UNWATCHED) -> None:
+    def __init__(
+        self,
+        erp: str,
+        adapter: ErpAdapter,
+        threads: int,
+        clock: Clock,
+        watch: Watch = UNWATCHED,
+        parent_of: ParentOf = untraced,
+    ) -> None:
         self._erp, self._adapter, self._clock, self._watch = erp, adapter, clock, watch
+        self._parent_of = parent_of
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._answers: SimpleQueue[Answered] = SimpleQueue()
         self._open = 0
@@ -97,6 +117,8 @@ class Courier:
         if self._clock() >= call.until_us:
             return [TOO_LATE] * len(call.postings)
         adapter, first = self._adapter, call.postings[0]
+        # Several postings are of several traces.
+        TRACEPARENT.set(self._parent_of(first) if len(call.postings) == 1 else "")
         match call.kind:
             case CallKind.SEND if len(call.postings) > 1:
                 answers: list[Answer | None] = [*adapter.send_many(call.postings)]

@@ -12,7 +12,7 @@ from functools import partial
 from threading import Event
 from typing import Final
 
-from dataflows.courier import Courier
+from dataflows.courier import Courier, ParentOf, untraced
 from dataflows.desk import QUEUE, Desk, DeskReader, DurableCommits
 from dataflows.settings import Settings
 from dataflows.sources.gated import Gated
@@ -51,6 +51,7 @@ def desks(
     ended: Event,
     opened: ExitStack,
     watch: Watch = UNWATCHED,
+    parent_of: ParentOf = untraced,
 ) -> tuple[dict[str, Desk], DurableCommits]:
     """Open the ERPs of these shards; return a desk for each, and the log that tells them of its commits.
 
@@ -65,7 +66,7 @@ def desks(
         # A call may take several requests, and the ERP counts each.
         pace = Pace(section.rate_per_s, section.burst, clock)
         adapter = open_adapter(section.adapter, pace)
-        courier = Courier(name, adapter, section.in_flight_max, clock, watch)
+        courier = Courier(name, adapter, section.in_flight_max, clock, watch, parent_of)
         opened.callback(courier.close)
         policy = section.policy(adapter.many_max)
         found[shard] = Desk(name, policy, courier, pace, clock, chance, durable, ended, section.end_wait_s)

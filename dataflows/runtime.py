@@ -220,8 +220,8 @@ class _Run:
         own = self.share.of(delivery_shards(settings))
         if isinstance(log, KafkaLog):
             failure.guarded(log.take_over, None)(list(own))
-        watch = self.watching.watch
-        at, durable = desks(settings, own, log, clock, self.chance, ended, opened, watch)
+        watch, parent_of = self.watching.watch, self.watching.parent_of
+        at, durable = desks(settings, own, log, clock, self.chance, ended, opened, watch, parent_of)
         shards = self._guarded(shard_inputs(settings, at), failure, WHOLE)
         guarded = GuardedLog(durable, failure, self.progress, clock, self.watching.on_commit)
         return delivery(shards, guarded, at, pace, clock, ended, watch)

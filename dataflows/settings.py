@@ -33,6 +33,7 @@ from dataflows.kafka_settings import SECRET, KafkaSection
 from dataflows.metrics_settings import MetricsSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
+from dataflows.traces_settings import TracesSection
 from sinks.commit_log import PlantsyncError
 
 PREFIX: Final = "PLANTSYNC_"
@@ -133,6 +134,7 @@ class Settings(Section):
     store: StoreSection = StoreSection.model_construct()
     pace: PaceSection = PaceSection.model_construct()
     metrics: MetricsSection = MetricsSection.model_construct()
+    traces: TracesSection = TracesSection.model_construct()
     postings: PostingsSection = PostingsSection.model_construct()
     gathering: GatheringSection = GatheringSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")

@@ -80,6 +80,9 @@ class Watch:
     def group_told(self, succeeded: bool) -> None:  # noqa: FBT001 - it is all there is to tell
         """The consumer group has been told the offsets, or could not be."""
 
+    def spans(self, fate: str, count: int) -> None:
+        """So many spans were sent to the collector, dropped, or refused by it."""
+
 
 UNWATCHED: Final = Watch()
 """Nobody looks."""

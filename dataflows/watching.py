@@ -1,24 +1,30 @@
-"""Who watches a flow that runs, as the settings say: Prometheus, and a consumer group for lag tools."""
+"""Who watches a flow that runs, as the settings say: Prometheus, lag tools, a collector of traces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import version
 
-from dataflows.flow_names import FlowName
+import orjson
+
+from dataflows.courier import ParentOf, untraced
+from dataflows.flow_names import DELIVERY, FlowName
 from dataflows.positions import next_offsets
 from dataflows.settings import Settings
-from dataflows.watch import UNWATCHED, OnCommit, Watch
+from dataflows.watch import UNWATCHED, Committed, OnCommit, Watch
 from sinks.kafka_group import GroupOffsets
+from sinks.streams import RECEIPTS
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Who is told of what a flow does, and who of its commits."""
+    """Who is told of what a flow does, and who of its commits; and what calls of ERPs are part of."""
 
     watch: Watch = UNWATCHED
     on_commit: Sequence[OnCommit] = ()
+    parent_of: ParentOf = untraced
 
 
 def watching(settings: Settings, flow: FlowName, number: int, opened: ExitStack) -> Watching:
@@ -44,4 +50,20 @@ def watching(settings: Settings, flow: FlowName, number: int, opened: ExitStack)
         offsets = GroupOffsets(group, settings.kafka.connection(), watch.group_told)
         opened.callback(offsets.close)
         on_commit.append(lambda done: offsets.tell(next_offsets(done.position), done.ended_us))
-    return Watching(watch, on_commit)
+    collector = settings.traces.collector()
+    if flow != DELIVERY or collector is None:
+        return Watching(watch, on_commit)
+    from dataflows.spans import parent_of, spans_of  # noqa: PLC0415 - only where traces are wanted
+    from sinks.otlp_export import SpanExport  # noqa: PLC0415
+
+    resource = {"service.name": "plantsync", "service.version": version("plantsync")}
+    export = SpanExport(collector, resource, watch.spans)
+    opened.callback(export.close)
+
+    def traced(done: Committed) -> None:
+        for record in done.records:
+            if record.stream == RECEIPTS:
+                export.put(spans_of(orjson.loads(record.value)))
+
+    on_commit.append(traced)
+    return Watching(watch, on_commit, parent_of)

@@ -123,6 +123,10 @@ class FlowMetrics(Watch):
         """Count a telling of the consumer group."""
         self.declared.group_offsets.labels(self._flow, "told" if succeeded else "failed").inc()
 
+    def spans(self, fate: str, count: int) -> None:
+        """Count spans by what became of them."""
+        self.declared.spans.labels(fate).inc(count)
+
     def _depth(self, shard: str, depth: QueueDepth, now_us: int) -> None:
         states = {"waiting": depth.waiting, "parked": depth.parked, "following": depth.following}
         self._due_us[shard] = now_us + LOOK_US + LOOKED_US * sum(states.values())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -28,6 +29,8 @@ from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import HttpSettings
 from sinks.erp.tokens import Tokens
 
+TRACEPARENT: Final[ContextVar[str]] = ContextVar("traceparent", default="")
+"""What the requests of this thread are part of, for the ERP; empty where nobody traces them (W3C Trace Context)."""
 RETRY_AFTER_S_MAX: Final = 86_400.0
 CHUNK_BYTES: Final = 65_536
 
@@ -126,6 +129,8 @@ class Connection:
         """
         url = f"{self._settings.base_url}{path}" + (f"?{escaped(query)}" if query else "")
         sent = dict(headers or {})
+        if parent := TRACEPARENT.get():
+            sent["traceparent"] = parent
         request = requests.Request(method, url, sent, data=body, cookies=dict(cookies or {}))
         if self._tokens is None:
             assert self._settings.password is not None

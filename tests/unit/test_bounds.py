@@ -12,17 +12,19 @@ from canonical import wire
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import heap
+from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
-from sinks import kafka, store
+from sinks import kafka, kafka_group, store
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`erps.")
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
-SECTIONS |= {"gathering", "postings", "erps", "spool"}
+SECTIONS |= {"traces", "gathering", "postings", "erps", "spool"}
 CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
+CONSTANTS += (bounded, kafka_group)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:

@@ -10,6 +10,7 @@ import pytest
 
 from dataflows.courier import Courier, reply_of
 from dataflows.processors.delivery.reply import Call, CallKind, ReplyKind
+from sinks.erp.connection import TRACEPARENT
 from sinks.erp.port import Answer, Outcome
 from tests.property.erp_twin import posting
 
@@ -27,8 +28,10 @@ class Adapter:
         self.error: Exception | None = None
         self.closed = False
         self.at_once = self.most = 0
+        self.parts = []
 
     def send(self, wanted):
+        self.parts.append(TRACEPARENT.get())
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.gate.wait()
@@ -136,3 +139,13 @@ def test_every_outcome_of_the_port_has_its_word():
     assert reply_of(Answer(Outcome.THROTTLED, retry_after_s=1.5)).retry_after_us == 1_500_000
     assert reply_of(Answer(Outcome.ACCEPTED, follows=True, committed_us=3)).committed_us == 3
     assert len(reply_of(Answer(Outcome.ACCEPTED, document="x" * 1000)).document) == 256
+
+
+def test_a_call_for_one_posting_says_what_it_is_part_of_and_one_for_many_does_not(adapter):
+    courier = Courier("E", adapter, 1, lambda: 50, parent_of=lambda wanted: f"part {wanted.number}")
+    for made in (call(CallKind.SEND, 3), call(CallKind.SEND, 1, 2), call(CallKind.SEND, 4)):
+        courier.hand_out(made)
+    answers(courier)
+    courier.close()
+
+    assert adapter.parts == ["part 3", "", "", "part 4"]

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from sinks.erp.adapters import open_adapter
-from sinks.erp.connection import Connection, Reply, refused, retry_after
+from sinks.erp.connection import TRACEPARENT, Connection, Reply, refused, retry_after
 from sinks.erp.pace import Pace
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import ERP_SETTINGS
@@ -150,7 +150,11 @@ def test_the_environment_names_no_proxy_and_no_password(monkeypatch, tmp_path):
         assert asked(server.url, password="pass€").status == 204
         # base64 of "me:pass€" in UTF-8
         assert "Authorization: Basic bWU6cGFzc+KCrA==" in server.heard[0]
+        assert "traceparent" not in server.heard[0]
+        part = TRACEPARENT.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         assert asked("http://localhost:9", proxy=server.url).status == 204
+        TRACEPARENT.reset(part)
+        assert "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n" in server.heard[1]
         assert server.heard[1].startswith("POST http://localhost:9/x ")
 
 
