@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
+from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
@@ -14,6 +15,10 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
     """Return the collector of a section; it connects at its first poll."""
     # Each is imported where it is used, so that a plant's flow needs no more than its own protocols.
     match section:
+        case HttpPollCollector():
+            from dataflows.collectors.http_poll import HttpPoll  # noqa: PLC0415
+
+            return HttpPoll(section, name, clock)
         case ShdrCollector():
             from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
 

@@ -38,6 +38,8 @@ _HASH_BYTES: Final = 16
 class TableUnusable(PlantsyncError):
     """The table is not what the settings say; nothing was read."""
 
+    retryable = True  # when somebody has mended the table or the settings; others go on
+
 
 class TablePoll:
     """Reads one table; a ``Collector``. Args: clock: now in UTC microseconds."""
