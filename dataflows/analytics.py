@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any, Final, Protocol
 
 import bytewax.operators as op
+import duckdb
 import numpy as np
 import pyarrow as pa
 from bytewax.dataflow import Dataflow
@@ -34,6 +35,7 @@ from canonical.wire import (
 from dataflows.commit_sink import CommitSink
 from dataflows.flow_names import ANALYTICS as NAME
 from dataflows.items import Commit, Shard, Work
+from dataflows.objectives_watch import ObjectivesWatch
 from dataflows.posting_rows import posting_rows
 from dataflows.reference_rows import ReferenceRows, reads_reference
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
@@ -69,6 +71,10 @@ class TableStore(Protocol):
 
     def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
         """Store the rows and the position in one transaction, or nothing; return how many rows were new."""
+        ...
+
+    def transact(self, operation: str, work: Callable[[duckdb.DuckDBPyConnection], bool]) -> None:
+        """Do ``work`` on the store in one transaction; it returns whether it changed what readers see."""
         ...
 
     def publish_if_due(self, now_us: int) -> bool:
@@ -128,12 +134,16 @@ class Tabulate:
         self.shard = shard
         self.table, self.read = table_of(shard.stream)
         self.rows: list[pa.Table] = []
+        self.read_us = 0
 
     def work(self, work: Work) -> Iterable[Work]:
-        """Read the records; until the commit only the time flows on."""
+        """Read the records; an empty work goes on where nothing was there to read and no row waits to be stored."""
         if len(work.raw):
             self.rows.append(self.read(work.raw))
-        yield Work(work.now_us)
+            self.read_us = work.now_us
+            yield Work(work.now_us, work.raw)
+        elif not self.rows and work.now_us > self.read_us:
+            yield Work(work.now_us)
 
     def commit(self, commit: Commit) -> Mapping[str, bytes]:
         """Hand over the rows since the last commit."""
@@ -151,10 +161,12 @@ def analytics(
     stop: Event,
     terms: Mapping[str, Terms] = NONE,
     owners: Mapping[str, tuple[str, ...]] = NONE,
+    watch: ObjectivesWatch | None = None,
 ) -> Dataflow:
     """Return the flow; each shard names the stream it reads.
 
-    Args: terms, owners: as for ``ReferenceRows``. Others as for ``confirmations``.
+    Args: terms, owners: as for ``ReferenceRows``; watch: judges the objectives over what is stored. Others as for
+        ``confirmations``.
     """
 
     def tabulate(shard: Shard, state: Mapping[str, bytes]) -> Tabulate | ReferenceRows:  # noqa: ARG001 - there is none
@@ -162,12 +174,19 @@ def analytics(
 
     def write(shard: str, commit: Commit) -> None:
         store.commit(shard, commit.position, commit.tables)
+        if watch is not None:
+            watch.stored(shard, commit.tables)
 
-    def publish(now_us: int) -> None:
-        store.publish_if_due(now_us)  # also while nothing new comes: the last commit may have come too soon for it
+    def tick(shard: str, item: Work | Commit) -> None:
+        if watch is not None:
+            if isinstance(item, Work) and not len(item.raw):
+                watch.idle(shard, item.now_us)
+            if (evaluate := watch.due(item.now_us)) is not None:
+                store.transact("evaluation of the objectives", evaluate)
+        store.publish_if_due(item.now_us)  # also while nothing new comes: the last commit may have come too soon for it
 
     flow = Dataflow(NAME)
     raw = op.input("streams", flow, ShardSource(shards, store.restore, pace, clock, stop))
     rows = stage("tabulate", raw, tabulate, clock)
-    op.output("store", rows, CommitSink(write, publish, clock))
+    op.output("store", rows, CommitSink(write, tick, clock))
     return flow

@@ -57,5 +57,5 @@ def collect(
     flow = Dataflow(NAME)
     raw = op.input("protocols", flow, ShardSource(shards, log.restore, pace, clock, stop))
     kept = stage("keep", raw, Keep, clock)
-    op.output("spool", kept, CommitSink(writing(log), tidy, clock))
+    op.output("spool", kept, CommitSink(writing(log), lambda _shard, item: tidy(item.now_us), clock))
     return flow

@@ -14,17 +14,17 @@ from sinks.records import weighed
 from sinks.streams import LEDGER
 
 Write = Callable[[str, Commit], None]
-Tick = Callable[[int], None]
+Tick = Callable[[str, Work | Commit], None]
 
 
-def _nothing(now_us: int) -> None:
+def _nothing(shard: str, item: Work | Commit) -> None:
     """Let time pass."""
 
 
 class CommitSink(DynamicSink[tuple[str, Item]]):
     """Hands each commit of each shard to ``write``, which stores all of it or raises.
 
-    ``tick`` is told the time (UTC microseconds) of every ``Work`` that gets here, commit or not;
+    ``tick`` is told every ``Work`` of a shard that gets here, and every ``Commit`` once it is begun;
     ``clock`` tells how long a commit takes; ``begin`` says whether the flow waits for it.
     """
 
@@ -46,10 +46,10 @@ class _Commits(StatelessSinkPartition[tuple[str, Item]]):
                 case Restored():
                     self._shards[shard] = item.shard
                 case Work():
-                    self._tick(item.now_us)
+                    self._tick(shard, item)
                 case Commit():
                     self._begin(shard, partial(self._store, shard, item))
-                    self._tick(item.now_us)
+                    self._tick(shard, item)
 
     def _store(self, shard: str, commit: Commit) -> None:
         began_us = self._clock()

@@ -168,4 +168,5 @@ class GuardedStore:
 
         self.restore = failure.guarded(store.restore, None)
         self.commit = failure.guarded(commit, 0)
+        self.transact = failure.guarded(store.transact, None)
         self.publish_if_due = failure.guarded(store.publish_if_due, otherwise=False)

@@ -30,6 +30,7 @@ from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap
 from dataflows.in_flight import CommitsInFlight, at_once
 from dataflows.intake import Room
+from dataflows.objectives_watch import objectives_watch
 from dataflows.opened_log import open_log
 from dataflows.outage import Chance, PatientReader, wait_after
 from dataflows.posting_policy import posting_policy
@@ -201,7 +202,9 @@ class _Run:
         opened.callback(store.close)
         store.configure(plant_rows(settings.mappings()))
         guarded_store = GuardedStore(store, failure, self.progress, clock, self.watching.on_commit)
-        return analytics(shards, guarded_store, pace, clock, ended, terms_of(settings), settings.postings.owners)
+        objectives = objectives_watch(settings, shards, store, clock, self.chance, opened)
+        terms, owners = terms_of(settings), settings.postings.owners
+        return analytics(shards, guarded_store, pace, clock, ended, terms, owners, objectives)
 
     def _collect(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock

@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 import pydantic_settings
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
 from canonical import mapping
@@ -33,6 +34,8 @@ from dataflows.kafka_settings import SECRET, KafkaSection
 from dataflows.metrics_settings import MetricsSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
+from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
+from dataflows.slo_settings import AlertsSection, SloSection
 from dataflows.traces_settings import TracesSection
 from sinks.commit_log import PlantsyncError
 
@@ -138,7 +141,18 @@ class Settings(Section):
     postings: PostingsSection = PostingsSection.model_construct()
     gathering: GatheringSection = GatheringSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")
+    slo: tuple[SloSection, ...] = Field(
+        default=SHIPPED_OBJECTIVES, description="Objectives; where some are named, no others hold."
+    )
+    alerts: AlertsSection = AlertsSection.model_construct()
     erps: dict[ErpName, ErpSection] = Field(default={}, description="The ERPs that postings are delivered to, by name.")
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        names = [each.name for each in self.slo]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise refused(f"slo: {', '.join(twice)} is there twice", "each objective has a name of its own")
+        return self
 
     def mappings(self) -> list[PlantMapping]:
         """Return the mapping of each plant, in the order of ``plants``.

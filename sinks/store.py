@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +33,11 @@ import pyarrow.compute as pc
 from canonical.shifts import ShiftCalendar
 from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
+from sinks.delivery_times import DELIVERY_TIME
 from sinks.intervals import DERIVED, MARKS, Intervals
 from sinks.latency import HOP_HOUR, LATENCY, quantiles
 from sinks.plant_tables import PLANT_TABLES
+from sinks.posting_watch import watching
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
 from sinks.sealing import DAY_US, SealedFiles, sync
@@ -72,7 +74,7 @@ class StoreNewer(StoreError):
 
 READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
 """By name: what rows that were read can be committed to."""
-SUMMED: Final = (*ROLLUPS, *LATENCY)
+SUMMED: Final = (*ROLLUPS, *LATENCY, DELIVERY_TIME)
 """All that is summed as rows come."""
 DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *SUMMED, HOP_HOUR, *DERIVED)
 """Every table that people ask."""
@@ -236,7 +238,7 @@ class Store:
         if table.name == MARKS:
             self._intervals.follow(table, incoming, new)
         sums = summing(SUMMED, table, incoming, corrected=_corrected(told))
-        for statement in (*sums, *quantiles(table, incoming)):
+        for statement in (*sums, *quantiles(table, incoming), *watching(table, incoming)):
             self._db.execute(statement, new).fetchall()
         self._db.execute(
             "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
@@ -261,6 +263,16 @@ class Store:
                 self._db.execute(f"INSERT INTO {name} BY NAME FROM told")
                 self._db.unregister("told")
                 self._changed = True
+
+    def transact(self, operation: str, work: Callable[[duckdb.DuckDBPyConnection], bool]) -> None:
+        """Do ``work`` on the store in one transaction; it returns whether it changed what readers see.
+
+        Raises: StoreUnavailable, StoreError.
+        """
+        with self._lock:
+            with self._transaction(operation):
+                changed = work(self._db)
+            self._changed |= changed
 
     def publish_if_due(self, now_us: int) -> bool:
         """Publish when something changed and the last publication is an interval ago; return whether it did.

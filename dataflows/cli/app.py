@@ -23,6 +23,7 @@ from dataflows.cli import (
     replay,
     run,
     simulate,
+    slo,
     trace,
 )
 from dataflows.cli.exit_codes import exit_code, operating_error
@@ -59,6 +60,7 @@ app.command("replay")(replay.replay)
 app.add_typer(exceptions.box)
 app.command("explain")(explain.explain)
 app.command("trace")(trace.trace)
+app.command("slo")(slo.slo)
 app.command("query")(query.query)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)

@@ -48,6 +48,16 @@ systems = [{systems}]
 [postings]
 patience_s = 3
 quality_timeout_s = 6
+
+[alerts]
+every_s = 2
+
+# What happened in the plants is of the days that are replayed; from the queue on all is of now.
+[[slo]]
+name = "delivery"
+hop = "enqueued-committed"
+within_s = 600
+percent = 95
 """
 ERP: Final = """
 [erps.{name}]

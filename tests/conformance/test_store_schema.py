@@ -39,6 +39,8 @@ VIEWS = {
     "fault_pareto",
     "genealogy",
     "conservation",
+    "slo_state",
+    "slo_breach",
     "machine_state",
     "stops_by_reason",
     "telemetry_by_minute",

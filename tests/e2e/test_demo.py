@@ -130,6 +130,20 @@ def test_the_commands_shown_work_when_pasted(report):
     assert "Nothing lost, nothing twice" in audited
 
 
+def test_the_objective_of_delivery_is_counted(report):
+    command = [PLANTSYNC, "slo", "-c", report["settings"]]
+    as_json, as_table = (
+        subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+        for options in (["--json"], [])
+    )
+    said = json.loads(as_json.stdout)
+    assert {row["objective"] for row in said["objectives"]} == {"delivery"}
+    assert 0 < sum(row["postings"] for row in said["objectives"]) <= report["erps"]["documents"]
+    assert said["breaches"] == []
+    assert (as_json.returncode, as_table.returncode) == (0, 0)
+    assert "95 % in 600 s" in as_table.stdout
+
+
 def test_the_doctor_knows_what_waits_and_misses_the_erps(report):
     command = [PLANTSYNC, "doctor", "--json", "-c", report["settings"]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
