@@ -105,7 +105,7 @@ class PaceSection(Section):
     )
     commit_interval_max_s: Interval = Field(default=10.0, description="Longest interval that this makes.")
     commit_interval_results_max: int = Field(
-        default=20_000, ge=1, description="Results that end such an interval, where half the sessions are fewer."
+        default=20_000, ge=1, description="Results that end such an interval, where the sessions are fewer."
     )
     urgent_interval_s: Interval = Field(default=0.1, description="The same while a hold or a release waits.")
     commit_results_max: int = Field(default=1_000_000, ge=1, description="Results after which a shard commits at once.")

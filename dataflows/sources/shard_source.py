@@ -31,9 +31,8 @@ class Pace:
     An interval ends after ``commit_interval_us``; after ``urgent_interval_us`` where something urgent
     waits to be committed (``Shard.urgent``). While every poll brings records it lasts so long that the
     commits of all shards of the source take no more than ``commit_share_max`` of the time, but no longer
-    than ``commit_interval_max_us``, and not while ``commit_interval_results_max`` results wait, or one for every
-    two sessions of the shard, which then take as much memory as these: whoever is behind has other things to do
-    than to commit.
+    than ``commit_interval_max_us``, and not while ``commit_interval_results_max`` results wait, or one for each
+    session of the shard, which takes more memory than it: whoever is behind has other things to do than to commit.
     Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
     end of an interval. It also ends with the batch that makes ``commit_results_max`` results wait, or that
     is read after ``commit_rows_max`` records.
@@ -147,7 +146,7 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         """Return how long an interval lasts in which nothing is urgent."""
         pace = self._pace
         self._costs_us[self._shard.name] = self._shard.commit_cost_us
-        results_max = max(pace.commit_interval_results_max, len(self._shard.sessions) // 2)
+        results_max = max(pace.commit_interval_results_max, len(self._shard.sessions))
         if not self._behind or self._results() >= results_max:
             return pace.commit_interval_us
         long_us = round(sum(self._costs_us.values()) / pace.commit_share_max)

@@ -151,9 +151,9 @@ def test_no_interval_is_made_longer_while_so_many_results_wait():
     assert costing(*BACKLOG, commit_interval_results_max=10)[:4] == [0.2, 0.4, 0.6, 0.8]
 
 
-def test_where_there_are_many_sessions_half_as_many_results_may_wait():
-    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=60)[:4] == [0.2, 0.5, 0.8, 1.1]
-    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=20)[:4] == [0.2, 0.4, 0.6, 0.8]
+def test_where_there_are_many_sessions_as_many_results_may_wait():
+    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=30)[:4] == [0.2, 0.5, 0.8, 1.1]
+    assert costing(*BACKLOG, commit_interval_results_max=10, sessions=10)[:4] == [0.2, 0.4, 0.6, 0.8]
 
 
 def test_a_poll_that_brings_nothing_ends_the_long_interval():
