@@ -20,7 +20,7 @@ from typing import Final
 
 import duckdb
 
-from sinks.store_schema import Table, comments, literal
+from sinks.store_schema import Table, added_up, comments, literal
 
 FILES_OF_FULL: Final = 10
 """A file takes this part of the rows that may be hot."""
@@ -68,14 +68,20 @@ class SealedFiles:
     def seal(self) -> tuple[str, int]:
         """Move the oldest rows of the table with most into a file; return its name and how many rows.
 
+        None where it has fewer than were counted, since rows that are added up are counted each time.
+
         Raises: duckdb.Error, OSError; then the transaction is to be rolled back.
         """
+        # Names in the statements below are constants of store_schema.
         name = max(self._hot_rows, key=lambda each: self._hot_rows[each])
         table = self._tables[name]
         assert table.sealing
+        ((count,),) = self._db.execute(f"SELECT count(*) FROM {table.stored}").fetchall()  # noqa: S608
+        self._hot_rows[name] = int(count)
+        if not self.due:
+            return name, 0
         instant, columns = table.sealing.instant_us, [column.name for column in table.columns]
-        part = min(1.0, max(1, self._hot_rows_max // FILES_OF_FULL) / self._hot_rows[name])
-        # Names are constants of store_schema.
+        part = min(1.0, max(1, self._hot_rows_max // FILES_OF_FULL) / count)
         ((first_us, last_us),) = self._db.execute(
             f"SELECT min({instant}), quantile_disc({instant}, {part!r}) FROM {table.stored}"  # noqa: S608
         ).fetchall()
@@ -152,7 +158,8 @@ def relation(db: duckdb.DuckDBPyConnection, table: Table, snapshot: Path, within
         chosen = (n if n in held else f"CAST({defaults[n]} AS {sql_type}) AS {n}" for n, sql_type in columns)
         files = ", ".join(literal(str(folder / _file(table.name, number))) for number in numbers)
         parts.append(f"SELECT {', '.join(chosen)} FROM read_parquet([{files}])")  # noqa: S608
-    return " UNION ALL ".join(parts)
+    rows = " UNION ALL ".join(parts)
+    return added_up(table, rows) if table.added_by and len(parts) > 1 else rows
 
 
 def sealed_files(db: duckdb.DuckDBPyConnection, snapshot: Path) -> Iterator[Path]:

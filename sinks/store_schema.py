@@ -85,7 +85,8 @@ class Table:
     ``added_by`` names those by which it adds up rows, all other columns but the place, and the range of the last of
     these columns is looked through: it should be an instant.
 
-    With ``sealing`` it is a view over ``stored`` and files (``sinks.sealing``). Only what is never changed is sealed.
+    With ``sealing`` it is a view over ``stored`` and files (``sinks.sealing``). Only what is never changed is sealed,
+    or added up, since what comes later to a row in a file is added when it is asked for.
     """
 
     name: str
@@ -97,8 +98,7 @@ class Table:
     sealing: Sealing | None = None
 
     def __post_init__(self) -> None:
-        changing = self.newest_by or self.added_by
-        assert not (changing and self.sealing), f"rows of {self.name} are replaced, so they cannot be sealed"
+        assert not (self.newest_by and self.sealing), f"rows of {self.name} are replaced, so they cannot be sealed"
 
     @property
     def stored(self) -> str:
@@ -205,12 +205,14 @@ TABLES: Final[Mapping[str, Table]] = {
             "state_mark",
             "Instants from which a source is in a state, as its events tell.",
             (*fields(StateMark), *PLACE),
+            sealing=Sealing("occurred_us", ("plant", "source", "occurred_us")),
         ),
         Table(
             "telemetry_minute",
             "What no confirmation accounts for, such as telemetry, by the UTC minute; the place is of its last part.",
             (*fields(TelemetryMinute), *PLACE),
             added_by=("plant", "work_center", "source", "minute_us"),
+            sealing=Sealing("minute_us", ("plant", "source", "minute_us")),
         ),
         Table(
             "trail",
@@ -331,18 +333,28 @@ def insertion(table: Table, incoming: str) -> str:
 def _addition(table: Table, rows: str) -> str:
     """Return the MERGE that adds rows up; the range of the last key keeps it from looking through the whole table."""
     *_, instant = table.added_by
-    keys = ", ".join(table.added_by)
     same = " AND ".join(f"old.{name} = new.{name}" for name in table.added_by)
     summed = [c for c in table.columns if c.name not in {*table.added_by, STREAM_SHARD, STREAM_OFFSET}]
-    sums = ", ".join(f"CAST(sum({c.name}) AS {c.sql_type}) AS {c.name}" for c in summed)
     added = ", ".join(f"{c.name} = old.{c.name} + new.{c.name}" for c in summed)
-    places = ", ".join(f"max({name}) AS {name}" for name in (STREAM_SHARD, STREAM_OFFSET))
     moved = f"{STREAM_SHARD} = new.{STREAM_SHARD}, {STREAM_OFFSET} = new.{STREAM_OFFSET}"
     return (
-        f"MERGE INTO {table.name} AS old USING (SELECT {keys}, {sums}, {places} FROM ({rows}) GROUP BY {keys}) AS new "  # noqa: S608
+        f"MERGE INTO {table.stored} AS old USING ({added_up(table, rows)}) AS new "
         f"ON {same} AND old.{instant} BETWEEN $low AND $high "
         f"WHEN MATCHED THEN UPDATE SET {added}, {moved} WHEN NOT MATCHED THEN INSERT BY NAME"
     )
+
+
+def added_up(table: Table, rows: str) -> str:
+    """Return the SELECT that adds up rows by ``added_by``, in the table's order of columns."""
+    chosen = (
+        c.name
+        if c.name in table.added_by
+        else f"max({c.name}) AS {c.name}"
+        if c in PLACE
+        else f"CAST(sum({c.name}) AS {c.sql_type}) AS {c.name}"
+        for c in table.columns
+    )
+    return f"SELECT {', '.join(chosen)} FROM ({rows}) GROUP BY {', '.join(table.added_by)}"  # noqa: S608
 
 
 def deletion(table: Table, incoming: str) -> str:

@@ -25,6 +25,8 @@ ALTER TABLE ledger_range RENAME TO store_hot_ledger_range;
 ALTER TABLE trail RENAME TO store_hot_trail;
 ALTER TABLE posting RENAME TO store_hot_posting;
 ALTER TABLE receipt RENAME TO store_hot_receipt;
+ALTER TABLE state_mark RENAME TO store_hot_state_mark;
+ALTER TABLE telemetry_minute RENAME TO store_hot_telemetry_minute;
 
 CREATE VIEW confirmation AS FROM store_hot_confirmation;
 CREATE VIEW event AS FROM store_hot_event;
@@ -34,3 +36,5 @@ CREATE VIEW ledger_range AS FROM store_hot_ledger_range;
 CREATE VIEW trail AS FROM store_hot_trail;
 CREATE VIEW posting AS FROM store_hot_posting;
 CREATE VIEW receipt AS FROM store_hot_receipt;
+CREATE VIEW state_mark AS FROM store_hot_state_mark;
+CREATE VIEW telemetry_minute AS FROM store_hot_telemetry_minute;

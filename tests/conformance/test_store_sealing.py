@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from canonical.contracts import Event, Gap
+from canonical.contracts import Event, Gap, TelemetryMinute
 from sinks.audit.ground import opened as audited
 from sinks.published import QueryRefused, query
 from sinks.sealing import DAY_US, KEPT_US, relation, sealed_files, sealed_folder
@@ -234,6 +234,37 @@ def test_a_folder_that_cannot_be_written_moves_nothing(tmp_path: Path) -> None:
     sealed_folder(config.published).unlink()
     store.publish_if_due(NOON_US)
     assert list(sealed_files(store._db, config.published))
+    store.close()
+
+
+def test_what_is_added_to_a_row_in_a_file_counts(tmp_path: Path) -> None:
+    config = sealing(tmp_path)
+    store = Store(config)
+    store.restore("a")
+    for offset in range(1, 4):
+        minutes = [
+            TelemetryMinute(plant="A", source="s", minute_us=NOON_US + i * 60_000_000, events=1, good=i * offset)
+            for i in range(20)
+        ]
+        store.commit("a", str(offset), {"telemetry_minute": table(minutes, [offset] * 20)})
+        store.seal()
+    assert list(sealed_files(store._db, config.published))
+    found = store._db.execute(
+        "SELECT (minute_us - ?) // 60000000, events, good, stream_offset FROM telemetry_minute ORDER BY 1", [NOON_US]
+    ).fetchall()
+    assert found == [(i, 3, i * 6, 3) for i in range(20)]
+    store.close()
+
+
+def test_rows_that_were_added_up_do_not_count_twice(tmp_path: Path) -> None:
+    config = sealing(tmp_path)
+    store = Store(config)
+    store.restore("a")
+    for offset in range(1, 9):
+        minutes = [TelemetryMinute(plant="A", source="s", minute_us=i * 60_000_000, events=1) for i in range(10)]
+        store.commit("a", str(offset), {"telemetry_minute": table(minutes, [offset] * 10)})
+        store.seal()
+    assert not list(sealed_files(store._db, config.published))
     store.close()
 
 

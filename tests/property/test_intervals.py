@@ -62,7 +62,7 @@ def committed(store, shard, model, name, told, offset):
 def test_hour_by_hour_the_last_mark_counts(store, told, data):
     shard = f"s{next(NUMBERS)}"
     store.restore(shard)
-    store._db.execute("DELETE FROM state_mark; DELETE FROM state_interval; DELETE FROM state_time")
+    store._db.execute("DELETE FROM store_hot_state_mark; DELETE FROM state_interval; DELETE FROM state_time")
     given_marks = [
         StateMark(
             plant=plant, source=source, seq=seq, occurred_us=DAWN_US + hour * HOUR_US, type="downtime", state=state,
