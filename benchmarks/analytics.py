@@ -35,8 +35,6 @@ from sinks.store import Store, StoreConfig
 WARM = 3
 VIEW_MAX_S, STALE_MAX_S, SLOWER_MAX = 1.0, 10.0, 0.1
 THINK_S = 1.0
-OPENING_S = 8.0
-"""Until the writer has opened its store and published."""
 TURNS = 2
 
 
@@ -171,6 +169,14 @@ def asking(folder: Path) -> list[Asking]:
     ]
 
 
+def publications(published: Path, count: int) -> None:
+    """Wait for so many of them: the first tells again what there was when the writer opened its store."""
+    for _ in range(count):
+        before = published.stat().st_mtime_ns
+        while published.stat().st_mtime_ns == before:
+            time.sleep(0.05)
+
+
 def beside_it(seen: list[Asking], seconds: float) -> None:
     """Have the readers ask for so long."""
     stopped = threading.Event()
@@ -191,13 +197,14 @@ def readers(folder: Path, seconds: float, console: Console) -> Told:
     for turn in range(2 * TURNS):
         beside = turn % 2 == 1
         with console.status(f"writer {'with readers' if beside else 'alone'}, turn {turn + 1} of {2 * TURNS}"):
+            began = time.perf_counter()
             writer = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.analytics_process", str(folder), str(seconds / TURNS)],
                 cwd=ROOT, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             if beside:
-                time.sleep(OPENING_S)
-                beside_it(seen, max(0.0, seconds / TURNS - OPENING_S))
+                publications(folder / "analytics.duckdb", 2)
+                beside_it(seen, max(0.0, seconds / TURNS - (time.perf_counter() - began)))
             told, _ = writer.communicate()
             written["with readers" if beside else "alone"].append(json.loads(told))
     speeds = {name: [each["rows"] / each["s"] for each in runs] for name, runs in written.items()}
