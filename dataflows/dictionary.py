@@ -30,8 +30,8 @@ _OPENING: Final = """\
 # Data dictionary
 
 Written by `python -m dataflows.dictionary --write` from the comments that the analytics store carries; do not edit.
-[The store](store.md) says how to connect. Ask the store itself with
-`SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'order_progress'`.
+[The store](store.md) says how to connect, [analysts](analysts.md) has the questions most often asked. Ask the
+store itself with `SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'order_progress'`.
 """
 
 _RELATIONS: Final = """
