@@ -63,12 +63,11 @@ def _changes(old: Schema, new: Schema, path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _field_changes(old: Schema, new: Schema, path: str) -> Iterator[tuple[str, bool]]:
-    if _is_record(old["type"]) and _is_record(new["type"]):
-        yield from _changes(old["type"], new["type"], path)
+    inside, of = _record_in(old["type"]), _record_in(new["type"])
+    if inside is not None and of is not None and _is_record(old["type"]) == _is_record(new["type"]):
+        yield from _changes(inside, of, path)
     elif old["type"] != new["type"]:
         was, now = spelled(old["type"]), spelled(new["type"])
-        if was == now:  # The same array of records, whose fields are not.
-            was, now = str(old["type"]), str(new["type"])
         yield f"{path}: retyped from {was} to {now}; add a field under another name instead", True
     if "default" not in old:
         return
@@ -82,6 +81,13 @@ def _field_changes(old: Schema, new: Schema, path: str) -> Iterator[tuple[str, b
             ),
             True,
         )
+
+
+def _record_in(schema: Any) -> Schema | None:
+    """Return the record that a type is, or is an array of: the same law holds for its fields."""
+    if isinstance(schema, dict) and schema["type"] == "array":
+        schema = schema["items"]
+    return schema if _is_record(schema) else None
 
 
 def _is_record(schema: object) -> bool:

@@ -40,7 +40,8 @@ from canonical.contracts import (
 from canonical.schemas import arrow_schema, columns
 
 VIEWS: Final = (
-    *("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry", "latency", "slo"),
+    *("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry"),
+    *("latency", "slo", "kpi"),
 )
 """Files of views by subject; each may use what those before it define."""
 

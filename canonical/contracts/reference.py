@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from canonical.contracts.event import Micros, Text, Thousandths
 
 Key = Annotated[str, Field(min_length=1, max_length=256)]
+Duration = Annotated[int, Field(ge=0, le=10**13)]
+"""Microseconds, at most some months."""
 Share = Annotated[int, Field(ge=0, le=1_000_000)]
 """Thousandths of a quantity: 100 is 10 %."""
 
@@ -73,6 +75,10 @@ class OrderOperation(BaseModel):
     quantity: Thousandths = Field(default=0, description="Planned quantity, in thousandths of the order's unit.")
     confirmed_by: Text = Field(
         default="", description="A later milestone that confirms this one: it is not posted itself."
+    )
+    setup_us: Duration | None = Field(default=None, description="Planned setup time in microseconds; none: not told.")
+    run_us: Duration | None = Field(
+        default=None, description="Planned run time per unit (PRU), in microseconds; none: not told."
     )
 
 

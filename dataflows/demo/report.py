@@ -14,6 +14,7 @@ from canonical.contracts.ledger import imbalances
 from dataflows.demo.erp_report import ErpOutcome
 from dataflows.demo.row import ReportRow
 from dataflows.simulator import Truth, compare
+from dataflows.simulator.figures import compare_figures
 from sinks.published import open_published
 
 PLANTS: Final = """
@@ -162,6 +163,7 @@ def read_outcome(store: Path, truth: Truth) -> Outcome:
             faults[plant][code] = count
         hours = db.execute(HOURS).fetchall()
         rows = db.sql(CONFIRMATIONS).to_arrow_table()
+        figures = compare_figures(truth, db)
     plants = []
     for row in totals:
         confirmations, events, supplementary = confirmed.get(row["plant"], (0, 0, 0))
@@ -177,7 +179,7 @@ def read_outcome(store: Path, truth: Truth) -> Outcome:
     ledger = {row["plant"]: {name: total for name, total in row.items() if name != "plant"} for row in totals}
     return Outcome(
         plants=tuple(plants),
-        differences=tuple(compare(truth, rows, ledger, faults)),
+        differences=(*compare(truth, rows, ledger, faults), *figures),
         hours=tuple(HourlyOutput(plant=p, hour=h, unit=u, good=g, scrap=s) for p, h, u, g, s in hours),
     )
 

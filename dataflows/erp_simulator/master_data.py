@@ -72,6 +72,7 @@ class Operation(Record):
     receipt: bool = Field(
         default=False, description="Its confirmation posts the goods receipt of the product by itself."
     )
+    run_us: int | None = Field(default=None, ge=0, description="Planned run time per unit, in microseconds.")
 
 
 class Component(Record):

@@ -78,7 +78,12 @@ def order_reference(order: Order, erp: str, plant: str, changed_us: int) -> Orde
         over_delivery=None if order.unlimited_over_delivery else order.over_delivery_permille,
         storage_location=order.storage_location,
         operations=tuple(
-            OrderOperation(operation=step.operation, work_center=step.work_center, quantity=step.planned_thousandths)
+            OrderOperation(
+                operation=step.operation,
+                work_center=step.work_center,
+                quantity=step.planned_thousandths,
+                run_us=step.run_us,
+            )
             for step in order.operations
         ),
         components=tuple(

@@ -95,7 +95,7 @@ def deliver(
         if hole is not None:
             yield from hole.fate(rng, session, index, witness, tick)
             continue
-        witness.event(numbered.meaning)
+        witness.event(numbered.meaning, session.name)
         place = numbered.arrival_us, tick.of(index)
         if rng.random() < disturbance.disorder:
             place = after(index, rng.randint(1, disturbance.displacement_max))
@@ -154,7 +154,7 @@ class _Delayed:
 
     def fate(self, _rng: Random, session: Session, index: int, witness: Witness, tick: _Tick) -> Iterator[Delivery]:
         numbered = session.records[index]
-        witness.event(numbered.meaning)
+        witness.event(numbered.meaning, session.name)
         witness.delayed += 1
         yield Delivery(numbered.arrival_us + self.delay_us, tick.of(index), session.source, numbered.record)
 

@@ -16,12 +16,15 @@ from canonical.plants import shipped
 from dataflows.erp_simulator.master_data import Lot, MasterData, Material, Operation, Order, Period, WorkCenter
 from dataflows.erp_simulator.published import published
 from dataflows.simulator.configuration import SimulationConfig
-from dataflows.simulator.world import PRODUCTS, REASONS, Job, machines
+from dataflows.simulator.world import PRODUCTS, REASONS, Job, Product, machines
 
 ERP_PLANTS: Final = {"A": "1010", "B": "1020"}
 """The ERP's key of each plant that has orders."""
 PLANNED: Final = 1_000_000_000
 """Thousandths; more than any order makes in a simulation."""
+
+
+PLANNED_CYCLE_US: Final = 30_000_000
 
 
 def master_data(config: SimulationConfig, *plants: str) -> MasterData:
@@ -72,6 +75,11 @@ def _work_centers() -> dict[str, dict[str, str]]:
     return {plant: mappings[plant].keys["work_center"] for plant in ERP_PLANTS}
 
 
+def planned_run_us(product: Product) -> int:
+    """Return the planned run time of a unit (PRU): the same for each cycle, which makes ``step`` thousandths."""
+    return PLANNED_CYCLE_US * 1000 // product.step
+
+
 def _order(plant: str, work_center: str, job: Job) -> Order:
     return Order(
         order=job.order,
@@ -86,6 +94,7 @@ def _order(plant: str, work_center: str, job: Job) -> Order:
                 work_center=work_center,
                 planned_thousandths=PLANNED,
                 unit=job.product.unit,
+                run_us=planned_run_us(job.product),
             ),
         ),
     )

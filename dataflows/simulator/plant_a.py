@@ -13,7 +13,7 @@ from dataflows.simulator.configuration import SimulationConfig
 from dataflows.simulator.damage import LOT, Changes, codes_among, damaged_json, excesses
 from dataflows.simulator.disturbance import Numbered, Session, bursts, deliver, forwarded_us, instants
 from dataflows.simulator.drop import Delivery, Drop, hourly
-from dataflows.simulator.witness import Fate, Made, Meaning, Witness
+from dataflows.simulator.witness import Fate, Made, Meaning, Said, Witness
 from dataflows.simulator.world import REASONS, STOPS, Job, Machine, chance, machines
 
 LOCAL_UNITS: Final = {"H87": "PCE", "KGM": "KG"}
@@ -24,7 +24,7 @@ SECOND_US: Final = 1_000_000
 
 def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tuple[Iterator[Drop], Witness]:
     """Return the plant's drops, about ``records`` of them, and the witness who has seen them made."""
-    witness = Witness("A", Calendar.of(mapping))
+    witness = Witness("A", Calendar.of(mapping), mapping.keys["work_center"])
     calendar = Calendar.of(mapping)
     deliveries: list[Delivery] = []
     for machine in machines("A", config):
@@ -112,10 +112,11 @@ def _happenings(
     telemetry_us = int(window_us / per_machine * (1 + TELEMETRY_PER_CYCLE) / TELEMETRY_PER_CYCLE) // 1000 * 1000
     stops = instants(rng, 6.0, config.start_us, config.end_us)
     next_telemetry_us = config.start_us + rng.randrange(1, 1000) * 1000
+    place = machine.name, machine.work_center
     for job in machine.jobs:
         now_us = job.begin_us + rng.randrange(1000) * 1000
         if job.first:
-            yield now_us, "ORDER_START", "", Fate.OPERATIONAL, job
+            yield now_us, "ORDER_START", "", Said(*place, now_us, "production"), job
         while True:
             pace = calendar.pace(now_us)
             now_us += int(cycle_us / pace * rng.uniform(0.8, 1.2)) // 1000 * 1000 + 1000
@@ -123,8 +124,8 @@ def _happenings(
                 del stops[0]
                 until_us = now_us + rng.randint(5, 40) * MINUTE_US
                 if until_us < job.end_us:
-                    yield now_us, "STOP", f',"reason":"{rng.choice(STOPS)}"', Fate.OPERATIONAL, job
-                    yield until_us, "RUN", "", Fate.OPERATIONAL, job
+                    yield now_us, "STOP", f',"reason":"{rng.choice(STOPS)}"', Said(*place, now_us, "down"), job
+                    yield until_us, "RUN", "", Said(*place, until_us, "production"), job
                     now_us = next_telemetry_us = until_us
                     continue
             while next_telemetry_us < min(now_us, job.end_us):
@@ -138,7 +139,7 @@ def _happenings(
             at_us = job.end_us - 1000
             quantities = (0, 0, 0, setup_min * MINUTE_US, 0, labour_s * SECOND_US, 0)
             body = f',"setup_min":{setup_min},"labour_s":{labour_s}'
-            yield at_us, "ORDER_END", body, _made(machine, job, at_us, *quantities), job
+            yield at_us, "ORDER_END", body, _made(machine, job, at_us, *quantities)._replace(ends=True), job
 
 
 def _telemetry(rng: Random) -> tuple[str, str, Meaning]:
@@ -164,7 +165,8 @@ def _cycle(rng: Random, machine: Machine, job: Job, now_us: int, nominal_ms: int
 
 
 def _made(machine: Machine, job: Job, occurred_us: int, *quantities: int) -> Made:
-    return Made(machine.name, job.order, job.operation, job.lot, job.product.unit, occurred_us, *quantities)
+    key = machine.name, job.order, job.operation, job.lot, job.product.unit, occurred_us
+    return Made(*key, machine.work_center, False, *quantities)  # noqa: FBT003 - quantities follow
 
 
 def _decimal(thousandths: int) -> str:

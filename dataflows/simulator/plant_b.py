@@ -17,7 +17,7 @@ from dataflows.simulator.configuration import SimulationConfig
 from dataflows.simulator.damage import codes_among
 from dataflows.simulator.disturbance import instants
 from dataflows.simulator.drop import Drop, hour_name
-from dataflows.simulator.witness import Fate, Made, Meaning, Witness
+from dataflows.simulator.witness import Made, Meaning, Said, Witness
 from dataflows.simulator.world import Job, Machine, Product, chance, machines
 
 LOCAL_UNITS: Final = {"H87": "Stk", "KGM": "kg"}
@@ -43,7 +43,7 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
     """
     assert mapping.csv is not None
     calendar = Calendar.of(mapping)
-    witness = Witness("B", calendar)
+    witness = Witness("B", calendar, mapping.keys["work_center"])
     rows: list[Row] = []
     for machine in machines("B", config):
         rows += _Tracker(config, machine, calendar, mapping.csv, records).rows()
@@ -129,14 +129,15 @@ class _Tracker:
 
     def rows(self) -> Iterator[Row]:
         """Yield the machine's rows in the order of time."""
+        place = self._machine.name, self._machine.work_center
         for job in self._machine.jobs:
             now_us = job.begin_us
             if job.first:
-                yield self._row(job, now_us, "Anfang", (), Fate.OPERATIONAL)
+                yield self._row(job, now_us, "Anfang", (), Said(*place, now_us, "production"))
             while (now_us := now_us + self._reading_us) < job.end_us - SECOND_US:
                 if self._stops and now_us >= self._stops[0]:
                     del self._stops[0]
-                    yield self._row(job, now_us, "Störung", (), Fate.OPERATIONAL)
+                    yield self._row(job, now_us, "Störung", (), Said(*place, now_us, "down"))
                     now_us += self._rng.randint(3, 20) * 60 * SECOND_US
                     continue
                 # People press the button a few seconds sooner or later.
@@ -161,7 +162,7 @@ class _Tracker:
         minutes, kwh = rng.randint(100, 900), rng.randint(1, 400)
         made = Made(
             self._machine.name, job.order, job.operation, job.lot, product.unit, occurred_us,
-            good, scrap, 0, 0, minutes * 60_000, 0, kwh * 1000,
+            self._machine.work_center, kind == "Ende", good, scrap, 0, 0, minutes * 60_000, 0, kwh * 1000,
         )  # fmt: skip
         cells = (
             self._decimal(self._good), self._decimal(self._scrap), rng.choice(LOCAL_REASONS) if scrap else "",
@@ -176,7 +177,7 @@ class _Tracker:
         """Say whether a reader can tell: a counter that is not lower than before looks as if it had gone on."""
         return good < self._good
 
-    def _row(self, job: Job, occurred_us: int, kind: str, cells: tuple[str, ...], meaning: Meaning) -> Row:
+    def _row(self, job: Job, occurred_us: int, kind: str, cells: tuple[str, ...], meaning: Made | Said) -> Row:
         good, scrap, reason, minutes, kwh = cells or ("", "", "", "", "")
         while True:
             row = (
@@ -191,7 +192,7 @@ class _Tracker:
             # same line twice is by definition one.
             occurred_us += SECOND_US
         self._seen.add(record)
-        return Row(occurred_us, self._machine.name, record, meaning)
+        return Row(occurred_us, self._machine.name, record, meaning._replace(occurred_us=occurred_us))
 
     def _decimal(self, thousandths: int) -> str:
         whole, rest = divmod(thousandths, 1000)

@@ -141,7 +141,7 @@ class _Adapter:
         return self._now_us, f"{_stamp(self._now_us - behind_us, self._rng.randrange(10))}|{items}".encode(), meaning
 
     def _counted(self, good: int) -> Made:
-        return Made(self._source, "", "", "", self._unit, self._now_us + 1_000, good)
+        return Made(self._source, "", "", "", self._unit, self._now_us + 1_000, good=good)
 
 
 def _stamp(us: int, tenth: int) -> str:

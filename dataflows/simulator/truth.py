@@ -61,6 +61,32 @@ class ShiftSums(Sums):
     unit: str
 
 
+class CenterSums(_Row):
+    """What one work centre made in one shift for one order, in thousandths."""
+
+    work_center: str
+    posting_date: date
+    shift: str
+    order: str
+    operation: str
+    unit: str
+    good: int = 0
+    scrap: int = 0
+    rework: int = 0
+
+
+class StateSums(_Row):
+    """How long one source was in one state in one shift, of ``busy_us`` that the shift lasts."""
+
+    work_center: str
+    source: str
+    posting_date: date
+    shift: str
+    state: str
+    duration_us: int
+    busy_us: int
+
+
 class Missing(_Row):
     """Numbers that were given out and never arrive."""
 
@@ -87,6 +113,8 @@ class PlantTruth(_Row):
     gaps: tuple[Missing, ...]
     orders: tuple[OrderSums, ...]
     shifts: tuple[ShiftSums, ...]
+    centers: tuple[CenterSums, ...] = ()
+    states: tuple[StateSums, ...] = ()
 
 
 class Truth(_Row):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import date
 from enum import Enum
 from typing import NamedTuple
 
 from canonical.contracts.fault import FaultCode
 from dataflows.simulator.calendar import Calendar
+from dataflows.simulator.states import States
 from dataflows.simulator.truth import (
     MEASURES,
     ORDER_KEY,
     SHIFT_KEY,
+    CenterSums,
     Missing,
     OrderSums,
     PlantTruth,
@@ -37,6 +40,8 @@ class Made(NamedTuple):
     lot: str
     unit: str
     occurred_us: int
+    work_center: str = ""
+    ends: bool = False  # whether the order is complete with it
     good: int = 0
     scrap: int = 0
     rework: int = 0
@@ -46,31 +51,50 @@ class Made(NamedTuple):
     energy_mwh: int = 0
 
 
-Meaning = Made | Fate
-"""What a record means: quantities to account for, or a fate without any."""
+class Said(NamedTuple):
+    """What one operational event says of its machine: the state from then on."""
+
+    source: str
+    work_center: str
+    occurred_us: int
+    state: str
+
+
+Meaning = Made | Said | Fate
+"""What a record means: quantities to account for, a state of its machine, or a fate without either."""
 
 
 class Witness:
     """Counts and sums of one plant; each delivery of a record is reported to it exactly once."""
 
-    def __init__(self, plant: str, calendar: Calendar) -> None:
+    def __init__(self, plant: str, calendar: Calendar, centers: Mapping[str, str] | None = None) -> None:
+        """Begin with nothing; ``centers`` are the canonical keys of the plant's names of work centres."""
         self._plant = plant
+        self._names = centers or {}
         self._calendar = calendar
         self._fates: Counter[Fate] = Counter()
         self._faults: Counter[FaultCode] = Counter()
         self._gaps: list[Missing] = []
         self._orders: defaultdict[tuple[str, ...], list[int]] = defaultdict(_nothing)
         self._shifts: defaultdict[tuple[date, str, str], list[int]] = defaultdict(_nothing)
+        self._centers: defaultdict[tuple[str, date, str, str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._states = States(calendar)
         self.duplicates = 0
         self.repeated: Counter[FaultCode | None] = Counter()
         """Records in files that repeat an earlier file whole, by fault; None counts the copies of events."""
         self.delayed = 0
 
-    def event(self, meaning: Meaning) -> None:
-        """Note an event that arrives for the first time."""
+    def event(self, meaning: Meaning, session: str = "") -> None:
+        """Note an event that arrives for the first time; those of a session in their order."""
         if isinstance(meaning, Fate):
             self._fates[meaning] += 1
             return
+        if isinstance(meaning, Said):
+            self._fates[Fate.OPERATIONAL] += 1
+            self._states.said(session, *meaning._replace(work_center=self._names[meaning.work_center]))
+            return
+        if meaning.work_center:
+            self._at_center(meaning._replace(work_center=self._names[meaning.work_center]), session)
         self._fates[Fate.ACCOUNTED] += 1
         key = (meaning.source, meaning.order, meaning.operation, meaning.lot, meaning.unit)
         shift = (*self._calendar.shift(meaning.occurred_us), meaning.unit)
@@ -82,6 +106,19 @@ class Witness:
             for i, quantity in enumerate(quantities):
                 sums[i] += quantity
             sums[-1] += 1
+
+    def _at_center(self, made: Made, session: str) -> None:
+        sums = self._centers[
+            made.work_center, *self._calendar.shift(made.occurred_us), made.order, made.operation, made.unit
+        ]
+        for i, quantity in enumerate((made.good, made.scrap, made.rework)):
+            sums[i] += quantity
+        place = session, made.source, made.work_center, made.occurred_us
+        if made.ends:
+            self._states.said(*place, "idle")
+        elif made.good:
+            self._states.made(*place)
+        self._states.heard(made.work_center, made.occurred_us)
 
     def fault(self, code: FaultCode) -> None:
         """Note a record that must be refused."""
@@ -114,6 +151,11 @@ class Witness:
                 ShiftSums.model_validate(dict(zip((*SHIFT_KEY, *MEASURES), (*key, *sums), strict=True)))
                 for key, sums in sorted(self._shifts.items())
             ),
+            centers=tuple(
+                CenterSums.model_validate(dict(zip(CenterSums.model_fields, (*key, *sums), strict=True)))
+                for key, sums in sorted(self._centers.items())
+            ),
+            states=tuple(self._states.sums()),
         )
 
 

@@ -77,6 +77,25 @@ def test_a_single_piece_too_few_in_the_store_would_be_found(folder):
     assert not outcome.truth_matched
 
 
+@pytest.mark.usefixtures("report")
+def test_a_machine_that_stood_still_a_moment_longer_would_be_found(folder):
+    """Key figures are those of the truth, exactly: every numerator and denominator (A18, M47)."""
+    truth = Truth.load(folder / "truth.json")
+    plant = truth.plants["A"]
+    first = next(i for i, row in enumerate(plant.states) if row.state == "down" and row.shift)
+    states = list(plant.states)
+    states[first] = states[first].model_copy(update={"duration_us": states[first].duration_us + 1})
+    longer = plant.model_copy(update={"states": tuple(states)})
+    outcome = read_outcome(
+        folder / "analytics.duckdb", truth.model_copy(update={"plants": {**truth.plants, "A": longer}})
+    )
+    (told,) = outcome.differences
+    assert f"{states[first].shift}, adot: " in told
+    assert len(plant.states) > 20
+    assert sum(row.state == "production" for row in truth.plants["B"].states) > 10
+    assert outcome.differences != read_outcome(folder / "analytics.duckdb", truth).differences == ()
+
+
 def test_the_queries_shown_work_when_pasted(report):
     for query in report["queries"]:
         done = subprocess.run(shlex.split(query), capture_output=True, text=True, timeout=60, check=False)

@@ -69,7 +69,12 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
     "order_reference": {
         **REFERENCE, "erp": "s4", "plant": "A", "order": "100042", "status": "technically-complete",
         "material": "M-1", "quantity": 500_000, "unit": "KGM", "over_delivery": 100,
-        "operations": [{"operation": "0010", "work_center": "PRESS", "quantity": 500_000, "confirmed_by": "0020"}],
+        "operations": [
+            {
+                "operation": "0010", "work_center": "PRESS", "quantity": 500_000, "confirmed_by": "0020",
+                "setup_us": 600_000_000, "run_us": 1_250_000,
+            },
+        ],
         "components": [
             {
                 "item": "0010", "reservation": "0000004711", "material": "M-2", "operation": "0010",

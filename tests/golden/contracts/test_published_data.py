@@ -122,6 +122,8 @@ def contains(found: Any, expected: Any) -> bool:
     """Whether every published field is there with its value; fields that came later do not count."""
     if isinstance(expected, dict):
         return all(name in found and contains(found[name], value) for name, value in expected.items())
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(contains, found, expected))
     return bool(found == expected)
 
 
