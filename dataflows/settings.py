@@ -87,7 +87,7 @@ class StoreSection(Section):
     published: Place = Field(default=Path("analytics.duckdb"), description="Replaced as a whole, for readers.")
     publish_interval_s: Interval = Field(default=2.0, description="Shortest time between two publications.")
     hot_rows_max: int = Field(
-        default=10_000_000, ge=100, description="Rows outside of sealed files; beyond, the oldest move into one."
+        default=3_000_000, ge=100, description="Rows outside of sealed files; beyond, the oldest move into one."
     )
     sealed_days_max: int | None = Field(
         default=None, ge=1, le=36_500, description="Age at which sealed files are dropped; none: they are kept."

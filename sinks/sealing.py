@@ -22,7 +22,7 @@ import duckdb
 
 from sinks.store_schema import Table, added_up, comments, literal
 
-FILES_OF_FULL: Final = 10
+FILES_OF_FULL: Final = 3
 """A file takes this part of the rows that may be hot."""
 ROW_GROUP_ROWS: Final = 122_880
 KEPT_US: Final = 24 * 3_600_000_000

@@ -96,7 +96,7 @@ class StoreConfig:
     path: Path
     published: Path
     publish_interval_s: float = 2.0
-    hot_rows_max: int = 10_000_000
+    hot_rows_max: int = 3_000_000
     sealed_days_max: int | None = None
     threads: int = 2
     memory_max_mb: int = 1024

@@ -25,7 +25,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(config)
     fill(store, SCALE)
     store.close()
-    assert len(list(sealed_folder(config.published).rglob("*.parquet"))) >= 20
+    assert len(list(sealed_folder(config.published).rglob("*.parquet"))) >= 5
     return config.published
 
 
