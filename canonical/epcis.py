@@ -4,6 +4,9 @@ An order that used lots and made lots is one ``TransformationEvent``: what went 
 Identifiers are GS1 Digital Links below a base that the user names: application identifiers 01 (material), 10 (lot)
 and 414 (plant); they are keys of GS1 where the canonical keys are, and else that company's own URIs.
 
+Where confirmations of an order were replaced by later revisions, each version that was true until then stays an event
+of its own with an ``errorDeclaration``, which names the event that corrects it.
+
 Source: EPCIS 2.0 (JSON binding), CBV 2.0 (business steps, transaction types), GS1 Digital Link 1.2.
 """
 
@@ -35,13 +38,18 @@ class LotQuantity:
 
 @dataclass(frozen=True, slots=True)
 class Transformation:
-    """What one order used and made; ``ended_us`` is the instant of its last event, UTC, in microseconds."""
+    """What one order used and made; ``ended_us`` is the instant of its last event, UTC, in microseconds.
+
+    ``version`` counts corrections; one that the next version corrected says when, in ``corrected_us``.
+    """
 
     plant: str
     order: str
     ended_us: int
     used: Sequence[LotQuantity]
     made: Sequence[LotQuantity]
+    version: int = 0
+    corrected_us: int | None = None
 
 
 def document(transformations: Iterable[Transformation], base: str, created_us: int) -> dict[str, Any]:
@@ -68,9 +76,10 @@ def _event(of: Transformation, base: str) -> dict[str, Any]:
     order = f"{place}/order/{_part(of.order)}"
     return {
         "type": "TransformationEvent",
-        "eventID": f"urn:uuid:{uuid5(NAMESPACE_URL, order)}",
+        "eventID": _event_id(order, of.version),
         "eventTime": _instant(of.ended_us),
         "eventTimeZoneOffset": "+00:00",
+        **_declaration(of, order),
         "transformationID": order,
         "inputQuantityList": [_quantity(lot, base) for lot in sorted(of.used)],
         "outputQuantityList": [_quantity(lot, base) for lot in sorted(of.made)],
@@ -78,6 +87,22 @@ def _event(of: Transformation, base: str) -> dict[str, Any]:
         "disposition": "in_progress",
         "readPoint": {"id": place},
         "bizTransactionList": [{"type": "prodorder", "bizTransaction": order}],
+    }
+
+
+def _event_id(order: str, version: int) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{order}/version/{version}' if version else order)}"
+
+
+def _declaration(of: Transformation, order: str) -> dict[str, Any]:
+    if of.corrected_us is None:
+        return {}
+    return {
+        "errorDeclaration": {
+            "declarationTime": _instant(of.corrected_us),
+            "reason": "incorrect_data",
+            "correctiveEventIDs": [_event_id(order, of.version + 1)],
+        }
     }
 
 

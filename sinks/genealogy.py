@@ -6,13 +6,14 @@ tells as well; an order that one lot reaches by several ways is told once, at th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from canonical.epcis import LotQuantity, Transformation
 from sinks.published import query
@@ -64,6 +65,37 @@ GROUP BY ALL
 """
 
 
+_CORRECTED: Final = """
+WITH found AS (
+    SELECT plant, order_id FROM trace_back($lot) UNION SELECT plant, order_id FROM trace_forward($lot)
+),
+replaced AS (
+    SELECT plant, source, session, first_seq, kind FROM confirmation WHERE revision > 0
+),
+orders AS (
+    SELECT DISTINCT plant, order_id
+    FROM confirmation SEMI JOIN replaced USING (plant, source, session, first_seq, kind)
+    WHERE (plant, order_id) IN (SELECT (plant, order_id) FROM found)
+),
+ours AS (SELECT * FROM confirmation SEMI JOIN orders USING (plant, order_id)),
+rows AS (
+    FROM ours
+    UNION
+    SELECT * FROM confirmation SEMI JOIN ours USING (plant, source, session, first_seq, kind) WHERE revision > 0
+),
+told AS (
+    SELECT posting_id, max(committed_us) AS committed_us
+    FROM ledger_range
+    WHERE posting_id IN (SELECT posting_id FROM rows WHERE revision > 0)
+    GROUP BY posting_id
+)
+SELECT plant, order_id, [plant, source, session, CAST(first_seq AS VARCHAR), kind] AS key, revision, material, lot,
+    unit, good + rework AS quantity, last_occurred_us, coalesce(committed_us, last_occurred_us) AS told_us
+FROM rows LEFT JOIN told USING (posting_id)
+ORDER BY revision > 0, told_us, revision, key
+"""
+
+
 def trace(published: Path, lot: str, direction: Direction) -> tuple[list[Step], bool]:
     """Return the steps from the lot on, nearest first, and whether there are more than ``STEPS_MAX``.
 
@@ -92,4 +124,40 @@ def transformations(published: Path, lot: str) -> tuple[list[Transformation], bo
             for side in (False, True)
         )
         orders.append(Transformation(plant, order, max(row["last"] for row in told), sorted(used), sorted(made)))
-    return sorted(orders, key=attrgetter("ended_us", "plant", "order")), answer.more
+    corrected = query(published, _CORRECTED, {"lot": lot}, rows_max=STEPS_MAX)
+    versions = [version for order in orders for version in _versions(order, corrected.rows.to_pylist())]
+    of_version = attrgetter("ended_us", "plant", "order", "version")
+    return sorted(versions, key=of_version), answer.more or corrected.more
+
+
+def _versions(order: Transformation, rows: Sequence[Mapping[str, Any]]) -> Iterator[Transformation]:
+    """Yield an order as it was before each of its corrections, and as it is.
+
+    Args: rows: confirmations, first those that replace none, then the others as they came; perhaps of other orders.
+    """
+    stands: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    number = 0
+    for row in rows:
+        ours, key = (row["plant"], row["order_id"]) == (order.plant, order.order), tuple(row["key"])
+        if row["revision"] and (ours or key in stands):
+            before = _made(stands.values())
+            ended_us = max((each["last_occurred_us"] for each in stands.values()), default=0)
+            stands.pop(key, None)
+            if ours:
+                stands[key] = row
+            if before and before != _made(stands.values()):
+                yield replace(order, made=before, version=number, corrected_us=row["told_us"], ended_us=ended_us)
+                number += 1
+        elif ours:
+            stands[key] = row
+    yield replace(order, version=number)
+
+
+def _made(rows: Iterable[Mapping[str, Any]]) -> list[LotQuantity]:
+    """Return the lots that confirmations made, with what they made of each."""
+    sums: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        if row["lot"]:
+            of = (row["material"], row["lot"], row["unit"])
+            sums[of] = sums.get(of, 0) + row["quantity"]
+    return sorted(LotQuantity(material, lot, made, unit) for (material, lot, unit), made in sums.items() if made > 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from canonical.contracts import Confirmation, Event
+from canonical.contracts import Confirmation, Event, LedgerRange
 from canonical.epcis import LotQuantity, NotABase, Transformation, document
 from canonical.schemas import arrow_schema
 from sinks.genealogy import Direction, Step, trace, transformations
@@ -18,6 +18,7 @@ from sinks.store import Store, StoreConfig
 from tests.command import plantsync, told
 
 EXAMPLE = Path(__file__).parents[3] / "shared/fixtures/epcis/transformation.jsonld"
+ERRORS = EXAMPLE.with_name("error_declaration.jsonld")
 BASE = "https://id.example.com"
 MIXED = Transformation(
     "A/1", "4711", 1_772_532_000_123_000,
@@ -97,6 +98,58 @@ def folder(tmp_path_factory):
     store.commit("a", "1", tables)
     store.close()
     return folder
+
+
+def test_what_was_corrected_is_declared_wrong_and_names_its_correction(tmp_path):
+    """GS1's example of an error declaration has the same parts; a confirmation of another order is untouched."""
+    store = Store(StoreConfig(path=tmp_path / "store.duckdb", published=tmp_path / "analytics.duckdb"))
+    store.restore("a")
+    versions = [(1, 0, 5_000), (2, 0, 1_000), (1, 1, 4_000), (1, 2, 4_500)]  # first number, revision, good
+    rows = [
+        {
+            "posting_id": f"00000000-0000-0000-0000-0000000000{seq}{revision}", "plant": "A", "source": "s",
+            "first_seq": seq, "last_seq": seq, "revision": revision, "order": "1", "material": "M", "lot": "L2",
+            "good": good, "posting_date": "2026-03-03", "events": 1, "first_occurred_us": 0,
+            "last_occurred_us": seq * 1_000_000, "first_offset": 0, "last_offset": 0, "close_reason": "count",
+        }
+        for seq, revision, good in versions
+    ]  # fmt: skip
+    ranges = [
+        LedgerRange(shard="a", plant="A", source="s", fate="confirmed", first_seq=1, last_seq=1, events=1,
+                    posting_id=row["posting_id"], order="1", committed_us=60_000_000 * row["revision"])
+        for row in rows if row["revision"]
+    ]  # fmt: skip
+    used = Event(
+        plant="A", source="s", type="consume", occurred_us=0, order="1", material="RAW", lot="L1", quantity=250
+    )
+    tables = {
+        "confirmation": ([Confirmation.model_validate(row).model_dump() for row in rows], Confirmation),
+        "ledger_range": ([each.model_dump() for each in ranges], LedgerRange),
+        "event": ([used.model_dump(exclude={"schema_version"})], Event),
+    }
+    for name, (values, model) in tables.items():
+        plain = [{**v, "posting_id": str(v["posting_id"])} if "posting_id" in v else v for v in values]
+        table = pa.Table.from_pylist(plain, arrow_schema(model))
+        for n in range(len(plain)):  # revisions come in their order
+            store.commit("a", f"{name}{n}", {name: table[n : n + 1].append_column("stream_offset", pa.array([n]))})
+    store.close()
+    orders, _ = transformations(tmp_path / "analytics.duckdb", "L1")
+    printed = document(orders, BASE, 0)["epcisBody"]["eventList"]
+    assert [event["outputQuantityList"][0]["quantity"] for event in printed] == [6, 5, 5.5]
+    wrong, wrong_too, right = printed
+    assert wrong["eventID"] == only_event(document([Transformation("A", "1", 0, [], [])], BASE, 0))["eventID"]
+    assert wrong["errorDeclaration"] == {
+        "declarationTime": "1970-01-01T00:01:00.000Z", "reason": "incorrect_data",
+        "correctiveEventIDs": [wrong_too["eventID"]],
+    }  # fmt: skip
+    assert wrong_too["errorDeclaration"]["correctiveEventIDs"] == [right["eventID"]]
+    assert wrong_too["errorDeclaration"]["declarationTime"] == "1970-01-01T00:02:00.000Z"
+    assert "errorDeclaration" not in right
+    assert len({event["eventID"] for event in printed}) == 3
+    if ERRORS.is_file():
+        declared = json.loads(ERRORS.read_bytes())["epcisBody"]["eventList"][0]["errorDeclaration"]
+        assert set(wrong["errorDeclaration"]) == set(declared)
+        assert wrong["errorDeclaration"]["reason"] == declared["reason"]
 
 
 def test_lots_are_traced_over_plants(folder):
