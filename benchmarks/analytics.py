@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
 def views(scale: Scale, folder: Path, console: Console) -> Told:
     """Fill a store, and time every view and the questions that go deep."""
     config = StoreConfig(path=folder / "store.duckdb", published=folder / "analytics.duckdb", memory_max_mb=2048)
-    store, began, before = Store(config), time.perf_counter(), time.process_time()
+    store, began, before = Store(config, calendars=scale.calendars()), time.perf_counter(), time.process_time()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("committing", total=scale.confirmations)
         fill(store, scale, lambda rows: progress.advance(task, rows))

@@ -15,8 +15,10 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from sinks.store import Store
-from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD, TABLES
+from canonical.policy import ShiftPolicy
+from canonical.shifts import ShiftCalendar
+from sinks.store import READ, Store
+from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD
 
 START_US: Final = 1_760_000_400_000_000
 HOUR_US: Final = 3_600_000_000
@@ -44,6 +46,12 @@ class Scale:
         assert of_chains, f"{self.hours} hours are too few for {CHAIN} orders in a row"
         return f"L{(of_chains * CHAIN - 1) * self.work_centres}"
 
+    def calendars(self) -> dict[str, ShiftCalendar]:
+        """Return the shifts of the plants."""
+        times = {"early": ("09:00", "17:00"), "late": ("17:00", "01:00"), "night": ("01:00", "09:00")}
+        shifts = [ShiftPolicy(name=name, start=start, end=end) for name, (start, end) in times.items()]
+        return {f"P{n}": ShiftCalendar("UTC", shifts) for n in range(self.work_centres // 10 + 1)}
+
 
 _BLANK: Final = {"BIGINT": "0", "VARCHAR": "''", "BOOLEAN": "false", "VARCHAR[]": "[]", "BLOB": "''::BLOB"}
 
@@ -51,7 +59,7 @@ _BLANK: Final = {"BIGINT": "0", "VARCHAR": "''", "BOOLEAN": "false", "VARCHAR[]"
 def _select(name: str, values: dict[str, str], source: str) -> str:
     """Return the SELECT of rows of a table in the words of its contract, blank where nothing is said."""
     told = []
-    for column in TABLES[name].columns:
+    for column in READ[name].columns:
         if column.name != STREAM_SHARD:
             blank = "NULL" if column.nullable else _BLANK.get(column.sql_type, "NULL")
             told.append(f'CAST({values.get(column.name, blank)} AS {column.sql_type}) AS "{column.field}"')
@@ -118,6 +126,39 @@ def _receipts(scale: Scale) -> str:
     )  # fmt: skip
 
 
+def _marks(scale: Scale) -> str:
+    """Each machine stands still for five minutes of each hour."""
+    minute = f"i // {scale.work_centres}"
+    order = f"(({minute}) // {60 * scale.order_hours} * {scale.work_centres} + wc)"
+    return _select(
+        "state_mark",
+        {
+            "plant": "'P' || wc // 10", "source": "'S' || wc", "session": "'1'", "seq": "i",
+            "occurred_us": f"{START_US} + ({minute}) * 60000000 + wc * 100000", "order_id": f"'WO' || {order}",
+            "type": f"CASE WHEN ({minute}) % 60 = 10 THEN 'downtime' ELSE 'resume' END",
+            "state": f"CASE WHEN ({minute}) % 60 = 10 THEN 'down' ELSE 'production' END", "operation": "'0010'",
+            "reason": f"CASE WHEN ({minute}) % 60 = 10 THEN 'R' || i % 8 ELSE '' END", "work_center": "'WC' || wc",
+            STREAM_OFFSET: "i + 1",
+        },
+        f"(SELECT i, i % {scale.work_centres} AS wc FROM range($first, $last) AS made(i)"
+        f" WHERE i // {scale.work_centres} % 60 IN (10, 15))",
+    )  # fmt: skip
+
+
+def _orders(scale: Scale) -> str:
+    orders = (scale.hours // scale.order_hours + 1) * scale.work_centres
+    step = "'operation': '0010', 'work_center': '', 'quantity': 0, 'confirmed_by': '', 'setup_us': 0"
+    return _select(
+        "order_reference",
+        {
+            "erp": "'E'", "plant": f"'P' || n % {scale.work_centres} // 10", "order_id": "'WO' || n",
+            "status": "'released'", "material": "'M'", "unit": "'H87'", "components": "[]",
+            "operations": f"[{{{step}, 'run_us': 2000000}}]", STREAM_OFFSET: "n + 1",
+        },
+        f"range({orders}) AS made(n)",
+    )  # fmt: skip
+
+
 def _used(scale: Scale) -> str:
     """Each order asks three times for each of its three components."""
     order = f"(p * {scale.work_centres} + wc)"
@@ -161,7 +202,11 @@ def made(scale: Scale) -> Iterator[tuple[str, dict[str, pa.Table]]]:
     """Yield commits: the shard, and rows by table."""
     with duckdb.connect() as db:
         periods = scale.hours // scale.order_hours + 1
-        for name, sql in (("ledger", _ledger(scale)), ("fault", _faults(scale))):
+        for name, sql in (
+            ("ledger", _ledger(scale)),
+            ("fault", _faults(scale)),
+            ("order_reference", _orders(scale)),
+        ):
             yield name, {name: db.sql(sql).to_arrow_table()}
         yield "event", {"event": db.sql(_used(scale), params={"first": 0, "last": periods}).to_arrow_table()}
         for first in range(0, scale.confirmations, scale.chunk):
@@ -170,6 +215,7 @@ def made(scale: Scale) -> Iterator[tuple[str, dict[str, pa.Table]]]:
                 ("confirmation", _confirmations(scale)),
                 ("posting", _postings(scale)),
                 ("receipt", _receipts(scale)),
+                ("state_mark", _marks(scale)),
             ):
                 yield name, {name: db.sql(sql, params=part).to_arrow_table()}
 

@@ -22,7 +22,7 @@ SCALE = Scale(300_000, work_centres=40, order_hours=12, chunk=60_000)
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("size")
     config = StoreConfig(path=folder / "store.duckdb", published=folder / "analytics.duckdb", hot_rows_max=100_000)
-    store = Store(config)
+    store = Store(config, calendars=SCALE.calendars())
     fill(store, SCALE)
     store.close()
     assert len(list(sealed_folder(config.published).rglob("*.parquet"))) >= 5
@@ -52,3 +52,12 @@ def test_the_sums_are_those_of_all_rows(published: Path) -> None:
         assert hot <= 100_000
         ((pending,),) = db.execute("SELECT count(*) FROM posting_outcome WHERE status <> 'accepted'").fetchall()
         assert pending == 0
+
+
+def test_a_machine_is_down_five_minutes_of_each_hour(published: Path) -> None:
+    with open_published(published) as db:
+        ((adot, apt),) = db.execute("SELECT sum(adot), sum(apt) FROM times_by_day").fetchall()
+        assert adot == 125 * 40 * 300
+        assert adot < apt < 125 * 40 * 3300
+        ((without,),) = db.execute("SELECT count(*) FROM quality_by_day WHERE NOT all_planned").fetchall()
+        assert without == 0
