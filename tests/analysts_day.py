@@ -92,7 +92,7 @@ def order(name: str, material: str, planned: int, status: str = "released") -> d
     operation = {"WO-7": "0010"}.get(name, "0020")
     return {
         "changed_us": SIX_US, "erp": "s4", "plant": "A", "order": name, "status": status, "material": material,
-        "quantity": planned, "operations": [{"operation": operation}],
+        "quantity": planned, "operations": [{"operation": operation, "run_us": 2 * MINUTE_US}],
     }  # fmt: skip
 
 
@@ -110,6 +110,8 @@ MARKS = [
     mark(4, 95, "production"),
     mark(5, 125, "idle"),
     mark(6, 130, "production"),
+    mark(7, 470, "idle"),
+    mark(8, 480, "production"),
 ]
 WRONG = {
     "exception_id": UUID(int=900), "code": "ORDER_NOT_RELEASED", "owner": "plant-supervisor", "severity": "line-stop",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from sinks.published import query
 from tests.analysts_day import analysts_day
 
-PAGE = (Path(__file__).parents[2] / "docs/analysts.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "analysts.md").read_text("utf-8")
 QUESTION = re.compile(r"^## (\d+)\. [^\n]*\n\n```sql\n(.*?)^```\n\n((?:\|[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 
 
@@ -40,3 +43,13 @@ def test_the_python_shown_runs(published, monkeypatch, capsys):
     (shown,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     exec(shown, {})
     assert "WO-9" in capsys.readouterr().out
+
+
+def test_the_worked_analysis_runs_and_its_losses_are_the_time_that_is_missing(published, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["losses.py", str(published)])
+    run = runpy.run_path(str(DOCS / "notebooks/losses.py"))
+    ((lost,),) = run["losses"].sum("hours").fetchall()
+    ((planned, good),) = run["db"].sql("SELECT sum(pbt) / 3600, sum(pru_gq) / 3600 FROM oee_by_shift").fetchall()
+    assert lost == pytest.approx(float(planned - good))
+    run["db"].close()
+    assert re.search(r"CRACK .* 0\.6667", capsys.readouterr().out)

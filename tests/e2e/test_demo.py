@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from rich.console import Console
 from dataflows.demo.page import show
 from dataflows.demo.report import Report, read_outcome
 from dataflows.simulator import Truth
+from sinks.published import query as ask
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 RECORDS = 12_000
@@ -147,6 +149,18 @@ def test_the_commands_shown_work_when_pasted(report):
     assert report["erps"]["closed_order"] in shown
     assert "found by asking" in explained
     assert "Nothing lost, nothing twice" in audited
+
+
+def test_the_ten_questions_and_the_worked_analysis_run_on_its_store(report):
+    docs, store = Path(__file__).parents[2] / "docs", Path(report["settings"]).with_name("analytics.duckdb")
+    questions = re.findall(r"^```sql\n(.*?)^```", (docs / "analysts.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(questions) == 10
+    answers = [ask(store, sql).rows for sql in questions]
+    assert all(len(answers[number - 1]) for number in (1, 2, 3, 5, 10))
+    done = subprocess.run(
+        [sys.executable, docs / "notebooks/losses.py", store], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_objective_of_delivery_is_counted(report):
