@@ -6,7 +6,7 @@ Law: a decision is an ``Action`` in the stream ``actions`` and an entry of the a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid5
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from canonical.contracts import Action, ActionKind, BusinessException, ExceptionCode, Posting, Resolution, TrailAction
 from canonical.identity import NAMESPACE
-from dataflows.operator_trail import OperatorTrail
+from dataflows.operator_trail import OperatorTrail, operator_trail
 from dataflows.processors.posting.examination import BINDING
 from dataflows.settings import Settings
 from dataflows.stored_records import stored_records
@@ -27,6 +27,8 @@ from sinks.trail import Deed, Head
 _C: Final = ExceptionCode
 ID_MIN: Final = 4
 """Characters of an id's beginning that may stand for it."""
+REASON_MAX: Final = 1_000
+ACTOR_MAX: Final = 256
 
 
 class ExceptionUnknown(PlantsyncError):
@@ -122,13 +124,14 @@ def effect(about: BusinessException, kind: ActionKind) -> Effect:
         return Effect(possible=False, words=f"nothing: {why_not}")
     behind = f", and the {about.waiting - 1} behind it go on in their order" if about.waiting > 1 else ""
     words = _WORDS.get((about.code, kind), _BY_KIND[kind])
-    if kind is ActionKind.DISCARD and about.code in _OF_DELIVERY and about.code is not _C.MOVEMENT_FAILED:
+    if kind is ActionKind.DISCARD and about.code in OF_DELIVERY and about.code is not _C.MOVEMENT_FAILED:
         words = "it is not posted, and its quantity stays unposted{behind}"
     told = {"erp": about.erp, "document": about.document, "waiting": about.waiting}
     return Effect(possible=True, words=words.format(behind=behind, **told))
 
 
-_OF_DELIVERY: Final = frozenset(code for code, _ in _WORDS)
+OF_DELIVERY: Final = frozenset(code for code, _ in _WORDS)
+"""Codes of what delivery has met; all others are of the checks before it."""
 
 
 def _impossible(about: BusinessException, kind: ActionKind) -> str:
@@ -183,6 +186,19 @@ def decide(trail: OperatorTrail, kind: ActionKind, subject: str, actor: str, rea
     )
     record = Record(ACTIONS, subject.encode(), value, (("content-type", b"application/json"),))
     return trail.append(deed, at_us, {}, records=[record])
+
+
+def settle(
+    settings: Settings, kind: ActionKind, subjects: Iterable[str], who: tuple[str, str], clock: Callable[[], int]
+) -> None:
+    """Write decisions into the log, each with its entry in the audit trail.
+
+    Args:    who: the actor, and her reason.
+    Raises:  as ``decide``.
+    """
+    with operator_trail(settings) as trail:
+        for subject in subjects:
+            decide(trail, kind, subject, *who, clock())
 
 
 def is_id(text: str) -> bool:

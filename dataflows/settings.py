@@ -37,6 +37,7 @@ from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
 from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
 from dataflows.slo_settings import AlertsSection, SloSection
 from dataflows.traces_settings import TracesSection
+from dataflows.tower_settings import TowerSection
 from sinks.commit_log import PlantsyncError
 
 PREFIX: Final = "PLANTSYNC_"
@@ -146,6 +147,7 @@ class Settings(Section):
     )
     alerts: AlertsSection = AlertsSection.model_construct()
     erps: dict[ErpName, ErpSection] = Field(default={}, description="The ERPs that postings are delivered to, by name.")
+    tower: TowerSection = TowerSection.model_construct()
 
     @model_validator(mode="after")
     def _named_apart(self) -> Self:

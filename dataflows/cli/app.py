@@ -24,6 +24,7 @@ from dataflows.cli import (
     run,
     simulate,
     slo,
+    tower,
     trace,
 )
 from dataflows.cli.exit_codes import exit_code, operating_error
@@ -62,6 +63,7 @@ app.command("explain")(explain.explain)
 app.command("trace")(trace.trace)
 app.command("slo")(slo.slo)
 app.command("query")(query.query)
+app.add_typer(tower.tower)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 

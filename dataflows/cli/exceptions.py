@@ -20,8 +20,6 @@ box = typer.Typer(
     help="Look at what waits for a person, and decide: release, reprocess, discard, reverse.",
     no_args_is_help=True,
 )
-REASON_MAX = 1_000
-ACTOR_MAX = 256
 
 
 class OwnerName(StrEnum):
@@ -220,14 +218,10 @@ def _decide(
 
 def _write(settings: Settings, kind: ActionKind, subjects: list[str], who: tuple[str, str]) -> None:
     """Write decisions into the log, each with its entry in the audit trail; ``who`` is the actor, and her reason."""
-    from dataflows.exception_box import decide
-    from dataflows.operator_trail import operator_trail
+    from dataflows.exception_box import settle
     from dataflows.sources.clock import SystemClock
 
-    clock = SystemClock()
-    with operator_trail(settings) as trail:
-        for subject in subjects:
-            decide(trail, kind, subject, *who, clock())
+    settle(settings, kind, subjects, who, SystemClock())
 
 
 def _ending(count: int, done: bool) -> str:
@@ -241,6 +235,7 @@ def _ending(count: int, done: bool) -> str:
 def _who(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
     """Return who decides, and why, as the audit trail will hold it."""
     from dataflows.cli.replay import _operator
+    from dataflows.exception_box import ACTOR_MAX, REASON_MAX
 
     if apply and not reason.strip():
         raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
