@@ -70,7 +70,12 @@ class Browser:
 
     def __init__(self, driver: str, profile: Path) -> None:
         options = {"args": [*FLAGS.split(), f"--user-data-dir={profile}"], "binary": shutil.which("chromium")}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "acceptInsecureCerts": True}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "acceptInsecureCerts": True,  # Tests make their own.
+        }
         self._http = requests.Session()
         said = self._told("POST", f"{driver}/session", {"capabilities": {"alwaysMatch": wanted}})
         self._url = f"{driver}/session/{said['sessionId']}"
@@ -158,6 +163,11 @@ class Browser:
                 return value
             time.sleep(0.05)
         raise AssertionError(f"{what} at {self.url}: {self.run('return document.body.innerText')[:2000]}")
+
+    def said(self) -> list[str]:
+        """What the console was told since the last time that is wrong: errors of scripts, what a policy refused."""
+        told = self._ask("POST", "se/log", {"type": "browser"})
+        return [each["message"] for each in told if each["level"] == "SEVERE"]
 
     def forget(self) -> None:
         """Lose all cookies."""

@@ -22,9 +22,14 @@ WORST_SHOWN: Final = 8
 POSTINGS_SHOWN: Final = 50
 KINDS: Final = (ActionKind.RELEASE, ActionKind.REPROCESS, ActionKind.DISCARD)
 ORDERS: Final = """
-SELECT plant, order_id, operation, unit, material, good, scrap, rework, confirmations, complete,
-    epoch_us(first_occurred) AS first_us, epoch_us(last_occurred) AS last_us
-FROM order_progress
+WITH wanted AS (
+    SELECT plant, order_id, max_by(planned, changed) AS planned, max_by(unit, changed) AS planned_unit,
+        max_by(status, changed) AS status
+    FROM production_order GROUP BY plant, order_id
+)
+SELECT order_progress.*, epoch_us(first_occurred) AS first_us, epoch_us(last_occurred) AS last_us, planned,
+    planned_unit, status
+FROM order_progress LEFT JOIN wanted USING (plant, order_id)
 WHERE ($plant = '' OR plant = $plant) AND ($of = '' OR contains(lower(order_id), lower($of)))
 ORDER BY last_occurred DESC, plant, order_id, operation LIMIT $most
 """
@@ -32,6 +37,9 @@ OPERATIONS: Final = """
 SELECT operation, unit, material, good, scrap, rework, confirmations, events, complete,
     epoch_us(first_occurred) AS first_us, epoch_us(last_occurred) AS last_us
 FROM order_progress WHERE plant = $plant AND order_id = $of ORDER BY operation, unit
+"""
+PLANNED: Final = """
+SELECT erp, material, status, planned, unit FROM production_order WHERE plant = $plant AND order_id = $of ORDER BY erp
 """
 POSTINGS: Final = """
 SELECT CAST(posting_id AS VARCHAR) AS posting_id, number, operation, kind, unit, good, scrap, rework, status, document,
@@ -147,7 +155,7 @@ def exception(site: Site, visit: Visit) -> Response:
 
 
 def orders(site: Site, visit: Visit) -> Response:
-    """List orders with what each operation has made, those that were worked at last first."""
+    """List orders with what each operation has made of what is planned, those that were worked at last first."""
     values = {"plant": visit.asked("plant"), "of": visit.asked("q"), "most": SHOWN_MAX}
     (rows,) = asked(site.settings.store.published, (ORDERS, values))
     by_order: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -171,8 +179,11 @@ def orders(site: Site, visit: Visit) -> Response:
 def order(site: Site, visit: Visit) -> Response:
     """Show one order: its operations, its postings, its exceptions."""
     values = {"plant": visit.asked("plant"), "of": visit.asked("order")}
-    operations, postings = asked(
-        site.settings.store.published, (OPERATIONS, values), (POSTINGS, {**values, "most": SHOWN_MAX})
+    operations, postings, planned = asked(
+        site.settings.store.published,
+        (OPERATIONS, values),
+        (POSTINGS, {**values, "most": SHOWN_MAX}),
+        (PLANNED, values),
     )
     wanted = Filter(plant=values["plant"], order=values["of"], ended=True)
     own = [each for each in site.watch.picture.box.exceptions.values() if wanted.lets(each)]
@@ -186,6 +197,7 @@ def order(site: Site, visit: Visit) -> Response:
         order=values["of"],
         operations=operations,
         postings=postings,
+        planned=planned,
         own=own,
         decided=site.watch.picture.box.decided,
         more=len(postings) == SHOWN_MAX,

@@ -29,7 +29,7 @@ from dataflows.tower_settings import is_loopback
 from sinks.commit_log import PlantsyncError
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
-GRACE_S: Final = 3
+GRACE_S: Final = 2
 HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_S: Final = 30
 BEYOND_STREAMS: Final = 100
