@@ -50,7 +50,11 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(names, info):
 
 
 @pytest.mark.parametrize(
-    "data", ["canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.[ch]", "dataflows/sources/*.c"]
+    "data",
+    [
+        *("canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.[ch]", "dataflows/sources/*.c"),
+        *("dataflows/tower/templates/*", "dataflows/tower/static/*"),
+    ],
 )
 def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
     expected = {path.relative_to(root).as_posix() for path in root.glob(data)}

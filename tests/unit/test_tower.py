@@ -16,9 +16,11 @@ from dataflows.tower.allowance import ADDRESSES_MAX, Allowance
 from dataflows.tower.chart import scale, stacked
 from dataflows.tower.gate import BODY_BYTES_MAX, HEADERS
 from dataflows.tower.person import Grant, Person, Role
+from dataflows.tower.server import AddressUnusable, serve
 from dataflows.tower.session import Seal, Sessions, SessionTooLarge
 from dataflows.tower.token_file import TokenFile, TokensUnusable
 from dataflows.tower.words import age, number, words
+from sinks.commit_log import PlantsyncError
 from tests.tower_site import SETTINGS, Tower, Visitor, exception, in_days, sent, until
 
 PAGES = ("/", "/exceptions", "/exceptions/x", "/orders", "/order", "/story", "/production", "/trail")
@@ -393,8 +395,10 @@ def test_without_sign_in_it_is_only_looked_at_and_only_from_here(tmp_path):
         answer = visitor.post(f"/exceptions/{it.exception_id}/release", reason="x", form_token=token)
         assert answer.status_code == 403
         assert tower.actions() == []
-        with pytest.raises(ValueError, match="nobody has to sign in"):
-            tower.settings.tower.address("0.0.0.0:8080")
+        with pytest.raises(PlantsyncError, match="nobody has to sign in; set tower.tokens or tower.oidc, or listen on"):
+            serve(tower.site, "0.0.0.0:0", print)
+        with pytest.raises(AddressUnusable, match="choose another --listen"):
+            serve(tower.site, tower.url.removeprefix("http://"), print)
 
 
 TLS = 'certificate = "c.pem"\nkey = "k.pem"\n'
