@@ -36,8 +36,8 @@ from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
 from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
 from dataflows.slo_settings import AlertsSection, SloSection
-from dataflows.traces_settings import TracesSection
 from dataflows.tower_settings import TowerSection
+from dataflows.traces_settings import TracesSection
 from sinks.commit_log import PlantsyncError
 
 PREFIX: Final = "PLANTSYNC_"

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from canonical.mapping.problems import refused
-from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
+from dataflows.section import Interval, Place, Section
+from dataflows.slo_settings import Secret
 from dataflows.tower.person import Grant, Role
 
 SESSION_KEY_MIN: Final = 32
 LOCAL: Final = "localhost"
-
-
-def _secret(value: object, info: ValidationInfo) -> object:
-    """Return a secret from where it lies: an environment variable, or a file beside the settings."""
-    match value:
-        case {"env": str(variable), **rest} if not rest:
-            assert info.context is not None
-            environment: Mapping[str, str] = info.context[ENVIRONMENT]
-            if variable not in environment:
-                raise refused(f"the environment variable {variable} is not set", "set it where plantsync runs")
-            return SecretStr(environment[variable])
-        case {"file": str(place), **rest} if not rest:
-            try:
-                return SecretStr(beside(Path(place), info).read_text("utf-8").rstrip("\r\n"))
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "it is not UTF-8"
-                raise refused(f"{place}: {reason}", "the file holds the value and nothing else") from error
-    return value
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
 def _url(value: str) -> str:
@@ -111,7 +89,6 @@ class TowerSection(Section):
     certificate: Place | None = Field(default=None, description="Certificate chain of TLS, PEM.")
     key: Place | None = Field(default=None, description="Its private key, PEM.")
     tokens: Place | None = Field(default=None, description="File of tokens; `plantsync tower token` adds one.")
-    oidc: OidcSection | None = Field(default=None, description="Sign-in by an OpenID provider.")
     session_key: Secret | None = Field(
         default=None, description="Signs sessions, 32 characters and more; none: all end when it is started anew."
     )
@@ -123,6 +100,7 @@ class TowerSection(Section):
     requests_per_s: float = Field(default=20.0, gt=0, le=10_000, description="Of one address, on average.")
     requests_max: int = Field(default=100, ge=1, le=10_000, description="Of one address at once.")
     sign_ins_max: int = Field(default=10, ge=1, le=1_000, description="Attempts of one address in a minute.")
+    oidc: OidcSection | None = Field(default=None, description="Sign-in by an OpenID provider.")
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

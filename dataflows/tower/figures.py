@@ -70,15 +70,28 @@ GROUP BY ALL ORDER BY ALL
 """
 
 
+OBJECTIVES: Final = """
+SELECT objective, any_value(percent) AS percent, any_value(within_s) AS within_s, any_value(window_days) AS window_days,
+    sum(postings) AS postings, sum(late) AS late, min(attained) AS attained, min(budget_left) AS budget_left,
+    list(plant || ' to ' || erp ORDER BY plant, erp) FILTER (burning <> '') AS burning, max(burning) AS urgency
+FROM slo_state GROUP BY objective ORDER BY min(budget_left), objective
+"""
+BREACHES: Final = """
+SELECT objective, plant, erp, urgency, severity, epoch_us(begun) AS begun_us, owners, codes, postings, orders,
+    materials, lots, quantities, line_stop, financial
+FROM slo_breach WHERE ended IS NULL ORDER BY urgency, begun LIMIT 20
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One publication: rows by plant, output by hour, when it was published, and when it was looked at."""
+    """One publication: rows by plant, output by hour, objectives, and when it was published."""
 
     published_us: int
     plants: Mapping[str, Row] = field(default_factory=dict)
     hours: tuple[Row, ...] = ()
-    newest_us: int = 0
-    lacks: str = ""
+    objectives: tuple[Row, ...] = ()
+    breaches: tuple[Row, ...] = ()
 
 
 def figures(path: Path, now_us: int) -> Figures:
@@ -87,9 +100,14 @@ def figures(path: Path, now_us: int) -> Figures:
     Raises: StoreNotPublished, StoreUnavailable, QueryRefused.
     """
     published_us = published(path)
-    rows, hours = asked(path, (PLANTS, {"since": now_us - DAY_US}), (HOURS, {"now_us": now_us, "span_us": SPAN_US}))
-    newest = max((row["last_us"] or 0 for row in rows), default=0)
-    return Figures(published_us, {row["plant"]: row for row in rows}, tuple(hours), newest)
+    rows, hours, objectives, breaches = asked(
+        path,
+        (PLANTS, {"since": now_us - DAY_US}),
+        (HOURS, {"now_us": now_us, "span_us": SPAN_US}),
+        (OBJECTIVES, {}),
+        (BREACHES, {}),
+    )
+    return Figures(published_us, {row["plant"]: row for row in rows}, tuple(hours), tuple(objectives), tuple(breaches))
 
 
 def published(path: Path) -> int:

@@ -15,6 +15,7 @@ from dataflows import heap
 from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
+from dataflows.tower import allowance, box, gate, pages, session, site, token_file, watch
 from sinks import kafka, kafka_group, store
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +23,9 @@ TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`e
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
-SECTIONS |= {"traces", "gathering", "postings", "erps", "spool", "slo", "alerts"}
+SECTIONS |= {"traces", "gathering", "postings", "erps", "spool", "slo", "alerts", "tower"}
 CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
-CONSTANTS += (bounded, kafka_group)
+CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:

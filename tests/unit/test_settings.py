@@ -248,7 +248,7 @@ def _rows(model: type[BaseModel], path: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         section = next((s for s in settings.Section.__subclasses__() if s in _types(field.annotation)), None)
         if section is not None:
-            yield from _rows(section, f"{name}.")
+            yield from _rows(section, f"{path}{name}.")
             continue
         default = "required" if field.is_required() else f"`{_toml(field.default)}`"
         if field.default is None or field.default == {}:
