@@ -1,6 +1,6 @@
 """The metrics of one flow's process: what it is told while it runs, in the terms of Prometheus (M36).
 
-Law: nothing here is done once for each event; what is told of batches and commits costs less than a thousandth of them.
+Law: nothing here is done once for each event, and a batch is looked into only now and then.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from sinks.erp.pace import Pace
 
 FOLDER: Final = "folder:"
 """Shards whose names begin so read files, of which bytes are counted."""
+SAMPLE_US: Final = 250_000
+"""How often a batch of a shard is looked into."""
 LOOK_US: Final = 1_000_000
 """How often a desk is looked at, where little waits."""
 LOOKED_US: Final = 100
@@ -50,11 +52,16 @@ class FlowMetrics(Watch):
         self._lags: dict[str, Lag] = {}
         self._done: Counter[str] = Counter()
         self._due_us: dict[str, int] = {}
+        self._sampled_us: dict[str, int] = {}
+        self._read: dict[str, prometheus_client.Counter] = {}
         self._requests: Counter[tuple[str, prometheus_client.Counter]] = Counter()
 
     def polled(self, shard: str, raw: RawRecords) -> None:
         """Count what was read."""
-        self.declared.records_read.labels(self._flow, shard).inc(len(raw))
+        series = self._read.get(shard)
+        if series is None:
+            series = self._read[shard] = self.declared.records_read.labels(self._flow, shard)
+        series.inc(len(raw))
         self._done[shard] += int(raw.ends[-1] - raw.starts[0]) if shard.startswith(FOLDER) else len(raw)
 
     def behind(self, shard: str, unread: int, now_us: int) -> None:
@@ -77,8 +84,9 @@ class FlowMetrics(Watch):
         self._commits.forget()
 
     def decoded(self, shard: Shard, events: EventBatch, now_us: int) -> None:
-        """Observe how old some events of a batch are."""
-        if events.n:
+        """Observe how old some events of a batch are, now and then."""
+        if events.n and now_us >= self._sampled_us.get(shard.name, 0):
+            self._sampled_us[shard.name] = now_us + SAMPLE_US
             self._hops.sampled(shard.mapping.plant or "", INGESTED, events["occurred_us"], now_us)
 
     def counted(self, shard: Shard, commit: Commit) -> None:

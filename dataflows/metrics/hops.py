@@ -1,6 +1,6 @@
 """How long each hop took, from occurrence in the plant to the answer of the ERP (M38).
 
-Of the hops that many records take at once, a sample is looked at: as many of a batch or commit, evenly spaced.
+Of the hops that many records take at once, a sample is looked at: a few of a batch or commit, evenly spaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataflows.metrics.bounded import Bounded
 from dataflows.metrics.declared import Declared
 from sinks.commit_log import Record
 
-SAMPLED_MAX: Final = 64
+SAMPLED_MAX: Final = 32
 """Of a batch, and of the records of a commit."""
 INGESTED: Final = "occurred-ingested"
 CONFIRMED: Final = "occurred-confirmed"

@@ -84,11 +84,12 @@ def test_a_commit_is_counted_once_it_is_durable(registry, letter):
     letters = [dead_letter_record(letter(code, attempts), "confirmations", "s") for code, attempts in LETTERS]
     records = [Record("confirmations", b"k", b"12345"), Record("gaps", b"k", b"1"), *letters]
     metrics.committed(Committed("s", "1", 1_000_000, 1_250_000, {"a": b"12345678", "b": b"1"}, records))
-    metrics.committed(Committed("s", "2", 2_000_000, 2_000_000, {"a": b"12", "b": b""}))
+    metrics.committed(Committed("s", "2", 1_500_000, 1_500_000, {"a": b"12", "b": b""}))
+    metrics.committed(Committed("s", "3", 2_000_000, 2_000_000, {"b": b""}))
     told = values(registry)
 
     at = ("confirmations", "s")
-    assert told["plantsync_commits_total", *at] == 2
+    assert told["plantsync_commits_total", *at] == 3
     assert told["plantsync_commit_duration_seconds_sum", "confirmations"] == 0.25
     assert told["plantsync_last_commit_timestamp_seconds", *at] == 2
     assert told["plantsync_state_bytes", *at] == 2  # "a" is shorter now, and "b" is gone
