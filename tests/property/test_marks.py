@@ -17,14 +17,14 @@ from dataflows.processors.minutes import MINUTE_US, SUMMED, Minutes
 
 POLICY = StatePolicy(setup_reasons=("SETUP", "TOOL"))
 STATES = {"start": "production", "resume": "production", "pause": "delay", "downtime": "down", "complete": "idle"}
-TYPES = (*STATES, "partial", "partial", "scrap", "telemetry", "state")
+TYPES = (*STATES, "downtime", *["partial"] * 4, "scrap", "telemetry", "state")
 
 rows = st.lists(
     st.fixed_dictionaries(
         {
             "source": st.sampled_from(["m1", "m2"]),
             "type": st.sampled_from(TYPES),
-            "good": st.sampled_from([0, 0, 1_000]),
+            "good": st.sampled_from([0, 1_000]),
             "machine_us": st.integers(0, 5),
             "occurred_us": st.integers(-MINUTE_US, 3 * MINUTE_US),
             "reason": st.sampled_from(["", "TOOL", "FAULT"]),
