@@ -217,7 +217,7 @@ def readers(folder: Path, seconds: float, console: Console) -> Told:
     shown = table("Readers", "reader", "answers", "errors", "age p50 s", "p99", "max")
     ages = {}
     for reader in seen:
-        cuts = quantiles(reader.stale_s, n=100)
+        cuts = quantiles(reader.stale_s, n=100, method="inclusive")
         ages[reader.name] = {"p50": cuts[49], "p99": cuts[98], "max": max(reader.stale_s)}
         figures = (f"{value:.2f}" for value in ages[reader.name].values())
         shown.add_row(reader.name, f"{len(reader.stale_s):,}", str(len(reader.errors)), *figures)
