@@ -46,7 +46,7 @@ from sinks.store_schema import STREAM_OFFSET, TABLES, Described, Table, deletion
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
 
-SEALED_AT_ONCE_MAX: Final = 4
+SEALED_AT_ONCE_MAX: Final = 2
 """Files that are written between two publications."""
 TIDY_US: Final = 3_600_000_000
 """Time between two looks for files that are to be dropped."""
