@@ -65,6 +65,21 @@ class CounterPolicy(Policy):
         default=None, ge=1, description="The counter wraps to 0 after this many whole units, as 2147483648 for PackML."
     )
     jump_max: int | None = Field(default=None, ge=1, description="More whole units than this in one step is a fault.")
+    scope: Literal["session", "source"] = Field(
+        default="session",
+        description="session: each session has its counters. source: they go on over its sessions, by time.",
+    )
+    by_work_center: bool = Field(default=False, description="Each work centre of a source has counters of its own.")
+    meters_max: int = Field(
+        default=100_000,
+        ge=1,
+        description="Counters of a shard where they are not one of each session; more are faults.",
+    )
+
+    @property
+    def of_sessions(self) -> bool:
+        """Whether each session has its own counters, and no more than one of each kind."""
+        return self.scope == "session" and not self.by_work_center
 
 
 SplitColumn = Literal["order", "operation", "work_center", "material", "lot", "reason", "unit", "rework", "shift"]

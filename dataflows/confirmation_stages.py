@@ -33,6 +33,7 @@ from dataflows.processors.aggregate import Aggregate, Aggregated
 from dataflows.processors.arrival import Arrival
 from dataflows.processors.counter import Counter
 from dataflows.processors.gaps import DeclaredGap
+from dataflows.processors.meters import Meters
 from dataflows.processors.sequence import Sequence, Sequenced
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import Record
@@ -118,8 +119,10 @@ class Count:
         by_order = by_time and mapping.time.ambiguous == "order"
         repeated = RepeatedHours(mapping.time_zone) if by_order else None
         known = state.get("counter")
-        self.counter = (
-            Counter(*settings, by_time=by_time, repeated=repeated)
+        self.counter: Counter | Meters = (
+            Meters(*settings, by_time=by_time, repeated=repeated, data=known)
+            if not mapping.counters.of_sessions
+            else Counter(*settings, by_time=by_time, repeated=repeated)
             if known is None
             else Counter.decode(*settings, known, by_time=by_time, repeated=repeated)
         )

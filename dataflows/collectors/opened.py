@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.http_poll_settings import HttpPollCollector
+from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
@@ -19,6 +20,14 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
             from dataflows.collectors.http_poll import HttpPoll  # noqa: PLC0415
 
             return HttpPoll(section, name, clock)
+        case MqttCollector():
+            from dataflows.collectors.mqtt import MqttTopics  # noqa: PLC0415
+
+            return MqttTopics(section, name, clock)
+        case SparkplugCollector():
+            from dataflows.collectors.sparkplug import SparkplugNodes  # noqa: PLC0415
+
+            return SparkplugNodes(section, name, clock)
         case ShdrCollector():
             from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
 

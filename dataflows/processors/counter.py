@@ -188,7 +188,7 @@ class Counter:
         policy: CounterPolicy,
         routes: Mapping[EventType, Route],
         sessions: Sessions,
-        data: bytes,
+        data: bytes | pa.BufferReader,
         *,
         by_time: bool,
         repeated: RepeatedHours | None = None,

@@ -1,0 +1,214 @@
+"""A real mosquitto: Sparkplug edge nodes and plain topics, with kills of edge node, broker, link and us (A17, M41)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from dataflows.collectors.mqtt import MqttTopics
+from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
+from dataflows.collectors.sparkplug import SparkplugNodes
+from dataflows.sources.errors import SourceUnavailable
+from tests.certificates import self_signed
+from tests.collect_site import CollectSite, until
+from tests.peers.debian import needs
+from tests.peers.edge_node import EdgeNode
+from tests.peers.mosquitto import Mosquitto
+
+SPARKPLUG = """
+plant = "P"
+time_zone = "UTC"
+format = "json"
+[input]
+collected = ["line"]
+[fields]
+source = "source"
+session = "session"
+seq = "seq"
+occurred = "at"
+type = "type"
+good_counter = "metrics.Good"
+work_center = "device"
+[time]
+format = "epoch_ms"
+[types]
+NBIRTH = "telemetry"
+DBIRTH = "partial"
+DDATA = "partial"
+NDEATH = "state"
+NDEATH_STALE = "state"
+[sequencing]
+modulus = 256
+start = "any"
+gap_timeout_s = 1
+[counters]
+scope = "source"
+by_work_center = true
+[aggregation]
+idle_s = 1
+[limits]
+future_max_s = 31_536_000
+past_max_s = 315_360_000
+"""
+
+
+@pytest.fixture(scope="module")
+def mosquitto():
+    broker = Mosquitto()
+    yield broker
+    broker.close()
+
+
+def told(reader, count: int) -> list[dict]:
+    found, deadline = [], time.monotonic() + 20
+    while len(found) < count:
+        assert time.monotonic() < deadline, found
+        raw = reader.poll()
+        found += [json.loads(raw.value(row)) for row in range(len(raw))]
+    return found
+
+
+def publisher(port: int, name: str = "mes") -> Client:
+    client = Client(CallbackAPIVersion.VERSION2, name)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+def plain(port: int, **more) -> MqttTopics:
+    section = {"protocol": "mqtt", "host": "127.0.0.1", "port": port, "tls": False, "topics": ("mes/#",)}
+    reader = MqttTopics(MqttCollector(**(section | more)), "line", time.time_ns)
+    reader.seek(None, {})
+    return reader
+
+
+def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto):
+    client = publisher(mosquitto.port)
+    reader = plain(mosquitto.port)
+    reader.poll()
+    for number in range(4):
+        client.publish("mes/a", json.dumps({"n": number}), 1).wait_for_publish(20)
+    first = told(reader, 2)
+    position = json.dumps({"number": 2})
+    told_more = told(reader, 4 - len(first)) if len(first) < 4 else []
+    assert [each["n"] for each in first + told_more] == [0, 1, 2, 3]
+    reader.committed(position)
+    reader._connection.sent()
+    reader._connection._client._sock_close()  # the link is cut, without a word
+    reader._connection = None
+    reader.seek(position, {})
+    assert [each["n"] for each in told(reader, 2)] == [2, 3]
+    reader.committed(reader.position())
+    reader.close()
+    client.publish("mes/a", json.dumps({"n": 4}), 1).wait_for_publish(20)  # while nobody listens
+    assert [each["n"] for each in told(reader, 1)] == [4]
+    reader.committed(reader.position())
+    reader.close()
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_an_envelope_holds_the_topic_and_what_is_no_json_as_text(mosquitto):
+    client = publisher(mosquitto.port, "enveloper")
+    reader = plain(mosquitto.port, envelope=True, client_id="enveloped", session_expiry_s=0)
+    reader.poll()
+    for body in (b'{"good": 1.10}', b"on\xff"):
+        client.publish("mes/press-7/state", body, 1).wait_for_publish(20)
+    assert told(reader, 2) == [
+        {"topic": "mes/press-7/state", "payload": {"good": 1.1}},
+        {"topic": "mes/press-7/state", "payload": "on\\xff"},
+    ]
+    reader.close()
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves a socket that TLS refused
+def test_tls_and_a_password_are_asked_for_and_shown_to_nobody(tmp_path):
+    cert, key = self_signed(tmp_path)
+    needs("mosquitto")
+    (tmp_path / "passwords").touch()
+    subprocess.run(["mosquitto_passwd", "-b", tmp_path / "passwords", "plantsync", "geheim"], check=True)
+    broker = Mosquitto(f"certfile {cert}\nkeyfile {key}\npassword_file {tmp_path}/passwords", anonymous=False)
+    try:
+        reached = {"tls": True, "user": "plantsync", "ca_file": cert, "password": "geheim"}
+        good = plain(broker.port, **reached)
+        good.poll()
+        good.close()
+        for wrong in ({"password": "wrong-one"}, {"ca_file": None}, {"ca_file": None, "tls": False}):
+            with pytest.raises(SourceUnavailable) as error:
+                plain(broker.port, **(reached | wrong)).poll()
+            assert not {"geheim", "wrong-one"} & set(str(error.value).split())
+    finally:
+        broker.close()
+
+
+def test_a_birth_is_asked_for_by_command_and_aliases_outlive_us(mosquitto):
+    edge = EdgeNode(mosquitto.port, "line-9")
+    section = SparkplugCollector(
+        protocol="sparkplug", host="127.0.0.1", port=mosquitto.port, tls=False, reorder_timeout_s=0.2
+    )
+    edge.connect()
+    reader = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000)
+    reader.seek(None, {})
+    reader.poll()  # it was born before we listened
+    edge.make()
+    records = told(reader, 3)
+    assert edge.rebirths == 1
+    assert [each["type"] for each in records] == ["DDATA", "NBIRTH", "DBIRTH"]
+    assert "metrics" not in records[0], "told before a birth that we heard"
+    assert records[2]["metrics"] == {"Good": 1}
+    position, state = reader.position(), dict(reader.state())
+    reader.close()
+    again = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000)
+    again.seek(position, state)
+    again.poll()
+    edge.make()
+    held, *_ = told(again, 3)
+    assert (held["metrics"], held["session"]) == ({"Good": 2}, records[1]["session"])
+    again.close()
+    edge.close()
+
+
+def test_kills_of_edge_node_broker_and_us_lose_no_part_of_a_counter(tmp_path):
+    broker = Mosquitto()
+    collector = (
+        f'protocol = "sparkplug"\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\nreorder_timeout_s = 0.3\n'
+        'host_id = "plantsync"'
+    )
+    site = CollectSite(tmp_path, SPARKPLUG, collector)
+    edge = EdgeNode(broker.port, first_ms=int(time.time() * 1000) - 1_000_000)
+    try:
+        site.start("collect", "confirmations")
+        edge.wait_host("plantsync")
+        edge.connect()
+        edge.make(300)  # numbers wrap at 256
+        until(site.good, 300)
+        site.kill("collect")
+        edge.make(5)  # heard by nobody
+        site.start("collect")
+        edge.wait_host("plantsync")
+        edge.make(5)
+        until(site.good, 310)
+        edge.vanish()
+        edge.made += 7  # made while it was away
+        edge.connect()
+        edge.make(3)
+        until(site.good, 320)
+        broker.kill()
+        edge.vanish()
+        broker.start()
+        edge.wait_host("plantsync")
+        edge.connect()
+        edge.make(10)
+        until(site.good, 330)
+        assert site.faults() == 0
+    finally:
+        edge.close()
+        site.close()
+        broker.close()
