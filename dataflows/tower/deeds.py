@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from canonical.contracts import ActionKind
 from dataflows.exception_box import ACTOR_MAX, REASON_MAX, effect, exceptions, is_id, settle
-from dataflows.story import NothingKnown, story
+from dataflows.story import NothingKnown
 from dataflows.tower.entrance import door
 from dataflows.tower.site import Site, Visit, link
 from sinks.commit_log import WriterFenced
@@ -53,8 +53,7 @@ def reverse(site: Site, visit: Visit) -> Response:
     if not is_id(name):
         raise HTTPException(404, "That is no id of a posting.")
     try:
-        with site.stories:
-            postings = story(site.settings, name).postings
+        postings = site.story(name).postings
     except NothingKnown:
         postings = []
     if all(each["posting_id"] != name for each in postings):

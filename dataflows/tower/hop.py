@@ -15,6 +15,8 @@ from dataflows.tower.words import age, number
 
 LEVELS: Final = ("fine", "note", "stuck", "stop")
 """Worst last. A note says that something waits that goes on by itself."""
+ERP: Final = "erp "
+"""What the finding about an ERP is called before its name."""
 Row = dict[str, Any]
 
 
@@ -55,6 +57,9 @@ def plants(settings: Settings, picture: Picture, now_us: int) -> list[Plant]:
     names = {plant.plant for plant in settings.mappings() if plant.plant} | picture.figures.plants.keys()
     waiting = picture.box.open()
     away = {each.erp for each in waiting if each.code is ExceptionCode.ERP_UNAVAILABLE}
+    away |= {
+        f.name.removeprefix(ERP) for f in picture.health.findings if f.name.startswith(ERP) and f.state == "problem"
+    }
     shards = _shards(settings, picture.health.shards)
     stale_s = settings.tower.stale_after_s
     found = []

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from canonical.contracts import ActionKind, BusinessException, ExceptionCode, Owner
 from dataflows.exception_box import Filter, effect, is_id
-from dataflows.story import HOPS, NothingKnown, story
+from dataflows.story import HOPS, NothingKnown
 from dataflows.tower import hop, summary
 from dataflows.tower.entrance import door
 from dataflows.tower.figures import asked
@@ -58,6 +58,21 @@ FROM output_by_hour WHERE plant = $plant GROUP BY ALL ORDER BY work_center, unit
 REASONS: Final = """
 SELECT reason, unit, scrap, share, confirmations
 FROM scrap_by_reason WHERE plant = $plant ORDER BY unit, scrap DESC LIMIT $most
+"""
+OEE_DAYS: Final = """
+SELECT posting_date, availability, effectiveness, quality_ratio, oee
+FROM oee_by_day WHERE plant = $plant ORDER BY posting_date DESC LIMIT 14
+"""
+OEE_SHIFTS: Final = """
+SELECT work_center, posting_date, shift, availability, effectiveness, quality_ratio, oee, pbt
+FROM oee_by_shift WHERE plant = $plant AND ($at = '' OR work_center = $at) AND shift <> '' AND pbt > 0
+ORDER BY posting_date DESC, shift DESC, work_center LIMIT 12
+"""
+STOPS: Final = """
+SELECT reason, state, sum(seconds) AS seconds, sum(intervals) AS intervals,
+    sum(seconds) / sum(sum(seconds)) OVER () AS share
+FROM stops_by_reason WHERE plant = $plant AND ($at = '' OR work_center = $at)
+GROUP BY ALL ORDER BY seconds DESC LIMIT 12
 """
 TRAIL: Final = """
 SELECT chain, number, at_us, actor, action, subject, reason, hash FROM trail
@@ -208,8 +223,7 @@ def told(site: Site, visit: Visit) -> Response:
     """Tell the story of a posting, a document, a confirmation or an order, as ``plantsync explain`` does."""
     subject, plant = visit.asked("of"), visit.asked("plant")
     try:
-        with site.stories:
-            found = story(site.settings, subject, plant).told()
+        found = site.story(subject, plant).told()
     except NothingKnown as error:
         raise HTTPException(404, f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     one = found["postings"][0] if len(found["postings"]) == 1 else None
@@ -229,14 +243,18 @@ def told(site: Site, visit: Visit) -> Response:
 
 
 def production(site: Site, visit: Visit) -> Response:
-    """Show output by hour, work centres, and scrap by reason of one plant."""
+    """Show output by hour, OEE, work centres, stops and scrap by reason of one plant."""
     known_plants = sorted(site.watch.picture.figures.plants)
     plant = visit.asked("plant") or next((p for p in known_plants), "")
     values = {"plant": plant}
     at = {"at": visit.asked("at"), "most": PRODUCTION_HOURS * UNITS_MAX}
-    hours, centers, reasons = asked(
+    of_center = {**values, "at": at["at"]}
+    hours, days, shifts, stops, centers, reasons = asked(
         site.settings.store.published,
         (HOURS, values | at),
+        (OEE_DAYS, values),
+        (OEE_SHIFTS, of_center),
+        (STOPS, of_center),
         (WORK_CENTERS, values),
         (REASONS, values | {"most": SHOWN_MAX}),
     )
@@ -256,6 +274,9 @@ def production(site: Site, visit: Visit) -> Response:
         last_us=last * summary.HOUR_US,
         hours=PRODUCTION_HOURS,
         span_us=summary.HOUR_US,
+        days=days,
+        shifts=shifts,
+        stops=stops,
         centers=centers,
         reasons=reasons,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -24,10 +25,12 @@ from dataflows.tower.entrance import entrance
 from dataflows.tower.gate import BodyTooLarge, Gate
 from dataflows.tower.live import Live
 from dataflows.tower.pages import pages
+from dataflows.tower.session import Session
 from dataflows.tower.site import Site
 from dataflows.tower_settings import is_loopback
 from sinks.commit_log import PlantsyncError
 
+LOGGER: Final = logging.getLogger("plantsync")
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 GRACE_S: Final = 2
 HEAD_BYTES_MAX: Final = 16_384
@@ -53,17 +56,22 @@ def application(site: Site, host: str) -> GatedSite:
         yield
         await asyncio.to_thread(site.watch.stop)
 
+    def who(request: Request) -> Session | None:
+        try:
+            return site.session(request)
+        except PlantsyncError:  # The file of tokens cannot be read, which is what is told.
+            return None
+
     def not_there(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        words = (
-            error.detail
-            if isinstance(error, HTTPException) and error.detail != "Not Found"
-            else "There is no such page."
-        )
-        return site.page(request, "message.html", site.session(request), status, title="Not there", words=words)
+        assert isinstance(error, HTTPException)
+        words = "There is no such page." if error.detail == "Not Found" else error.detail
+        return site.page(request, "message.html", who(request), error.status_code, title="Not there", words=words)
 
     def not_now(request: Request, error: Exception) -> Response:
-        return site.page(request, "message.html", site.session(request), 503, title="Not now", words=str(error))
+        LOGGER.warning("%s: %s", request.url.path, error)
+        session = who(request)
+        words = str(error) if session is not None else "Something is not available; the log of this server says what."
+        return site.page(request, "message.html", session, 503, title="Not now", words=words)
 
     def too_large(_request: Request, _error: Exception) -> Response:
         return PlainTextResponse("That is more than a form of this page holds.\n", 413)

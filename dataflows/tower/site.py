@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from canonical.contracts import ExceptionCode
 from dataflows.settings import Settings
+from dataflows.story import Story, story
 from dataflows.tower import words
 from dataflows.tower.allowance import Allowance
 from dataflows.tower.person import Grant, Person, Role
@@ -23,15 +24,24 @@ from dataflows.tower.provider import Provider
 from dataflows.tower.session import KEY_BYTES, Seal, Session, Sessions
 from dataflows.tower.token_file import TokenFile
 from dataflows.tower.watch import Watch
+from sinks.commit_log import PlantsyncError
 
 STORIES_MAX: Final = 2
 """Stories told at a time: each reads the log from its beginning."""
+STORY_WAIT_S: Final = 5.0
+"""Whoever waits longer for her turn is asked to come again: those who wait keep others from their pages."""
 STATIC_TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "woff2": "font/woff2",
     "svg": "image/svg+xml",
 }
+
+
+class Busy(PlantsyncError):
+    """Others are being served; it may be tried again."""
+
+    retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class Site:
         self.provider = None if tower.oidc is None else Provider(tower.oidc, back, self.seal, clock, chance)
         self.sign_ins = Allowance(tower.sign_ins_max / 60, tower.sign_ins_max)
         self.watch = Watch(settings, clock)
-        self.stories = threading.BoundedSemaphore(STORIES_MAX)
+        self._stories = threading.BoundedSemaphore(STORIES_MAX)
         self.cookie = "__Host-plantsync" if tower.secure else "plantsync"
         local = Person(operator, operator, (Grant(Role.AUDITOR),))
         self._local = None if tower.signs_in else Session("local", local, 2**62)
@@ -106,6 +116,15 @@ class Site:
         # What the file says now counts: a token that was taken out, or given another role, has that effect at once.
         token = None if self.tokens is None else self.tokens.known(session.token_id, now_us)
         return None if token is None else Session(session.id, token.person(), session.expires_us, session.token_id)
+
+    def story(self, subject: str, plant: str = "") -> Story:
+        """Read the story of a posting, a confirmation, a document or an order. Raises: NothingKnown, Busy."""
+        if not self._stories.acquire(timeout=STORY_WAIT_S):
+            raise Busy("Others' stories are being read from the log; try again in a moment.")
+        try:
+            return story(self.settings, subject, plant)
+        finally:
+            self._stories.release()
 
     def page(
         self, request: Request, template: str, session: Session | None, status: int = 200, **more: Any

@@ -66,6 +66,7 @@ read_timeout_s = 2
 answer_timeout_s = 2.5
 """
 FLOWS = ("confirmations", "postings", "delivery", "analytics")
+TAB, ENTER = "\ue004", "\ue007"
 HOURS = 30
 STUCK = 12
 PAGES = {
@@ -303,6 +304,10 @@ def test_its_supervisor_lets_it_through_and_it_posts(browser, plant):
 def test_pages_are_fit_for_a_desk_a_phone_a_wall_and_for_everybody(browser, plant):
     sign_in(browser, plant, token(plant, "integration-support", subject="sara"))
     browser.until(lambda: "sara" in browser.text(".who"))
+    browser.type("body", TAB)
+    assert browser.run("return document.activeElement.className") == "skip"
+    browser.type(".skip", ENTER)
+    browser.until(lambda: browser.run("return document.activeElement.id") == "main")
     names = {"released": plant.released, "stuck": plant.stuck}
     found = {}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 
 import pytest
 import requests
@@ -163,6 +164,27 @@ def test_a_file_of_tokens_that_cannot_be_used_says_so_and_no_token(tmp_path):
     with pytest.raises(TokensUnusable, match="wrong values") as raised:
         TokenFile(file).signed_in("x", 0)
     assert "oops" not in str(raised.value)
+
+
+def test_while_the_file_of_tokens_cannot_be_used_nobody_gets_in_and_nobody_is_told_more(tower):
+    file = tower.folder / "tokens.toml"
+    visitor, before = tower.visitor(tower.token("viewer")), file.read_text()
+    try:
+        file.write_text("[[token]")
+        for answer in (visitor.get("/"), visitor.sign_in("pst_x")):
+            assert answer.status_code == 503
+            assert "tokens.toml" not in answer.text
+    finally:
+        file.write_text(before)
+    assert visitor.get("/").status_code == 200
+
+
+def test_who_waits_too_long_for_a_story_is_asked_to_come_again(tower, people, monkeypatch):
+    monkeypatch.setattr("dataflows.tower.site.STORY_WAIT_S", 0.01)
+    monkeypatch.setattr(tower.site, "_stories", threading.BoundedSemaphore(1))
+    with tower.site._stories:
+        assert people["viewer"].get("/story?of=x").status_code == 503
+    assert people["viewer"].get("/story?of=x").status_code == 404
 
 
 def test_a_token_is_nowhere_in_its_file(tower):
