@@ -93,7 +93,7 @@ def encode_unposted(unposted: Unposted, recorded_us: int) -> Message:
     key = unposted.cause.encode()
     at_us = unposted.at_us
     name = f"{unposted.cause}/{unposted.kind.value}/{at_us}"
-    headers = _envelope(b"plantsync.unposted.v1", name, at_us, recorded_us, key)
+    headers = _envelope(b"plantsync.unposted.v2", name, at_us, recorded_us, key)
     return key, unposted.model_dump_json().encode(), (*headers, ("ce_subject", unposted.order.encode()))
 
 

@@ -80,7 +80,7 @@ CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
     "posting": {1: Posting},
     "receipt": {1: Receipt},
     "business_exception": {1: BusinessException},
-    "unposted": {1: Unposted},
+    "unposted": {2: Unposted},
     "command": {1: Command},
     "action": {1: Action},
     "component_usage": {1: ComponentUsage},

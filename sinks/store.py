@@ -31,11 +31,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from canonical.shifts import ShiftCalendar
+from sinks.booking import BOOKING
 from sinks.column_words import describe_view_columns
 from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
 from sinks.delivery_times import DELIVERY_TIME
 from sinks.intervals import DERIVED, MARKS, Intervals
 from sinks.latency import HOP_HOUR, LATENCY, quantiles
+from sinks.outstanding import OUTSTANDING, following
 from sinks.plant_tables import PLANT_TABLES
 from sinks.posting_watch import watching
 from sinks.reference_tables import REFERENCE_TABLES, replacing
@@ -74,9 +76,16 @@ class StoreNewer(StoreError):
 
 READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
 """By name: what rows that were read can be committed to."""
-SUMMED: Final = (*ROLLUPS, *LATENCY, DELIVERY_TIME)
+SUMMED: Final = (*ROLLUPS, *LATENCY, BOOKING, DELIVERY_TIME)
 """All that is summed as rows come."""
-DESCRIBED: Final[tuple[Described, ...]] = (*READ.values(), *PLANT_TABLES.values(), *SUMMED, HOP_HOUR, *DERIVED)
+DESCRIBED: Final[tuple[Described, ...]] = (
+    *READ.values(),
+    *PLANT_TABLES.values(),
+    *SUMMED,
+    HOP_HOUR,
+    *OUTSTANDING,
+    *DERIVED,
+)
 """Every table that people ask."""
 
 _DISK: Final = "check disk space, owner and permissions"
@@ -238,8 +247,9 @@ class Store:
         if table.name == MARKS:
             self._intervals.follow(table, incoming, new)
         sums = summing(SUMMED, table, incoming, corrected=_corrected(told))
-        for statement in (*sums, *quantiles(table, incoming), *watching(table, incoming)):
-            self._db.execute(statement, new).fetchall()
+        kept = (*quantiles(table, incoming), *watching(table, incoming), *following(table, incoming, told))
+        for statement in (*sums, *kept):
+            self._db.execute(statement, new if "$above" in statement else None).fetchall()
         self._db.execute(
             "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
             " ON CONFLICT (flow, shard, table_name) DO UPDATE SET stream_offset = excluded.stream_offset",

@@ -41,7 +41,7 @@ from canonical.schemas import arrow_schema, columns
 
 VIEWS: Final = (
     *("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry"),
-    *("latency", "slo", "kpi"),
+    *("latency", "slo", "kpi", "orders", "outstanding"),
 )
 """Files of views by subject; each may use what those before it define."""
 

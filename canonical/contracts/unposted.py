@@ -9,6 +9,7 @@ Source: M12, M14, M31, M34; docs/decisions/0015.
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -48,4 +49,7 @@ class Unposted(BaseModel):
     causes: tuple[str, ...] = Field(default=(), description="Ids of the confirmations and events that it stands for.")
     why: str = Field(default="", max_length=1024, description="The rule, or the person's words; empty while it waits.")
     actor: Text = Field(default="", description="Who decided, where a person did.")
+    document_date: date | None = Field(
+        default=None, description="Day of the shift, or of the event, that it is of; none in records of version 1."
+    )
     at_us: Micros = Field(description="Instant of this record, UTC, in microseconds since 1970-01-01.")

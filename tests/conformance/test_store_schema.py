@@ -24,7 +24,16 @@ from tests.store_rows import NOON_US, confirmation, confirmations, table, with_r
 NAMES = {table.name for table in DESCRIBED}
 VIEWS = {
     "component",
+    "exception_age",
+    "family_output",
     "hop_latency",
+    "late_posting",
+    "lot_status",
+    "order_attainment",
+    "period_close",
+    "unmatched_movement",
+    "unsettled_posting",
+    "waiting_case",
     "lot",
     "material",
     "operation",

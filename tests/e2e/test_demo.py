@@ -17,6 +17,7 @@ from dataflows.demo.page import show
 from dataflows.demo.report import Report, read_outcome
 from dataflows.simulator import Truth
 from sinks.published import query as ask
+from tests.command import plantsync
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 RECORDS = 12_000
@@ -99,8 +100,8 @@ def test_a_machine_that_stood_still_a_moment_longer_would_be_found(folder):
 
 
 def test_the_queries_shown_work_when_pasted(report):
-    for query in report["queries"]:
-        done = subprocess.run(shlex.split(query), capture_output=True, text=True, timeout=60, check=False)
+    for shown in report["queries"]:
+        done = subprocess.run(shlex.split(shown), capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) > 2
 
@@ -117,6 +118,63 @@ def test_what_was_made_is_in_the_erps_or_waits_under_an_exception(report):
         assert row["booked"] > 0
         assert row["confirmations"] > 0 < row["receipts"]
     assert sum(row["confirmations"] for row in erps["plants"]) < erps["documents"]
+
+
+def test_the_store_says_of_periods_orders_and_exceptions_what_is_true(report, folder):
+    """Views on small tables agree with the ERPs' ledgers and with the truth (A14, M37, M47)."""
+    plantsync(folder, "run", "analytics", "--until-end", "-q")  # what came after the demo's last look
+
+    def asked(sql):
+        return ask(folder / "analytics.duckdb", sql).rows.to_pylist()
+
+    erps = report["erps"]
+    close = asked(
+        "SELECT plant, erp, unit, sum(good) AS good, sum(open_good) AS open_good, sum(quarantined) AS quarantined,"
+        " bool_and(ready) AS ready, sum(posted) AS posted FROM period_close WHERE erp <> '' GROUP BY ALL"
+    )
+    held = {(row["plant"], row["erp"], row["unit"]): row for row in close}
+    for row in erps["plants"]:
+        found = held[row["plant"], row["erp"], row["unit"]]
+        assert found["good"] * 1000 == row["booked"], row
+        assert found["open_good"] * 1000 == row["waiting"], row
+        assert found["ready"] is False or row["waiting"] == 0
+    assert sum(row["posted"] for row in close) == erps["documents"]
+    assert sum(row["quarantined"] for row in close) > 0
+    (unready,) = asked("SELECT count(*) AS n FROM period_close WHERE erp = '' AND NOT ready")
+    assert unready["n"] > 0, "plant M has no route"
+
+    aged = asked(
+        "SELECT code, sum(exceptions) AS n, sum(waiting) AS waiting FROM exception_age"
+        " WHERE resolution = 'open' GROUP BY code"
+    )
+    assert {row["code"]: (row["n"], row["waiting"]) for row in aged} == {
+        row["code"]: (row["count"], row["waiting"]) for row in erps["exceptions"]
+    }
+    closed = asked(f"FROM waiting_case WHERE order_id = '{erps['closed_order']}' AND kind = 'confirmation'")
+    assert closed
+    assert {row["code"] for row in closed} == {"ORDER_CLOSED"}
+
+    truth = Truth.load(folder / "truth.json")
+    made = {}
+    for plant in ("A", "B"):
+        for order in truth.plants[plant].orders:
+            made.setdefault((plant, order.order), []).append(order)
+    attained = asked("FROM order_attainment WHERE erp IS NOT NULL AND operation IS NOT NULL")
+    assert {(row["plant"], row["order_id"]) for row in attained} == made.keys()
+    for row in attained:
+        orders = made[row["plant"], row["order_id"]]
+        last = max(each.operation for each in orders)
+        good = sum(each.good for each in orders if each.operation == last)
+        assert (row["operation"], row["good"] * 1000) == (last, good), row
+        assert row["scrap"] * 1000 == sum(each.scrap for each in orders)
+        assert row["planned"] is not None
+        assert row["share"] == pytest.approx(float(row["good"] / row["planned"]))
+    families = asked("SELECT sum(good) AS good, sum(orders) AS orders FROM family_output WHERE planned IS NOT NULL")
+    assert families[0]["orders"] >= len(attained)
+    hops = asked("SELECT hop, sum(postings) AS n FROM hop_latency WHERE erp IN ('north', 'south') GROUP BY hop")
+    counted = {row["hop"]: row["n"] for row in hops}
+    assert counted["whole"] == counted["queue"] == counted["erp"] >= erps["documents"]
+    assert counted["gather"] == counted["decide"] >= erps["documents"]
 
 
 def test_what_waits_finds_its_owner(report):

@@ -97,7 +97,7 @@ def expected(told):
     return {key: sorted(durations) for key, durations in found.items()}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chains, st.data())
 def test_hops_are_those_of_each_posting_and_receipt(store, told, data):
     plant = next(SHARDS)

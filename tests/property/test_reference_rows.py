@@ -95,7 +95,7 @@ def in_force(db, view, *columns):
     return set(db.execute(f"SELECT {', '.join(columns)} FROM {view}").fetchall())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(records, min_size=1, max_size=12), st.data())
 def test_the_store_knows_what_the_reference_book_does(store, told, data):
     for table in REFERENCE_TABLES.values():

@@ -64,5 +64,6 @@ def _told(draft: Draft, state: UnpostedState, why: str, actor: str, now_us: int)
         causes=draft.causes,
         why=why[:1024],
         actor=actor,
+        document_date=draft.document_date,
         at_us=now_us,
     )

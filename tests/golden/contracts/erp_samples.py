@@ -55,7 +55,7 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
         "cause": str(ID), "kind": "confirmation", "state": "discarded", "plant": "A", "order": "100042",
         "operation": "0010", "work_center": "PRESS", "material": "M-1", "lot": "L-9", "unit": "KGM", "good": 10**15,
         "scrap": 125, "rework": 1, "causes": [str(ID)], "why": "gehört zu 100041", "actor": "m.weber",
-        "at_us": 1_760_000_000_000_001,
+        "document_date": date(2025, 10, 9), "at_us": 1_760_000_000_000_001,
     },
     "command": {
         "command_id": ID, "kind": "stock-status", "plant": "A", "order": "100042", "operation": "0010",
