@@ -103,7 +103,8 @@ def _postings(scale: Scale) -> str:
             "order_id": f"'WO' || {order}", "number": "i // 50", "operation": "'0010'", "work_center": "'WC' || wc",
             "material": "'M' || wc % 50", "lot": f"'L' || {order}", "unit": "'H87'", "shift": "'early'",
             "posting_date": f"make_timestamp({at})::DATE", "document_date": f"make_timestamp({at})::DATE",
-            "good": "i % 20000", "start_us": at, "end_us": at, "movements": "[]", STREAM_OFFSET: "i + 1",
+            "good": "i % 20000", "start_us": at, "end_us": at, "movements": "[]", "known_us": f"{at} + 100000",
+            "enqueued_us": f"{at} + 300000", STREAM_OFFSET: "i + 1",
         },
         f"(SELECT i, i // 50 % {scale.work_centres} AS wc FROM range($first, $last, 50) AS made(i))",
     )  # fmt: skip
@@ -152,10 +153,47 @@ def _orders(scale: Scale) -> str:
         "order_reference",
         {
             "erp": "'E'", "plant": f"'P' || n % {scale.work_centres} // 10", "order_id": "'WO' || n",
-            "status": "'released'", "material": "'M'", "unit": "'H87'", "components": "[]",
+            "status": "'released'", "material": f"'M' || n % {scale.work_centres} % 50", "unit": "'H87'",
+            "quantity": "60000000", "components": "[]",
             "operations": f"[{{{step}, 'run_us': 2000000}}]", STREAM_OFFSET: "n + 1",
         },
         f"range({orders}) AS made(n)",
+    )  # fmt: skip
+
+
+def _materials(scale: Scale) -> str:
+    del scale
+    values = {"material": "'M' || n", "base_unit": "'H87'", "units": "[]", "family": "'F' || n % 8"}
+    return _select("material_reference", values | {STREAM_OFFSET: "n + 1"}, "range(50) AS made(n)")
+
+
+def _waiting(scale: Scale) -> str:
+    """One confirmation in 5,000 waits, nine in ten of them under an exception of their order."""
+    order = f"(i // {scale.work_centres} // {60 * scale.order_hours} * {scale.work_centres} + wc)"
+    at = f"{START_US} + i // {scale.work_centres} * 60000000"
+    return _select(
+        "unposted",
+        {
+            "cause": "i::VARCHAR", "kind": "'confirmation'", "state": "'waiting'", "plant": "'P' || wc // 10",
+            "order_id": f"'WO' || {order}", "operation": "'0010'", "work_center": "'WC' || wc", "unit": "'H87'",
+            "material": "'M' || wc % 50", "good": "i % 20000", "document_date": f"make_timestamp({at})::DATE",
+            "at_us": at, STREAM_OFFSET: "i + 1",
+        },
+        f"(SELECT i, i // 7 % {scale.work_centres} AS wc FROM range(0, {scale.confirmations}, 5000) AS made(i))",
+    )  # fmt: skip
+
+
+def _exceptions(scale: Scale) -> str:
+    orders = (scale.hours // scale.order_hours + 1) * scale.work_centres
+    return _select(
+        "business_exception",
+        {
+            "exception_id": "md5(n::VARCHAR)::UUID", "code": "'ORDER_NOT_RELEASED'", "resolution": "'open'",
+            "owner": "'plant-supervisor'", "severity": "'line-stop'", "order_id": "'WO' || n", "waiting": "1",
+            "plant": f"'P' || n % {scale.work_centres} // 10", "opened_us": f"{START_US}", "changed_us": f"{START_US}",
+            STREAM_OFFSET: "n + 1",
+        },
+        f"(SELECT n FROM range({orders}) AS made(n) WHERE n % 10 > 0 LIMIT 20000)",
     )  # fmt: skip
 
 
@@ -206,6 +244,9 @@ def made(scale: Scale) -> Iterator[tuple[str, dict[str, pa.Table]]]:
             ("ledger", _ledger(scale)),
             ("fault", _faults(scale)),
             ("order_reference", _orders(scale)),
+            ("material_reference", _materials(scale)),
+            ("unposted", _waiting(scale)),
+            ("business_exception", _exceptions(scale)),
         ):
             yield name, {name: db.sql(sql).to_arrow_table()}
         yield "event", {"event": db.sql(_used(scale), params={"first": 0, "last": periods}).to_arrow_table()}
