@@ -207,7 +207,7 @@ class Day:
             read = {
                 stream: [json.loads(record.value) for record in log.read(stream, 0, 10_000_000)]
                 for stream in log.streams()
-                if not stream.startswith(("ledger", "ranges", "trail", "dead", "gaps"))
+                if not stream.startswith(("ledger", "ranges", "trail", "dead", "gaps", "states", "telemetry"))
             }
         asked = {
             erp: {what: control(port, erp, what) for what in ("totals", "stocks", "duplicates", "rate", "faults")}
