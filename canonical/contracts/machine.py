@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from canonical.contracts.event import Count, EventType, Micros, Text
+from canonical.contracts.event import Count, EventType, Micros, Sequence, Text
 
 Sum = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """What many events add up to, or one."""
@@ -35,7 +35,7 @@ class StateMark(BaseModel):
     plant: Text = Field(description="Canonical key of the plant.")
     source: Text = Field(description="The machine, terminal or system whose state it is.")
     session: Text = Field("", description="Session of the source; sequence numbers count within it.")
-    seq: int = Field(description="Sequence number of the event that says so.")
+    seq: Sequence = Field(description="Sequence number of the event that says so.")
     occurred_us: Micros = Field(description="Instant from which it holds, UTC, in microseconds since 1970-01-01.")
     type: EventType = Field(description="Type of that event; partial: output where a stop was not told to be over.")
     state: MachineState = Field(description="What the time from then on counts as.")
