@@ -79,7 +79,9 @@ FROM slo_state GROUP BY objective ORDER BY min(budget_left), objective
 BREACHES: Final = """
 SELECT objective, plant, erp, urgency, severity, epoch_us(begun) AS begun_us, owners, codes, postings, orders,
     materials, lots, quantities, line_stop, financial
-FROM slo_breach WHERE ended IS NULL ORDER BY urgency, begun LIMIT 20
+FROM slo_breach WHERE ended IS NULL
+QUALIFY row_number() OVER (PARTITION BY objective, plant, erp ORDER BY urgency, begun) = 1
+ORDER BY urgency, begun LIMIT 20
 """
 
 

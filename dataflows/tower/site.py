@@ -97,6 +97,7 @@ class Site:
         )
         self._templates.filters |= {
             "age": words.age,
+            "amount": words.amount,
             "instant": words.instant,
             "short": words.short,
             "number": words.number,

@@ -64,6 +64,12 @@ def unit(code: str) -> str:
     return UNITS.get(code, code)
 
 
+def amount(text: str) -> str:
+    """Return a quantity with the code of its unit, as the store writes it, with the unit's symbol."""
+    value, _, code = text.partition(" ")
+    return f"{number(float(value))} {unit(code)}"
+
+
 def words(code: str) -> str:
     """Return a code as words: ``ORDER_NOT_RELEASED`` is 'Order not released'."""
     text = code.replace("_", " ").replace("-", " ").lower().capitalize()

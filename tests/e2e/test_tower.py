@@ -46,6 +46,8 @@ systems = ["sap"]
 [postings]
 release_timeout_s = 0.2
 patience_s = 0.2
+[alerts]
+every_s = 1
 [tower]
 tokens = "tokens.toml"
 certificate = "cert.pem"
@@ -320,6 +322,8 @@ def test_pages_are_fit_for_a_desk_a_phone_a_wall_and_for_everybody(browser, plan
         )
         found[name] = browser.serious(browser.axe)
 
+    browser.until(lambda: "1 objective missed" in browser.text("h1"))  # Hours passed before the ERP had most of it.
+    assert plant.released in browser.text(".breach")
     browser.until(lambda: browser.all("#erp-sap.fine") and browser.all("#flow-delivery"), "nobody asks the ERP")
     for name, path in PAGES.items():
         look(f"wide-{name}", path)

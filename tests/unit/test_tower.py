@@ -20,7 +20,7 @@ from dataflows.tower.person import Grant, Person, Role
 from dataflows.tower.server import AddressUnusable, serve
 from dataflows.tower.session import Seal, Sessions, SessionTooLarge
 from dataflows.tower.token_file import TokenFile, TokensUnusable
-from dataflows.tower.words import age, number, words
+from dataflows.tower.words import age, amount, number, words
 from sinks.commit_log import PlantsyncError
 from tests.tower_site import SETTINGS, Tower, Visitor, exception, in_days, sent, until
 
@@ -482,6 +482,7 @@ def test_lengths_of_time_and_numbers_as_people_write_them():
         *("0 s", "59 s", "1 min", "59 min", "1 h 0 min", "1 d 1 h"),
     ]
     assert [number(value) for value in (None, 0, 12_345, 0.5, 61.725)] == ["0", "0", "12,345", "0.5", "61.725"]
+    assert [amount(text) for text in ("937.000 H87", "0.500 XYZ")] == ["937 pcs", "0.5 XYZ"]
     assert [words(code) for code in ("ERP_ORDER_LOCKED", "line-stop")] == ["ERP order locked", "Line stop"]
 
 
