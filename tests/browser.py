@@ -1,6 +1,6 @@
 """A real Chromium without a window, driven by its driver over the W3C WebDriver protocol.
 
-Plain HTTP and no library: a dozen calls of the protocol are all that is needed. ``bin/chromium`` installs the browser
+Plain HTTP and no library: a dozen calls of the protocol are all that is needed. ``bin/debian`` installs the browser
 where it may.
 """
 
@@ -25,6 +25,8 @@ SHOTS = ROOT / "test-artefacts" / "tower"
 """Where pictures of pages are kept; not under version control."""
 START_S = 60
 INSTALL_S = 600
+PROGRAMS = ("chromium", "chromedriver")
+PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 WAIT_S = 30
 AXE = ROOT / "tests" / "axe"
 FLAGS = (
@@ -181,9 +183,11 @@ class Browser:
 @contextlib.contextmanager
 def running() -> Iterator[Browser]:
     """A browser while the block runs. Raises: BrowserUnavailable."""
-    done = subprocess.run([ROOT / "bin/chromium"], capture_output=True, text=True, timeout=INSTALL_S, check=False)
-    if done.returncode:
-        raise BrowserUnavailable(done.stderr.strip()[-500:])
+    if not all(map(shutil.which, PROGRAMS)):
+        command = [ROOT / "bin/debian", *PACKAGES]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        if done.returncode:
+            raise BrowserUnavailable(done.stderr.strip()[-500:])
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
