@@ -9,13 +9,22 @@ from pydantic import BeforeValidator, Field
 
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
+from dataflows.collectors.mtconnect_settings import MtconnectCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.resolved import resolved
 from dataflows.section import Interval, Place, Section
 
-AnyCollector = HttpPollCollector | MqttCollector | ShdrCollector | SparkplugCollector | SqlCollector | WebhookCollector
+AnyCollector = (
+    HttpPollCollector
+    | MqttCollector
+    | MtconnectCollector
+    | ShdrCollector
+    | SparkplugCollector
+    | SqlCollector
+    | WebhookCollector
+)
 CollectSection = Annotated[AnyCollector, Field(discriminator="protocol"), BeforeValidator(resolved)]
 CollectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 """A name that a stream may have in its own."""

@@ -23,24 +23,18 @@ import orjson
 import requests
 
 from canonical.records import NO_RECORDS, RawRecords
+from dataflows.collectors.bounded_body import bounded_body
 from dataflows.collectors.http_poll_settings import HttpPollCollector
-from dataflows.sources.errors import SourceUnavailable
+from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from sinks.commit_log import PlantsyncError
 
 PART: Final = "source.known"
 RETRY_AFTER_MAX_S: Final = 3_600
 _HASH_BYTES: Final = 16
-_PART_BYTES: Final = 1 << 16
 _COME_BACK: Final = frozenset({429, 503})
 _OK: Final = 200
 _UNCHANGED: Final = 304
 _SERVER_ERROR: Final = 500
-
-
-class AnswerUnusable(PlantsyncError):
-    """The service answers with something that the settings do not say; nothing was taken of it."""
-
-    retryable = True  # by whoever asks again; others go on
 
 
 class HttpPoll:
@@ -163,12 +157,9 @@ class HttpPoll:
 
     def _body(self, answer: requests.Response) -> bytes:
         """Return the body, unpacked, as long as it is within its bound."""
-        body = bytearray()
-        for part in answer.iter_content(_PART_BYTES):
-            body += part
-            if len(body) > self._section.answer_bytes_max:
-                raise self._unusable(f"it is longer than {self._section.answer_bytes_max:,} bytes")
-        return bytes(body)
+        if (body := bounded_body(answer, self._section.answer_bytes_max)) is None:
+            raise self._unusable(f"it is longer than {self._section.answer_bytes_max:,} bytes")
+        return body
 
     def _content(self, answer: requests.Response) -> Any:
         try:

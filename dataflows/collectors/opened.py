@@ -6,6 +6,7 @@ from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
+from dataflows.collectors.mtconnect_settings import MtconnectCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
@@ -28,6 +29,10 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
             from dataflows.collectors.sparkplug import SparkplugNodes  # noqa: PLC0415
 
             return SparkplugNodes(section, name, clock)
+        case MtconnectCollector():
+            from dataflows.collectors.mtconnect import MtconnectAgent  # noqa: PLC0415
+
+            return MtconnectAgent(section, name, clock)
         case ShdrCollector():
             from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
 

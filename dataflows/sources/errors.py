@@ -19,3 +19,9 @@ class SourceUnavailable(SourceError):
 
 class PositionLost(SourceError):
     """The committed position no longer exists at the source; reading on would lose records."""
+
+
+class AnswerUnusable(SourceError):
+    """The source answers with something that the settings do not say; nothing was taken of it."""
+
+    retryable: ClassVar[bool] = True  # by whoever asks again; others go on

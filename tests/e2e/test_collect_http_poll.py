@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from dataflows.collectors.http_poll import AnswerUnusable, HttpPoll
+from dataflows.collectors.http_poll import HttpPoll
 from dataflows.collectors.http_poll_settings import HttpPollCollector
-from dataflows.sources.errors import SourceUnavailable
+from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
 from tests.e2e.test_collect_webhook import MAPPING
 from tests.peers.event_service import EventService
