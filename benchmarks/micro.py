@@ -22,7 +22,7 @@ from rich.console import Console
 from benchmarks import stage_costs
 from benchmarks.site import COMMAND
 from benchmarks.table import Told, table
-from benchmarks.workload import MAPPING, ROOT, Workload, workload
+from benchmarks.workload import MAPPED, MAPPING, ROOT, Workload, workload
 from canonical.columns import Vocabulary
 from canonical.decoders import decode
 from canonical.mapping import PlantMapping, load
@@ -47,7 +47,8 @@ COMMITS, COMMIT_RECORDS, STATE_BYTES = 30, 100, 200_000
 def decoding(made: Workload, folder: Path) -> dict[str, float]:
     """Return ns of processor time a record for W's JSON, and for the records of each shipped plant."""
     with min(made.chunks.iterdir()).open("rb") as chunk:
-        found = {"W, json": _decoded(load(MAPPING), RawRecords.from_lines(chunk.read()))}
+        raw = RawRecords.from_lines(chunk.read())
+    found = {"W, json": _decoded(load(MAPPING), raw), "W, json with expressions": _decoded(load(MAPPED), raw)}
     command = [*COMMAND, "simulate", "--out", str(folder), "--records", str(SIMULATED_RECORDS)]
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for path in shipped():
@@ -121,6 +122,15 @@ def stages(made: Workload, options: argparse.Namespace) -> dict[str, float]:
     return {name: median(turn[name] for turn in turns) for name in turns[0]}
 
 
+def expressions(made: Workload, options: argparse.Namespace) -> dict[str, float]:
+    """Return the throughput of the stages with a mapping of expressions, as percentage of that without."""
+    shares = []
+    for _ in range(1 if options.quick else 3):
+        plain, mapped = (stage_costs.measure(made, 20, mapping=mapping) for mapping in (MAPPING, MAPPED))
+        shares.append(100 * sum(plain.values()) / sum(mapped.values()))
+    return {"W, json with expressions": median(shares)}
+
+
 def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     """Measure all parts, print, and tell."""
     made, told = workload(), {}
@@ -129,6 +139,7 @@ def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
         parts: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
             "decode": ("ns a record", lambda: decoding(made, folder / "landing")),
             "stage": ("ns an event of W", lambda: stages(made, options)),
+            "expressions": ("% of the throughput without", lambda: expressions(made, options)),
             "commit": ("ms: 100 records, 200 kB of state", lambda: committing(folder)),
             "insert": ("ns a confirmation", lambda: {"duckdb": inserting(made, folder)}),
         }

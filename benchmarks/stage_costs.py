@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from benchmarks.workload import Form, Workload
 from canonical.decoders.avro_container import Container
@@ -23,13 +24,13 @@ BATCHES_PER_COMMIT = 20
 READ_US = 1_770_000_000_000_000
 
 
-def measure(workload: Workload, batches: int = 40, form: str = "json") -> dict[str, float]:
+def measure(workload: Workload, batches: int = 40, form: str = "json", mapping: Path | None = None) -> dict[str, float]:
     """Return nanoseconds of processor time an event for framing, each stage, and encoding the state.
 
-    Framing is from bytes in memory to records; ``form`` is json or avro.
+    Framing is from bytes in memory to records; ``form`` is json or avro; ``mapping`` another than the form's.
     """
     landed = workload.form(form)
-    shard = Shard("w", load(landed.mapping))
+    shard = Shard("w", load(mapping or landed.mapping))
     build = {"decode": Decode, "sequence": Order, "counter": Count, "observe": Observe, "aggregate": Confirm}
     stages: dict[str, Processor] = {name: make(shard, {}) for name, make in build.items()}
     stages["ledger"] = partial(Account, flow="bench")(shard, {})

@@ -23,6 +23,8 @@ import orjson
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT.parent / "shared" / "peers"
 MAPPING = ROOT / "benchmarks" / "w.toml"
+MAPPED = ROOT / "benchmarks" / "w_mapped.toml"
+"""W as a plant might have it whose fields need expressions."""
 AVRO_MAPPING = ROOT / "benchmarks" / "w_avro.toml"
 AVRO_SCHEMA = ROOT / "benchmarks" / "w.avsc"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "plantsync"

@@ -13,9 +13,10 @@ from canonical.decoders.avro import parse_avro, read_avro
 from canonical.decoders.b2mml import parse_b2mml
 from canonical.decoders.canonicalise import canonicalise
 from canonical.decoders.delimited import parse_delimited
+from canonical.decoders.expressions import computed
 from canonical.decoders.json import parse_json
 from canonical.decoders.json_kernel import read_json
-from canonical.decoders.parsed import Decoded, Parsed
+from canonical.decoders.parsed import Decoded, Parsed, ReadRecords
 from canonical.decoders.shdr import parse_shdr
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
@@ -30,7 +31,10 @@ PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
 }
 """The parser of each format a mapping may name."""
 
-_KERNELS: Final = {"json": (read_json, parse_json), "avro": (read_avro, parse_avro)}
+_KERNELS: Final = {
+    "json": (read_json, parse_json),
+    "avro": (lambda *asked: ReadRecords(read_avro(*asked)), parse_avro),
+}
 """By format, what reads records by a compiled kernel, and what parses those it leaves."""
 
 
@@ -40,17 +44,22 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Args:    records: RAW[n]; vocabulary: the shard's, which grows; now_us: the time of reading, int64 UTC microseconds.
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
-    plain = EventBatch.empty()
+    plain, skipped = EventBatch.empty(), np.empty(0, np.int32)
     if mapping.format in _KERNELS:
         read, parse_rest = _KERNELS[mapping.format]
-        plain = read(mapping, records, vocabulary, now_us)
-    if len(plain) == len(records):
-        return Decoded(plain)
-    if len(plain):
-        parsed = parse_rest(mapping, records, np.delete(np.arange(len(records), dtype=np.int32), plain["row"]))
+        done = read(mapping, records, vocabulary, now_us)
+        plain, skipped = done.events, done.skipped
+    if len(plain) + len(skipped) == len(records):
+        return Decoded(plain, skipped=len(skipped))
+    if len(plain) + len(skipped):
+        done_rows = np.concatenate((plain["row"], skipped))
+        parsed = parse_rest(mapping, records, np.delete(np.arange(len(records), dtype=np.int32), done_rows))
     else:
         parsed = PARSERS[mapping.format](mapping, records)
-    parts = [canonicalise(mapping, part, records, vocabulary, now_us) for part in (parsed, *parsed.further)]
+    parts = [
+        canonicalise(mapping, computed(mapping, part), records, vocabulary, now_us)
+        for part in (parsed, *parsed.further)
+    ]
     if len(parts) == 1 and not len(plain):
         return parts[0]
     events = EventBatch.concat([plain, *(part.events for part in parts)])

@@ -37,8 +37,13 @@ _REQUIRED: Final = frozenset({"plant", "source", "event_id", "seq", "occurred", 
 
 
 def read_avro(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> EventBatch:
-    """Return the events of the records that the kernel can read, in row order; ``parse_avro`` reads the others."""
+    """Return the events of the records that the kernel can read, in row order; ``parse_avro`` reads the others.
+
+    It reads none where the mapping computes fields or skips records.
+    """
     parts: list[EventBatch] = []
+    if mapping.reading.inputs or mapping.reading.computed:
+        return EventBatch.empty()
     for passed, schema, rows in by_schema(mapping, records, np.arange(len(records)), {}):
         reader = schema_reader(mapping, vocabulary, schema)
         if reader is not None:
@@ -58,7 +63,7 @@ def parse_avro(mapping: PlantMapping, records: RawRecords, only: Rows | None = N
 
     Faults: OVERSIZE; MALFORMED without a frame; UNKNOWN_SCHEMA; TRUNCATED; NOT_UTF8; DEEP_NESTING.
     """
-    paths = {str(name): tuple(source.path.split(".")) for name, source in mapping.paths.items()}
+    paths = {name: tuple(read.path.split(".")) for name, read in mapping.reading.reads.items()}
     n = len(records)
     asked = np.arange(n) if only is None else only.astype(np.int64)
     faults: dict[int, tuple[FaultCode, str]] = {}

@@ -51,8 +51,8 @@ def parse_b2mml(mapping: PlantMapping, records: RawRecords) -> Parsed:
             rows.append(row)
             lines.append(line)
     fields = {
-        str(name): pa.array([line.get(source.path) or None for line in lines], pa.string())
-        for name, source in mapping.paths.items()
+        name: pa.array([line.get(read.path) or None for line in lines], pa.string())
+        for name, read in mapping.reading.reads.items()
     }
     return Parsed(pa.array(rows, pa.int32()), fields, faults)
 

@@ -13,7 +13,7 @@ but the row, the mapping and ``now_us``. A row has one fault, the first in this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -74,6 +74,25 @@ def canonicalise(
         events = events.take(good)
     faults.sort(key=lambda fault: fault.row)
     return Decoded(events, faults, len(records) - len(events) - len(faults))
+
+
+def valued(
+    mapping: PlantMapping,
+    fields: Mapping[str, pa.Array],
+    rows: NDArray[np.int32],
+    records: RawRecords,
+    vocabulary: Vocabulary,
+    now_us: int,
+) -> tuple[dict[str, Column], Mask]:
+    """Return the columns of sequence numbers, instants and quantities, and which rows have a fault in one of them."""
+    work = _Work(mapping, Parsed(pa.array(rows), fields), rows, records, vocabulary)
+    if fields:
+        work.sequence()
+        work.times(now_us)
+        work.quantities()
+    faulty = np.zeros(len(rows), np.bool_)
+    faulty[list(work.found)] = True
+    return work.columns, faulty
 
 
 class _Work:
@@ -202,7 +221,7 @@ class _Work:
         return code
 
     def quantities(self) -> None:
-        limits, paths = self.mapping.limits, self.mapping.paths
+        limits, sources = self.mapping.limits, self.mapping.sources
         for name in QUANTITY_FIELDS:
             if name in self.fields:
                 counter = name.endswith("_counter")
@@ -215,7 +234,7 @@ class _Work:
         scales["energy"] = ("energy_mwh", ENERGY_MWH, "Wh")
         for name, (target, units, default) in scales.items():
             if name in self.fields:
-                scale = units[paths[name].unit or default]  # type: ignore[index]
+                scale = units[sources[name].unit or default]  # type: ignore[index]
                 largest = limits.quantity_max * units[default] / scale
                 self.columns[target], findings = measured(self.fields[name], scale, largest)
                 self.faulty(name, findings)

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from canonical.columns import TYPE_CODE, CodeColumn, Vocabulary
-from canonical.contracts.event import EventType
 from canonical.mapping import PlantMapping
 from canonical.units import code_of
 
@@ -34,8 +33,7 @@ class Coding:
 def coding(mapping: PlantMapping, vocabulary: Vocabulary, name: str) -> Coding:
     """Return how the texts of this field are coded: ``type`` as ``EVENT_TYPES``, the others by the vocabulary."""
     if name == "type":
-        words = mapping.types or {t.value: t for t in EventType}
-        kinds = {word: TYPE_CODE[kind] for word, kind in words.items()}
+        kinds = {word: TYPE_CODE[kind] for word, kind in mapping.words.items()}
         return Coding(lambda texts: _array([kinds.get(text, UNKNOWN) for text in texts]), default_type(mapping))
     if name == "unit":
 
@@ -54,7 +52,7 @@ def constant_code(mapping: PlantMapping, vocabulary: Vocabulary, name: str) -> i
     """Return the code of a field that no record carries, by the names of ``coding``; None where it has no constant."""
     constant = mapping.constants.get(name)  # type: ignore[call-overload]
     if name == "type":
-        words = mapping.types or {t.value: t for t in EventType}
+        words = mapping.words
         return default_type(mapping) if constant not in words else TYPE_CODE[words[constant]]
     if name == "unit":
         constant = constant or mapping.unit

@@ -27,6 +27,7 @@ from canonical.decoders.lines import LF, Lines, Mask, read, spans
 from canonical.decoders.parsed import Parsed
 from canonical.mapping.fields import DURATION_FIELDS, QUANTITY_FIELDS
 from canonical.mapping.plant import CsvSection, FixedColumn, FixedSection, PlantMapping
+from canonical.mapping.reads import Kind
 from canonical.records import RawRecords, RowFault
 
 NUMBER_FIELDS: Final = frozenset((*QUANTITY_FIELDS, *DURATION_FIELDS, "energy", "seq"))
@@ -46,19 +47,24 @@ def parse_delimited(mapping: PlantMapping, records: RawRecords) -> Parsed:
     if mapping.csv is not None:
         columns = _columns(mapping, mapping.csv.columns)
         lines = read(records, mapping.csv.encoding, mapping.limits.record_bytes_max)
-        return _parse_csv(mapping.csv, columns, lines)
+        return _parse_csv(mapping.csv, columns, _numbers(mapping), lines)
     assert mapping.fixed is not None, "a mapping has the section of its format"
     columns = _columns(mapping, [column.name for column in mapping.fixed.columns])
     lines = read(records, mapping.fixed.encoding, mapping.limits.record_bytes_max)
-    return _parse_fixed(mapping.fixed, columns, lines)
+    return _parse_fixed(mapping.fixed, columns, _numbers(mapping), lines)
+
+
+def _numbers(mapping: PlantMapping) -> frozenset[str]:
+    """Return the fields and inputs whose decimal sign is the plant's."""
+    return NUMBER_FIELDS | {name for name, read in mapping.reading.inputs.items() if read.kind is Kind.NUMBER}
 
 
 def _columns(mapping: PlantMapping, names: Sequence[str]) -> dict[str, int]:
     """Return the index of the column of each mapped field; the mapping has been checked to name them."""
-    return {field: names.index(source.path) for field, source in mapping.paths.items()}
+    return {name: names.index(read.path) for name, read in mapping.reading.reads.items()}
 
 
-def _parse_csv(section: CsvSection, columns: Mapping[str, int], lines: Lines) -> Parsed:
+def _parse_csv(section: CsvSection, columns: Mapping[str, int], numbers: frozenset[str], lines: Lines) -> Parsed:
     assert section.delimiter.isascii(), "a delimiter is one byte"
     assert section.quote.isascii(), "a quote is one byte"
     _refuse_ill_formed(section, lines)
@@ -79,7 +85,7 @@ def _parse_csv(section: CsvSection, columns: Mapping[str, int], lines: Lines) ->
         if not plain.all():
             lines.usable[rows[~plain]] = False
             cells = {index: column.filter(pa.array(plain, pa.bool_())) for index, column in cells.items()}
-    return _finished({field: cells[index] for field, index in columns.items()}, section.decimal, lines)
+    return _finished({field: cells[index] for field, index in columns.items()}, section.decimal, numbers, lines)
 
 
 def _refuse_ill_formed(section: CsvSection, lines: Lines) -> None:
@@ -222,7 +228,7 @@ def _only_usable(lines: Lines) -> pa.Buffer:
     return pa.py_buffer(body)
 
 
-def _parse_fixed(section: FixedSection, columns: Mapping[str, int], lines: Lines) -> Parsed:
+def _parse_fixed(section: FixedSection, columns: Mapping[str, int], numbers: frozenset[str], lines: Lines) -> Parsed:
     """Cut lines by position.
 
     A line must reach the end of its last mapped column. What may be missing is only what nobody
@@ -251,7 +257,7 @@ def _parse_fixed(section: FixedSection, columns: Mapping[str, int], lines: Lines
         field: _stripped(_cut(text, column, ascii_only=ascii_only))
         for field, column in ((field, section.columns[index]) for field, index in columns.items())
     }
-    return _finished(cells, section.decimal, lines)
+    return _finished(cells, section.decimal, numbers, lines)
 
 
 def _cut(text: pa.StringArray, column: FixedColumn, *, ascii_only: bool) -> pa.StringArray:
@@ -269,7 +275,7 @@ def _stripped(column: pa.Array) -> pa.Array:
     return pc.if_else(empty, None, stripped) if pc.any(empty).as_py() else stripped
 
 
-def _finished(cells: dict[str, pa.Array], decimal: str, lines: Lines) -> Parsed:
+def _finished(cells: dict[str, pa.Array], decimal: str, numbers: frozenset[str], lines: Lines) -> Parsed:
     """Give numbers a decimal point and drop the rows whose numbers use the other sign.
 
     With a decimal comma a point may separate thousands or decimals; reading 1.250 as either would
@@ -278,7 +284,7 @@ def _finished(cells: dict[str, pa.Array], decimal: str, lines: Lines) -> Parsed:
     rows = np.flatnonzero(lines.usable)
     if decimal == ",":
         good: Mask = np.ones(len(rows), np.bool_)
-        for field in sorted(NUMBER_FIELDS & cells.keys()):
+        for field in sorted(numbers & cells.keys()):
             pointed = pc.fill_null(pc.match_substring(cells[field], "."), fill_value=False)
             for i in np.flatnonzero(pointed.to_numpy(zero_copy_only=False) & good).tolist():
                 good[i] = False

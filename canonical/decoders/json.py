@@ -35,7 +35,7 @@ from canonical.decoders.json_plain import suspects
 from canonical.decoders.json_strict import form_refusal, is_mistyped, text_at, trimmed, type_refusal, unescaped
 from canonical.decoders.parsed import Parsed
 from canonical.mapping import PlantMapping
-from canonical.mapping.fields import numeric_fields
+from canonical.mapping.reads import Kind
 from canonical.records import RawRecords, RowFault
 
 Rows = NDArray[np.int32]
@@ -62,9 +62,9 @@ class _Parser:
     def __init__(self, mapping: PlantMapping, records: RawRecords) -> None:
         self.records = records
         self.limits = mapping.limits
-        self.paths = {str(name): tuple(source.path.split(".")) for name, source in mapping.paths.items()}
-        self.numeric = numeric_fields(mapping.time.format)
-        self.schema = _schema({path: name in self.numeric for name, path in self.paths.items()})
+        self.reads = mapping.reading.reads
+        self.paths = {name: tuple(read.path.split(".")) for name, read in self.reads.items()}
+        self.schema = _schema({self.paths[name]: read.kind for name, read in self.reads.items()})
         self.faults: list[RowFault] = []
 
     def plain(self, rows: Rows) -> list[Part]:
@@ -94,7 +94,7 @@ class _Parser:
             except orjson.JSONDecodeError:
                 parts += self.plain(np.array([row], np.int32))  # arrow-rs is more lenient, and decides
             else:
-                if is_mistyped(document, self.paths, self.numeric):
+                if is_mistyped(document, self.paths, self.reads):
                     self.refuse_type(row, document)
                 else:
                     sound.append(row)
@@ -126,7 +126,7 @@ class _Parser:
         if len(values) == 1:
             self.refuse(int(rows[0]), values[0])
             return []
-        sound = [i for i, v in enumerate(values) if not is_mistyped(orjson.loads(v), self.paths, self.numeric)]
+        sound = [i for i, v in enumerate(values) if not is_mistyped(orjson.loads(v), self.paths, self.reads)]
         if len(sound) < len(values):
             for i in sorted(set(range(len(values))) - set(sound)):
                 self.refuse_type(int(rows[i]), orjson.loads(values[i]))
@@ -154,7 +154,7 @@ class _Parser:
         self.refuse_type(row, orjson.loads(value))
 
     def refuse_type(self, row: int, document: dict[str, Any]) -> None:
-        code, detail = type_refusal(document, self.paths, self.numeric)
+        code, detail = type_refusal(document, self.paths, self.reads)
         source, session = (text_at(document, self.paths.get(name)) for name in ("source", "session"))
         self.faults.append(RowFault(row, code, detail[:_DETAIL_MAX], source, session))
 
@@ -183,14 +183,17 @@ def _lines(records: RawRecords, rows: Rows) -> bytes:
     return b"\n".join(records.data[start:end] for start, end in zip(starts, ends, strict=True))
 
 
-def _schema(leaves: dict[tuple[str, ...], bool]) -> pa.Schema:
-    """Return the nested schema of these paths; true stands for a number, false for text."""
+_ARROW: Final = {Kind.TEXT: pa.string(), Kind.NUMBER: pa.float64(), Kind.TRUTH: pa.bool_()}
+
+
+def _schema(leaves: dict[tuple[str, ...], Kind]) -> pa.Schema:
+    """Return the nested schema of these paths."""
     tree: dict[str, Any] = {}
-    for path, is_number in leaves.items():
+    for path, kind in leaves.items():
         at = tree
         for step in path[:-1]:
             at = at.setdefault(step, {})
-        at[path[-1]] = pa.float64() if is_number else pa.string()
+        at[path[-1]] = _ARROW[kind]
     return pa.schema(_members(tree))
 
 

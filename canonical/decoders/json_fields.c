@@ -12,7 +12,7 @@
  */
 #include "json_values.h"
 
-enum kind { TEXT, SPAN, EXACT, ROUNDED, EPOCH, INSTANT, OBJECT };
+enum kind { TEXT, SPAN, EXACT, ROUNDED, EPOCH, INSTANT, OBJECT, NUMBER, TRUTH };
 enum { FIELDS_MAX = 64, NAMES_MAX = 64, NAME_WORDS = 4, UNKNOWN = -1, UNREADABLE = -2 };
 
 /* A mapped field, or an object that leads to some. */
@@ -23,7 +23,7 @@ struct field {
     int64_t node;        /* OBJECT: the node it opens */
     int64_t required;    /* a record without it is left alone */
     int64_t absent;      /* what its column holds where the record has none */
-    void *column;        /* TEXT: int32; SPAN: int64, where it begins in data; others: int64 */
+    void *column;        /* TEXT: int32; SPAN: int64, where it begins in data; NUMBER: double; others: int64 */
     int64_t *lengths;    /* SPAN: int64; -1 where the record has none */
     uint8_t *zones;      /* INSTANT: which zone it was written in */
     int64_t zones_met;   /* bits of enum zone */
@@ -182,6 +182,22 @@ static inline const uint8_t *read_epoch(struct field *field, const uint8_t *p, i
     return *us >= field->first_us && *us <= field->last_us ? p : 0;
 }
 
+/* What an expression computes with: the float64 nearest to a number, as canonical/decoders/json.py reads it. */
+static inline const uint8_t *read_number(const uint8_t *p, double *value) {
+    struct decimal x;
+    if (!(p = number(p, &x)))
+        return 0;
+    *value = as_float(x);
+    return p;
+}
+
+static inline const uint8_t *read_truth(const uint8_t *p, int64_t *value) {
+    *value = *p == 't';
+    if (*p == 't')
+        return memcmp(p, "true", 4) ? 0 : p + 4;
+    return memcmp(p, "false", 5) ? 0 : p + 5;
+}
+
 static inline const uint8_t *read_instant(struct at *at, struct field *field, const uint8_t *p, int64_t row) {
     int zone;
     int64_t *us = (int64_t *)field->column + row;
@@ -219,6 +235,10 @@ static inline const uint8_t *member(struct at *at, int32_t index, const uint8_t 
         return read_epoch(field, p, (int64_t *)field->column + row);
     case INSTANT:
         return read_instant(at, field, p, row);
+    case NUMBER:
+        return read_number(p, (double *)field->column + row);
+    case TRUTH:
+        return read_truth(p, (int64_t *)field->column + row);
     default:
         return *p == '{' ? object(at, at->job->nodes + field->node, p, depth + 1) : 0;
     }

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from canonical.columns import DEFAULTS, Column, EventBatch, IntColumn, Vocabulary
-from canonical.decoders.coding import coding, constant_code
+from canonical.columns import DEFAULTS, CodeColumn, Column, EventBatch, IntColumn, Vocabulary
+from canonical.decoders.canonicalise import valued
+from canonical.decoders.coding import TEXT_MAX, Coding, coding, constant_code
+from canonical.decoders.expressions import Computation
 from canonical.decoders.instants import instants, localised, time_bounds
 from canonical.decoders.json_plan import (
     INSTANT,
@@ -28,12 +30,15 @@ from canonical.decoders.json_plan import (
     Plan,
     planned,
 )
-from canonical.decoders.known_texts import REFUSED, KnownTexts, Texts
+from canonical.decoders.known_texts import REFUSED, TEXTS_MAX, KnownTexts, Texts
 from canonical.decoders.lines import spans
+from canonical.decoders.parsed import ReadRecords
+from canonical.decoders.words import Words
 from canonical.identity import content_identity
 from canonical.kernel import INT64, POINTER, address, function
 from canonical.mapping import PlantMapping
 from canonical.mapping.fields import TEXT_FIELDS
+from canonical.mapping.reads import CODED_FIELDS, Kind
 from canonical.records import RawRecords
 
 Mask = NDArray[np.bool_]
@@ -73,15 +78,18 @@ _READ: Final = function(
 )
 
 
-def read_json(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> EventBatch:
+def read_json(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> ReadRecords:
     """Return the events of the records that the kernel can read; none where it cannot read this mapping at all."""
     if _READ is None or not len(records):
-        return EventBatch.empty()
+        return ReadRecords(EventBatch.empty())
     reader = vocabulary.readers.get(id(mapping))
     if reader is None or reader.mapping is not mapping:
         reader = vocabulary.readers[id(mapping)] = _Reader(mapping, vocabulary)
     plan = reader.plan
-    return EventBatch.empty() if plan is None else _Reading(reader, plan, records, vocabulary, now_us).events()
+    if plan is None:
+        return ReadRecords(EventBatch.empty())
+    reading = _Reading(reader, plan, records, vocabulary, now_us)
+    return ReadRecords(reading.events(), reading.skipped)
 
 
 class _Reader:
@@ -91,11 +99,25 @@ class _Reader:
         self.mapping = mapping
         self.plan = planned(mapping)
         self.texts: dict[str, KnownTexts] = {}
+        self.words = Words()
         for name, field in () if self.plan is None else self.plan.of_kind(TEXT):
-            absent = coding(mapping, vocabulary, name).absent
+            absent = self.coding(vocabulary, name).absent
             known = self.texts[name] = KnownTexts(absent, required=name in ("source", "plant"))
             field.texts, field.absent = ctypes.addressof(known.layout), known.absent
             field.required = known.absent == REFUSED
+
+    def coding(self, vocabulary: Vocabulary, name: str) -> Coding:
+        """Return how the texts of a field, or an input, are coded."""
+        if name in self.mapping.reading.inputs:
+            return Coding(self.words.vocabulary.codes, 0)
+        return coding(self.mapping, vocabulary, name)
+
+    def bound(self) -> None:
+        """Forget the words of inputs where they are many."""
+        if len(self.words) > TEXTS_MAX:
+            self.words = Words()
+            for name in self.mapping.reading.inputs.keys() & self.texts:
+                self.texts[name].forget()
 
 
 class _Reading:
@@ -104,6 +126,7 @@ class _Reading:
     def __init__(self, reader: _Reader, plan: Plan, records: RawRecords, vocabulary: Vocabulary, now_us: int) -> None:
         self.reader, self.plan, self.records = reader, plan, records
         self.mapping, self.vocabulary = reader.mapping, vocabulary
+        self.now_us = now_us
         self.first_us, self.last_us = time_bounds(self.mapping, now_us)
         rows = len(records)
         # The columns are written side by side, so they must not begin at the same place of a page: it would be the
@@ -125,8 +148,10 @@ class _Reading:
                 self.zones[name] = np.empty(rows, np.uint8)
                 field.zones, field.zones_met = address(self.zones[name]), 0
         self.suspicious = False
+        reader.bound()
         self.rows = self._run(np.empty(rows, np.int32))
         self.refused: Mask | None = None
+        self.skipped = np.empty(0, np.int32)
 
     def _run(self, read: NDArray[np.int32]) -> NDArray[np.int32]:
         """Call the kernel as often as tables of texts have to grow; return the rows read."""
@@ -158,7 +183,7 @@ class _Reading:
             full = _READ(ctypes.byref(job))
             for name, known in self.reader.texts.items():
                 if known.has_new:
-                    how = coding(self.mapping, self.vocabulary, name)
+                    how = self.reader.coding(self.vocabulary, name)
                     self.suspicious |= known.settle(self.columns[name][settled : job.count], how)
         return read[: job.count]
 
@@ -169,12 +194,15 @@ class _Reading:
             return EventBatch.empty()
         self.columns = {name: column[:count] for name, column in self.columns.items()}
         columns: dict[str, Column] = {}
+        work = self._computation()
+        if self.suspicious:
+            for name in self.reader.texts:
+                self._refuse(self.columns[name] == REFUSED)
         for name in (*TEXT_FIELDS, "type"):
             if name in self.reader.texts:
-                column = self.columns[name]
-                if self.suspicious:
-                    self._refuse(column == REFUSED)
-                columns[name] = column
+                columns[name] = self.columns[name]
+            elif name in mapping.reading.computed:
+                columns[name] = self._coded(work, name)
             elif (constant := constant_code(mapping, self.vocabulary, name)) is not None:
                 if constant == REFUSED:
                     return EventBatch.empty()
@@ -187,13 +215,68 @@ class _Reading:
                 self._parse_times(name)
             if name not in self.reader.texts and name in self.plan.targets:
                 columns[self.plan.targets[name]] = self.columns[name]
+        columns |= self._valued(work)
         if mapping.sequencing.mode != "number":
-            columns["identity"] = self._identity(columns["source"])
+            columns["identity"] = self._identity(columns["source"], work)
+        self._refuse(work.unwritable)
         offsets = self.records.offsets
         columns["offset"] = offsets if count == len(offsets) else offsets[self.rows]
         columns["row"] = self.rows
         events = EventBatch(count, columns)
+        skipped = work.skipped()
+        if skipped is not None and skipped.any():
+            # What a word refused had no code, so that only the long way can tell what a condition says of it.
+            kept = ~skipped if self.refused is None else ~skipped & ~self.refused
+            self.skipped = self.rows[skipped if self.refused is None else skipped & ~self.refused]
+            return events.take(kept)
         return events if self.refused is None else events.take(~self.refused)
+
+    # -- what is computed ----------------------------------------------------------------------
+
+    def _computation(self) -> Computation:
+        """Return the computed fields of the rows read, from the inputs as the kernel left them."""
+        inputs: dict[str, pa.Array] = {}
+        codes: dict[str, CodeColumn] = {}
+        count = len(self.rows)
+        for name, read in self.mapping.reading.inputs.items():
+            column = self.columns[name]
+            if name in self.reader.texts:
+                # A text that is refused has no code; its row is left to the other decoder.
+                codes[name] = np.maximum(column, 0) if self.suspicious else column
+            elif read.kind is Kind.NUMBER:
+                numbers = column.view(np.float64)
+                inputs[name] = pa.array(numbers, mask=np.isnan(numbers))
+            elif read.kind is Kind.TRUTH:
+                codes[name] = self.reader.words.vocabulary.codes(["false", "true", ""])[column]
+            else:
+                lengths = self.lengths[name][:count]
+                text = self._text(column, lengths)
+                inputs[name] = pc.if_else(pa.array(lengths >= 0), text, pa.scalar(None, pa.string()))
+        return Computation(self.mapping, self.reader.words, count, inputs, codes)
+
+    def _coded(self, work: Computation, name: str) -> CodeColumn:
+        """Return the canonical codes of a computed text; rows whose text is refused, or missing, are left."""
+        how = coding(self.mapping, self.vocabulary, name)
+        required = name in ("source", "plant")
+
+        def meant(texts: list[str]) -> CodeColumn:
+            usable = [text for text in texts if text and len(text) <= TEXT_MAX]
+            codes = np.array([REFUSED if text else how.absent for text in texts], np.int32)
+            codes[[bool(text) and len(text) <= TEXT_MAX for text in texts]] = how.codes(usable)
+            return np.where(codes == 0, REFUSED, codes) if required else codes
+
+        column = self.reader.words.asked(("field", name), meant, work.codes(name))
+        self._refuse(column == REFUSED)
+        return column
+
+    def _valued(self, work: Computation) -> dict[str, Column]:
+        """Return the columns of computed numbers and instants; rows with a fault are left."""
+        fields = {
+            name: work.values(name) for name in self.mapping.reading.computed.keys() - CODED_FIELDS - {"event_id"}
+        }
+        columns, faulty = valued(self.mapping, fields, self.rows, self.records, self.vocabulary, self.now_us)
+        self._refuse(faulty)
+        return columns
 
     def _refuse(self, where: Mask) -> None:
         if where.any():
@@ -220,14 +303,22 @@ class _Reading:
         begin = np.where(lengths < 0, self.records.starts[self.rows], starts)
         return spans(self.records.data, begin, begin + np.maximum(lengths, 0))
 
-    def _identity(self, sources: Column) -> Column:
+    def _identity(self, sources: Column, work: Computation) -> Column:
         """Give records without numbers an identity, as ``canonicalise`` does."""
         contents: Iterable[bytes]
-        if "event_id" not in self.lengths:
-            contents = map(self.records.value, self.rows.tolist())
-        else:
+        if "event_id" in self.mapping.reading.computed:
+            values = work.values("event_id").cast(pa.string()).fill_null("")
+            self._refuse(pc.equal(values, "").to_numpy(zero_copy_only=False))
+            ids = values.to_pylist()
+        elif "event_id" in self.lengths:
             lengths = self.lengths["event_id"][: len(self.rows)]
             self._refuse(lengths <= 0)
-            texts, ids = self.vocabulary.texts, self._text(self.columns["event_id"], lengths).to_pylist()
+            ids = self._text(self.columns["event_id"], lengths).to_pylist()
+        else:
+            ids = None
+        if ids is None:
+            contents = map(self.records.value, self.rows.tolist())
+        else:
+            texts = self.vocabulary.texts
             contents = (f"{texts[s]}\0{i}".encode() for s, i in zip(sources.tolist(), ids, strict=True))
         return np.fromiter(map(content_identity, contents), np.uint64, len(self.rows))

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from canonical.columns import DEFAULTS
 from canonical.decoders.quantities import COUNTER_MAX, sequence_max
 from canonical.kernel import INT32, INT64, POINTER
 from canonical.mapping import PlantMapping
 from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, EPOCH_US, QUANTITY_FIELDS, TEXT_FIELDS
+from canonical.mapping.reads import Kind
 
 FIELDS_MAX: Final = 64
 DEPTH_MAX: Final = 64
 """Bounds of the kernel; mappings beyond them are left to the other decoder."""
 
-TEXT, SPAN, EXACT, ROUNDED, EPOCH, INSTANT, OBJECT = range(7)
+TEXT, SPAN, EXACT, ROUNDED, EPOCH, INSTANT, OBJECT, NUMBER, TRUTH = range(9)
 """``enum kind``: how the value of a field is read."""
 
 _NAMES_MAX: Final = 64
@@ -88,9 +91,9 @@ class Plan:
 def planned(mapping: PlantMapping) -> Plan | None:
     """Return what the kernel has to look for; None where it cannot read records of this mapping."""
     tree: dict[str, Any] = {}
-    for field, source in mapping.paths.items():
+    for field, read in mapping.reading.reads.items():
         at = tree
-        *steps, last = source.path.split(".")
+        *steps, last = read.path.split(".")
         for step in steps:
             at = at.setdefault(step, {})
             if not isinstance(at, dict):
@@ -125,7 +128,11 @@ def _describe(field: Field, mapping: PlantMapping, name: str) -> None:
     """Say how the values of a field are read."""
     quantity_max = mapping.limits.quantity_max
     field.absent = -1
-    if name in ("occurred", "recorded"):
+    read = mapping.reading.inputs.get(name)
+    if read is not None:
+        field.kind = _INPUTS[read.kind] if read.kind is not Kind.TEXT or read.repeats else SPAN
+        field.absent = _NO_NUMBER if field.kind == NUMBER else -1
+    elif name in ("occurred", "recorded"):
         field.required = name == "occurred"
         how = mapping.time.format
         field.kind = EPOCH if how in EPOCH_US else INSTANT if how == "iso8601" else SPAN
@@ -145,6 +152,10 @@ def _describe(field: Field, mapping: PlantMapping, name: str) -> None:
         units, default = (ENERGY_MWH, "Wh") if name == "energy" else (DURATION_US, "s")
         field.kind, field.absent, field.scale = ROUNDED, 0, units[mapping.paths[name].unit or default]  # type: ignore[index]
         field.most = min(quantity_max * units[default] / field.scale, 2**53 / field.scale)
+
+
+_INPUTS: Final = {Kind.TEXT: TEXT, Kind.NUMBER: NUMBER, Kind.TRUTH: TRUTH}
+_NO_NUMBER: Final = int(np.array(np.nan).view(np.int64))
 
 
 def _targets(mapping: PlantMapping) -> Mapping[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from canonical.contracts.fault import FaultCode
+from canonical.mapping.reads import Kind, Read
 from canonical.policy import LimitPolicy
 
 Path = tuple[str, ...]
@@ -24,7 +25,6 @@ _UNENDED: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?\Z', re.DOTALL)
 _BRACKETS: Final = re.compile(rb"[][{}]")
 _ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89abAB]")
-_NUMBERS: Final = frozenset({int, float})
 _DECIMAL: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
@@ -62,7 +62,7 @@ def unescaped(value: bytes) -> bytes:
     return orjson.dumps(orjson.loads(value)) if _SURROGATE.search(value) else value
 
 
-def is_mistyped(document: dict[str, Any], paths: Mapping[str, Path], numeric: frozenset[str]) -> bool:
+def is_mistyped(document: dict[str, Any], paths: Mapping[str, Path], reads: Mapping[str, Read]) -> bool:
     """Return whether a mapped field surely has the wrong type; text in a number's place may yet be one."""
     for name, path in paths.items():
         at: Any = document
@@ -72,12 +72,12 @@ def is_mistyped(document: dict[str, Any], paths: Mapping[str, Path], numeric: fr
             if at.__class__ is not dict:
                 return True
             at = at.get(step)
-        if at is not None and at.__class__ is not str and (name not in numeric or at.__class__ not in _NUMBERS):
+        if at is not None and at.__class__ not in _CLASSES[reads[name].kind]:
             return True
     return False
 
 
-def type_refusal(document: dict[str, Any], paths: Mapping[str, Path], numeric: frozenset[str]) -> Refusal:
+def type_refusal(document: dict[str, Any], paths: Mapping[str, Path], reads: Mapping[str, Read]) -> Refusal:
     """Return which mapped field of a JSON object has the wrong type."""
     for name, path in paths.items():
         found, at = _found(document, path)
@@ -85,10 +85,10 @@ def type_refusal(document: dict[str, Any], paths: Mapping[str, Path], numeric: f
             continue
         if len(at) < len(path):
             return FaultCode.WRONG_TYPE, f"{name}: {'.'.join(at)} is {_kind(found)}, no object"
-        fits = _is_number(found) if name in numeric else isinstance(found, str)
-        if not fits:
-            wanted = "number" if name in numeric else "text"
-            return FaultCode.WRONG_TYPE, f"{name} ({'.'.join(path)}) is {_kind(found)}, no {wanted}: {found!r}"
+        kind = reads[name].kind
+        if not _FITS[kind](found):
+            where = ".".join(path) if name == reads[name].name else f"{name} ({'.'.join(path)})"
+            return FaultCode.WRONG_TYPE, f"{where} is {_kind(found)}, no {_WANTED[kind]}: {found!r}"
     return FaultCode.MALFORMED, "the record is refused by the JSON reader"
 
 
@@ -125,6 +125,19 @@ def _is_number(value: object) -> bool:
     if isinstance(value, str):
         return _DECIMAL.fullmatch(value) is not None
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_CLASSES: Final = {
+    Kind.TEXT: frozenset({str}),
+    Kind.NUMBER: frozenset({str, int, float}),
+    Kind.TRUTH: frozenset({bool}),
+}
+_FITS: Final[Mapping[Kind, Callable[[object], bool]]] = {
+    Kind.TEXT: lambda value: isinstance(value, str),
+    Kind.NUMBER: _is_number,
+    Kind.TRUTH: lambda value: isinstance(value, bool),
+}
+_WANTED: Final = {Kind.TEXT: "text", Kind.NUMBER: "number", Kind.TRUTH: "truth value"}
 
 
 def _kind(value: object) -> str:

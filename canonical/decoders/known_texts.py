@@ -61,6 +61,10 @@ class KnownTexts:
         self._required = required
         self._empty()
 
+    def forget(self) -> None:
+        """Forget all texts, since their codes mean nothing any more."""
+        self._empty()
+
     def prepare(self) -> None:
         """Make room for texts to come: for as many as there are, and one more of any length."""
         layout = self.layout

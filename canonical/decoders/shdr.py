@@ -65,12 +65,13 @@ def parse_shdr(mapping: PlantMapping, records: RawRecords) -> Parsed:
     _refuse_ill_formed(lines, last - first)
     observations = _Observations(lines, pipes, first, last)
     fields: dict[str, pa.Array] = {
-        name: observations.values(item.path) for name, item in section.items.items() if item.path and name != "type"
+        name: observations.values(read.path) for name, read in mapping.reading.reads.items() if name != "type"
     }
     reads = np.zeros(len(observations.rows), np.bool_)
     for name in COUNTERS:
-        if name in fields:
-            reads |= fields[name].is_valid().to_numpy(zero_copy_only=False)
+        if name in section.items:
+            values = fields[name] if name in fields else observations.values(section.items[name].path)
+            reads |= values.is_valid().to_numpy(zero_copy_only=False)
     state = section.items.get("type")
     states = observations.carry(state.path) if state else np.zeros_like(reads)
     fields["type"] = _TYPES.take(pa.array(np.where(reads, 2, np.where(states, 1, 0)), pa.int64()))

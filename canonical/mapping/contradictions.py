@@ -8,14 +8,16 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from canonical.b2mml.event_lines import FIELDS
-from canonical.mapping.fields import DURATION_FIELDS, DURATION_US, ENERGY_MWH, TEXT_FIELDS, FieldSource, numeric_fields
+from canonical.mapping.expression_problems import condition_problems, expression_problems, paths, unit_problem
+from canonical.mapping.fields import FieldSource
 from canonical.mapping.plant import AvroSection, PlantMapping
 from canonical.mapping.problems import Finding
+from canonical.mapping.reads import Read
+from canonical.mapping.toml_lines import Key
 from canonical.policy import ShiftPolicy
 from canonical.units import ALIASES, known
 from canonical.writer_schema import writer_schema
 
-_CONSTANT: Final = {*TEXT_FIELDS, "type", "event_id"}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_MINUTES: Final = 24 * 60
 _WEEK_MINUTES: Final = 7 * _DAY_MINUTES
@@ -74,28 +76,30 @@ def _required(mapping: PlantMapping) -> Iterator[Finding]:
             'say "earliest" or "latest"',
         )
     if mapping.format == "shdr":
-        if mapping.types:
-            yield ("types",), "what an SHDR line carries tells its type", "remove this section"
+        for section in ("types", "packml"):
+            if getattr(mapping, section):
+                yield (section,), "what an SHDR line carries tells its type", "remove this section"
     elif "type" not in sources and mapping.default_type is None:
         yield ("default_type",), "no field names the type of a record", "map fields.type or set default_type"
 
 
 def _fields(mapping: PlantMapping) -> Iterator[Finding]:
     columns = _columns(mapping)
-    for section, name, source in _placed(mapping):
-        key = (*section, name)
-        if source.value is not None and name not in _CONSTANT:
-            yield (*key, "value"), "only a text field can be constant", "give a path"
-        units = DURATION_US if name in DURATION_FIELDS else ENERGY_MWH if name == "energy" else ()
-        if source.unit and source.unit not in units:
-            hint = f"one of {', '.join(units)}" if units else "a unit of quantities comes from fields.unit, or unit"
-            yield (*key, "unit"), f"{name} cannot be in {source.unit!r}", hint
-        if mapping.format in {"json", "avro"} and "" in source.path.split(".") and source.value is None:
-            yield key, f"the path {source.path!r} has an empty step", "separate the steps by single dots"
-        if mapping.avro is not None and source.path and not _held(mapping.avro, source.path):
-            yield key, f"no schema of [avro.ids] has a single value at {source.path!r}", "separate nested names by dots"
-        if source.path and columns is not None and source.path not in columns:
-            yield key, f"there is no column {source.path!r}", f"one of {', '.join(columns)}"
+    placed = _placed(mapping)
+    yield from expression_problems(mapping, placed)
+    for i, condition in enumerate(mapping.skip):
+        yield from condition_problems(mapping, ("skip", i), condition)
+    for key, source in placed.items():
+        problem = unit_problem(str(key[-1]), source)
+        if problem is not None:
+            yield (*key, "unit"), *problem
+    for key, path in paths(mapping, placed):
+        if mapping.format in {"json", "avro"} and "" in path.split("."):
+            yield key, f"the path {path!r} has an empty step", "separate the steps by single dots"
+        if mapping.avro is not None and not _held(mapping.avro, path):
+            yield key, f"no schema of [avro.ids] has a single value at {path!r}", "separate nested names by dots"
+        if columns is not None and path not in columns:
+            yield key, f"there is no column {path!r}", f"one of {', '.join(columns)}"
     if mapping.format == "json":
         yield from _clashes(mapping)
     if mapping.plant and "plant" in mapping.fields:
@@ -104,30 +108,33 @@ def _fields(mapping: PlantMapping) -> Iterator[Finding]:
         yield ("fields", "source"), "shdr.source names the source already", "remove one"
 
 
-def _placed(mapping: PlantMapping) -> Iterator[tuple[tuple[str, ...], str, FieldSource]]:
-    for name, source in mapping.fields.items():
-        yield ("fields",), name, source
+def _placed(mapping: PlantMapping) -> dict[Key, FieldSource]:
+    placed: dict[Key, FieldSource] = {("fields", name): source for name, source in mapping.fields.items()}
     if mapping.shdr is not None:
-        for name, source in mapping.shdr.items.items():
-            yield ("shdr", "items"), name, source
+        placed |= {("shdr", "items", name): source for name, source in mapping.shdr.items.items()}
+    return placed
 
 
 def _clashes(mapping: PlantMapping) -> Iterator[Finding]:
     """Yield fields that would read one place of the record as two things."""
-    numeric = numeric_fields(mapping.time.format)
-    kinds: dict[tuple[str, ...], tuple[str, str]] = {}
-    for name, source in mapping.paths.items():
-        path = tuple(source.path.split("."))
-        kind = "number" if name in numeric else "text"
-        for known_path, (known_name, known_kind) in kinds.items():
+    reading = mapping.reading
+    users = {name: key for key, source in _placed(mapping).items() for name in reading.used(str(key[-1]), source)}
+    users |= {name: ("skip", i) for i, each in enumerate(mapping.skip) for name in [reading.tested(each)]}
+    known: list[tuple[str, Read]] = []
+    for name, read in reading.reads.items():
+        key = users.get(name, ("fields",))
+        path = read.path.split(".")
+        for other, former in known:
+            known_path = former.path.split(".")
             shorter = min(len(path), len(known_path))
             if path[:shorter] != known_path[:shorter]:
                 continue
+            told = ".".join(map(str, users.get(other, (other,))[1:]))
             if len(path) != len(known_path):
-                yield ("fields", name), f"{source.path!r} and {known_name} lie inside one another", "map single values"
-            elif kind != known_kind:
-                yield ("fields", name), f"{source.path!r} is {known_kind} for {known_name}, and {kind} here", "map one"
-        kinds[path] = (name, kind)
+                yield key, f"{read.path!r} and {told} lie inside one another", "map single values"
+            elif read.kind is not former.kind:
+                yield key, f"{read.path!r} is {former.kind} for {told}, and {read.kind} here", "map one"
+        known.append((name, read))
 
 
 def _held(section: AvroSection, path: str) -> bool:

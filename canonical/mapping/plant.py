@@ -12,8 +12,11 @@ import fastavro
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from canonical.contracts.event import EventType
-from canonical.mapping.fields import EPOCH_US, FieldName, Fields, FieldSource, TextField
+from canonical.mapping.examples import Example
+from canonical.mapping.fields import EPOCH_US, Condition, FieldName, Fields, FieldSource, TextField
 from canonical.mapping.problems import refused
+from canonical.mapping.reads import Reading, is_direct
+from canonical.packml import PACKML_TYPES, PackMLState
 from canonical.policy import (
     DEFAULT_ROUTES,
     AggregatePolicy,
@@ -154,7 +157,15 @@ class PlantMapping(Policy):
     input: InputSection
     fields: Fields = Field(default={})
     time: TimeSection = TimeSection()
+    skip: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=64,
+        description="A record for which one of these holds is none: it is counted as skipped.",
+    )
     types: dict[str, EventType] = Field(default={}, description="Local verb = type. Empty: the plant uses our words.")
+    packml: dict[str, PackMLState] = Field(
+        default={}, description="Local state = state of PackML (ISA-TR88.00.02), which tells the type of the event."
+    )
     units: dict[str, str] = Field(default={}, description="Local unit = UN/ECE Rec 20 code.")
     keys: dict[TextField, dict[str, str]] = Field(
         default={}, description="Cross-reference: local key = canonical key (M06)."
@@ -170,6 +181,9 @@ class PlantMapping(Policy):
     fixed: FixedSection | None = None
     shdr: ShdrSection | None = None
     avro: AvroSection | None = None
+    examples: tuple[Example, ...] = Field(
+        default=(), max_length=256, description="Records and what they become; `plantsync lint` tries them."
+    )
 
     @field_validator("routes")
     @classmethod
@@ -178,13 +192,34 @@ class PlantMapping(Policy):
 
     @cached_property
     def paths(self) -> dict[FieldName, FieldSource]:
-        """Canonical fields read from the record."""
-        return {name: source for name, source in self.sources.items() if source.path}
+        """Canonical fields that are a place of the record and no more."""
+        return {name: source for name, source in self.sources.items() if source.path and is_direct(name, source)}
 
     @cached_property
     def constants(self) -> dict[FieldName, str]:
         """Canonical text fields that are the same in every record."""
-        return {name: source.value for name, source in self.sources.items() if source.value is not None}
+        return {
+            name: source.value
+            for name, source in self.sources.items()
+            if source.value is not None and is_direct(name, source)
+        }
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What is read of each record, and which fields are computed of it."""
+        return Reading(
+            self.sources,  # type: ignore[arg-type] # names of fields are texts
+            self.skip,
+            is_json=self.format == "json",
+            time_format=self.time.format,
+        )
+
+    @cached_property
+    def words(self) -> dict[str, EventType]:
+        """The plant's words for types of events: its verbs, and its states as PackML means them."""
+        if not self.types and not self.packml:
+            return {kind.value: kind for kind in EventType}
+        return {local: PACKML_TYPES[state] for local, state in self.packml.items()} | self.types
 
     @cached_property
     def sources(self) -> dict[FieldName, FieldSource]:
@@ -200,5 +235,5 @@ class PlantMapping(Policy):
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hexadecimal of what the mapping means; layout and comments do not count (M35)."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        content = json.dumps(self.model_dump(mode="json", exclude={"examples"}), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()

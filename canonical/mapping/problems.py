@@ -112,6 +112,8 @@ def _key_in_file(detail: ErrorDetails, content: Mapping[str, Any]) -> Key:
     key: Key = ()
     at: Any = content
     for part in loc[:-1] if missing else loc:
+        if isinstance(part, int) and isinstance(at, dict):
+            continue  # a single table stands for a list of one
         table: dict[str | int, Any] = dict(enumerate(at)) if isinstance(at, list) else at
         if not isinstance(table, dict) or part not in table:
             break
@@ -142,7 +144,7 @@ def _siblings(key: Key, model: type[BaseModel]) -> list[str]:
         field = section.model_fields.get(str(part))
         if field is not None:
             section = next(_models(field.annotation), section)
-    return list(section.model_fields)
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:

@@ -24,7 +24,7 @@ def lint(
     rows: Annotated[int, typer.Option(min=1, help="Rows of the sample that are shown.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Check files: every problem with file, line, key and hint.
+    """Check files: every problem with file, line, key and hint. The examples in a mapping file are tried.
 
     Example: plantsync lint plants/plant_a.toml --sample records.ndjson
     """
@@ -64,10 +64,11 @@ def lint(
 
 
 def _mapping_problems(mapping: Any, file: Path) -> list[Problem]:
+    from canonical.decoders.examples import tried
     from canonical.mapping import Problem
 
     try:
-        problems: list[Problem] = mapping.problems(file)
+        problems: list[Problem] = mapping.problems(file) or tried(file)
     except OSError as error:
         return [Problem(str(file), 0, "", str(error.strerror), "name an existing file")]
     return problems

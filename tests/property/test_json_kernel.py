@@ -187,7 +187,7 @@ def records_of(values: list[bytes]) -> RawRecords:
 
 def read(mapping: PlantMapping, *values: bytes) -> list[int]:
     """Return which rows the kernel reads."""
-    return json_kernel.read_json(mapping, records_of([*values]), Vocabulary(), NOW_US)["row"].tolist()
+    return json_kernel.read_json(mapping, records_of([*values]), Vocabulary(), NOW_US).events["row"].tolist()
 
 
 @pytest.mark.parametrize("name", MAPPINGS)
@@ -204,10 +204,10 @@ def test_what_stands_around_a_record_is_not_looked_at(values: list[bytes], befor
     ends = len(before) + np.cumsum([len(value) for value in values], dtype=np.int64)
     starts = ends - [len(value) for value in values]
     records = RawRecords(before + b"".join(values) + after, starts, ends.astype(np.int64), starts)
-    together = json_kernel.read_json(PLAIN, records, Vocabulary(), NOW_US)
+    together = json_kernel.read_json(PLAIN, records, Vocabulary(), NOW_US).events
     assert together["row"].tolist() == [row for row, value in enumerate(values) if read(PLAIN, value)]
     for at, row in enumerate(together["row"].tolist()):
-        alone = json_kernel.read_json(PLAIN, records_of([values[row]]), Vocabulary(), NOW_US)
+        alone = json_kernel.read_json(PLAIN, records_of([values[row]]), Vocabulary(), NOW_US).events
         for column in ("seq", "occurred_us", "recorded_us", "good", "scrap", "machine_us"):
             assert together[column][at] == alone[column][0]
 

@@ -56,7 +56,7 @@ def test_a_good_mapping_loads(tmp_path):
         (('"machine.id"', '{ value = "x", path = "y" }'), 9, "fields.source", "either a path or a constant"),
         (('seq = "n"', ""), 8, "fields.seq", 'sequencing.mode = "arrival"'),
         (('type = "kind"', ""), 1, "default_type", "set default_type"),
-        (('good = "good"', 'good = { value = "1" }'), 13, "fields.good.value", "only a text field"),
+        (('good = "good"', 'good = { value = "one" }'), 13, "fields.good.value", "no decimal number"),
         (('unit = "ms"', 'unit = "kg"'), 14, "fields.machine.unit", "one of us, ms, s, min, h"),
         (('"cycle"', '"n"'), 14, "", ""),
         (('good = "good"', 'good = "kind"'), 13, "fields.good", "is text for type, and number here"),
