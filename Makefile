@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.plantsync-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test torture fuzz check bench bench-peers format lock check-format check-lint check-types check-imports check-contracts check-dictionary check-docs
+.PHONY: help demo test torture fuzz check bench bench-peers format lock check-format check-lint check-types check-imports check-contracts check-streams check-dictionary check-docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ fuzz: $(READY) ## A million mutated messages through every decoder and the whole
 	@echo "fuzz: mutated messages"
 	@$(BIN)/python -m tests.fuzz --messages 1000000 --jobs 2
 
-check: check-format check-lint check-types check-imports check-contracts check-dictionary check-docs ## Run every check below
+check: check-format check-lint check-types check-imports check-contracts check-streams check-dictionary check-docs ## Run every check below
 	@echo "check: all passed"
 
 check-format: $(READY) ## Is the code formatted?
@@ -58,6 +58,10 @@ check-imports: $(READY) ## Does each room import only what it may?
 check-contracts: $(READY) ## Do the committed schemas match the contracts, and has no contract lost a field?
 	@echo "check-contracts: schemas against contracts"
 	@$(BIN)/python -m canonical.schemas --check
+
+check-streams: $(READY) ## Do docs/asyncapi.json and docs/streams.md say what the streams' terms say?
+	@echo "check-streams: the streams' terms against docs/asyncapi.json and docs/streams.md"
+	@$(BIN)/python -m dataflows.asyncapi --check
 
 check-dictionary: $(READY) ## Has all in the analytics store a comment, and does the data dictionary say so?
 	@echo "check-dictionary: the store's comments against docs/dictionary.md"

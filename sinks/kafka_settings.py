@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sinks.streams import TRAIL
+from sinks.stream_terms import FOR_EVER
 
 # A commit is one transaction only as long as these are what the log sets them to.
 RESERVED: Final = frozenset(
@@ -110,10 +110,10 @@ class KafkaSettings:
         return f"{self.prefix}{flow}-state"
 
     def record_topic(self, stream: str = "") -> dict[str, str]:
-        """Configuration of a record topic that the log creates; that of the audit trail forgets nothing."""
+        """Configuration of a record topic that the log creates; some streams forget nothing."""
         return {
             "cleanup.policy": "delete",
-            "retention.ms": "-1" if stream == TRAIL else str(self.retention_ms),
+            "retention.ms": "-1" if stream in FOR_EVER else str(self.retention_ms),
             "max.message.bytes": str(self.record_bytes_max + _FRAMING_BYTES),
         }
 

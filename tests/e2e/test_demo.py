@@ -18,6 +18,7 @@ from dataflows.demo.report import Report, read_outcome
 from dataflows.simulator import Truth
 from sinks.published import query as ask
 from tests.command import plantsync
+from tests.stream_laws import broken_terms
 
 PLANTSYNC = Path(sys.executable).with_name("plantsync")
 RECORDS = 12_000
@@ -64,6 +65,14 @@ def test_confirmations_was_killed_half_way_and_another_process_went_on(report):
     assert kill["pid"] != kill["restarted_pid"]
     read = sum(plant["read"] for plant in report["outcome"]["plants"])
     assert 0 < kill["committed"] < read
+
+
+@pytest.mark.usefixtures("report")
+def test_what_it_wrote_is_as_the_registry_of_streams_says(folder):
+    """M51: of each stream the contract, the form and the key."""
+    streams, broken = broken_terms(folder / "state/plantsync.db")
+    assert len(streams) >= 13
+    assert broken == []
 
 
 @pytest.mark.usefixtures("report")
