@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
 from dataflows.collectors.mtconnect_settings import MtconnectCollector
+from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
@@ -20,6 +21,7 @@ AnyCollector = (
     HttpPollCollector
     | MqttCollector
     | MtconnectCollector
+    | SftpCollector
     | ShdrCollector
     | SparkplugCollector
     | SqlCollector

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -10,6 +11,7 @@ import orjson
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.opened import opened
 from dataflows.collectors.own_thread import OwnThread
+from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.committed_states import committed_states
 from dataflows.settings import Settings
 from dataflows.sources.reader import Reader
@@ -31,7 +33,7 @@ def collect_shards(
     """
 
     def opening(name: str, shard: str) -> Reader:
-        collector = collectors[shard] = OwnThread(opened(settings.collect[name], name, clock))
+        collector = collectors[shard] = OwnThread(opened(settings.collect[name], name, clock, settings.landing))
         return Roomy(collector, partial(room, shard))
 
     return {(shard := shard_of(name)): ShardInput(partial(opening, name, shard)) for name in settings.collect}
@@ -45,11 +47,14 @@ def open_spool(settings: Settings, collectors: Mapping[str, Collector]) -> Spool
     section = settings.spool
     make_spool(settings)
 
+    landed = {shard_of(name): sys.maxsize for name, each in settings.collect.items() if isinstance(each, SftpCollector)}
+    """Nobody reads the entries of files that landed: they are there to be looked at."""
+
     def read() -> dict[str, int]:
         if settings.log.kind == "sqlite" and not settings.log.path.exists():
-            return {}
+            return landed
         snapshots = committed_states(settings, map(shard_of, settings.collect))
-        return {
+        return landed | {
             shard: orjson.loads(snapshots[shard].position)["offset"]
             for shard in map(shard_of, settings.collect)
             if shard in snapshots

@@ -12,7 +12,7 @@ from canonical.mapping.problems import refused
 from dataflows.section import ENVIRONMENT, beside
 
 SECRETS: Final = frozenset({"password", "client_secret", "signing_secret", "token"})
-PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file", "cert_file", "key_file"})
+PLACES: Final = frozenset({"folder", "acknowledgements", "ca_file", "cert_file", "key_file", "known_hosts"})
 """Keys that are paths; they are relative to the folder of the settings file."""
 
 

@@ -28,6 +28,7 @@ from canonical.mapping.problems import Finding, explained, refused, syntax_probl
 from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
 from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection
+from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
@@ -241,8 +242,19 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
         for name in sorted(inputs & seen.keys()):
             yield ("plants", index), f"reads {name}, as plants[{seen[name]}] does", "each plant needs its own"
         seen |= dict.fromkeys(inputs, index)
-    for name in settings.collect:
-        if f"collect.{name}" not in seen:
+    into: dict[str, str] = {}
+    for name, section in settings.collect.items():
+        if isinstance(section, SftpCollector):
+            other = into.setdefault(section.into, name)
+            if f"folder {section.into}" not in seen:
+                hint = f'set landing, and input.folder = "{section.into}" in a mapping'
+                yield ("collect", name, "into"), f"no plant reads folder {section.into}", hint
+            if other != name:
+                yield ("collect", name, "into"), f"collect.{other} lands there too", "each needs a plant of its own"
+            if f"collect.{name}" in seen:
+                hint = "its files land in a folder: set input.folder in the mapping instead"
+                yield ("collect", name), "is no input of a plant", hint
+        elif f"collect.{name}" not in seen:
             yield ("collect", name), "no plant reads it", f'say input.collected = ["{name}"] in a mapping'
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
 from dataflows.collectors.mtconnect_settings import MtconnectCollector
+from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.sources.shard_source import Clock
 
 
-def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
-    """Return the collector of a section; it connects at its first poll."""
+def opened(section: AnyCollector, name: str, clock: Clock, landing: Path | None) -> Collector:
+    """Return the collector of a section; it connects at its first poll. Args: landing: the folder of drop folders."""
     # Each is imported where it is used, so that a plant's flow needs no more than its own protocols.
     match section:
         case HttpPollCollector():
@@ -33,6 +36,11 @@ def opened(section: AnyCollector, name: str, clock: Clock) -> Collector:
             from dataflows.collectors.mtconnect import MtconnectAgent  # noqa: PLC0415
 
             return MtconnectAgent(section, name, clock)
+        case SftpCollector():
+            from dataflows.collectors.sftp import SftpFiles  # noqa: PLC0415
+
+            assert landing is not None, "the settings are checked"
+            return SftpFiles(section, name, landing / section.into, clock)
         case ShdrCollector():
             from dataflows.collectors.shdr import ShdrLines  # noqa: PLC0415
 

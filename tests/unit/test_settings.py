@@ -279,6 +279,28 @@ def test_the_page_of_collectors_has_every_key_with_its_default_and_no_other():
         assert re.findall(r"^\| `[\w.]+` \|.*\|$", chapter, re.MULTILINE) == list(_rows(section))
 
 
+SFTP = 'protocol = "sftp"\nhost = "h"\nuser = "u"\nknown_hosts = "k"\nkey_file = "i"\ninto = "drop"\n'
+
+
+@pytest.mark.parametrize(
+    ("plant", "text", "told"),
+    [
+        ('folder = "drop"', f'landing = "l"\n[collect.a]\n{SFTP}', ""),
+        ('folder = "other"', f'landing = "l"\n[collect.a]\n{SFTP}', "collect.a.into: no plant reads folder drop"),
+        ('collected = ["a"]', f"[collect.a]\n{SFTP}", "collect.a: is no input of a plant"),
+        ('folder = "drop"', f'landing = "l"\n[collect.a]\n{SFTP}[collect.b]\n{SFTP}', "collect.a lands there too"),
+    ],
+)
+def test_files_that_are_fetched_land_where_one_plant_reads_them(tmp_path, plant, text, told):
+    mapping = f'plant = "S"\nformat = "json"\ndefault_type = "partial"\n[input]\n{plant}\n[fields]\nsource = "s"\n'
+    (tmp_path / "plant.toml").write_text(mapping + 'seq = "n"\noccurred = "t"\ngood = "g"\n')
+    path = tmp_path / "plantsync.toml"
+    path.write_text(f'plants = ["plant.toml"]\n{text}')
+    said = "\n".join(_said(path))
+    assert told in said
+    assert bool(told) == bool(said)
+
+
 @pytest.mark.parametrize(
     ("sections", "told"),
     [
