@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from canonical.plants import shipped
 from canonical.records import RawRecords
 
 NOW_US = 1_770_000_000_000_000
+PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
+PIECES = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 W_MAPPED = Path(__file__).parents[2] / "benchmarks" / "w_mapped.toml"
 HEAD = """\
 plant = "A"
@@ -187,3 +190,16 @@ def test_an_example_that_does_not_hold_is_told_with_its_line(tmp_path, example, 
         return
     [problem] = found
     assert (problem.line, told in str(problem)) == (line, True), problem
+
+
+@pytest.mark.parametrize("piece", range(len(PIECES)))
+def test_what_the_page_about_mappings_shows_holds(tmp_path, piece):
+    path = write(tmp_path, PIECES[0] + (PIECES[piece] if piece else ""))
+    assert problems(path) == []
+    assert tried(path) == []
+    assert load(path).examples or piece == 0
+
+
+def test_the_page_names_the_type_of_every_state():
+    rows = re.findall(r"^\| (\w[\w, ]+) \| `(\w+)`", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert {PackMLState(name): kind for names, kind in rows for name in names.split(", ")} == PACKML_TYPES
