@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,7 @@ def lint(
     for file in files:
         if _is_settings(file):
             problems = settings.problems(file)
+            problems = problems or _tried(settings.load(file).plants)
             warned += [] if problems and not problems[0].key else settings.warnings(file)
         else:
             problems = _mapping_problems(mapping, file)
@@ -72,6 +74,12 @@ def _mapping_problems(mapping: Any, file: Path) -> list[Problem]:
     except OSError as error:
         return [Problem(str(file), 0, "", str(error.strerror), "name an existing file")]
     return problems
+
+
+def _tried(plants: Iterable[Path]) -> list[Problem]:
+    from canonical.decoders.examples import tried
+
+    return [problem for plant in plants for problem in tried(plant)]
 
 
 def _is_settings(file: Path) -> bool:

@@ -415,6 +415,13 @@ def test_lint_tells_every_problem_and_shows_no_secret(folder):
     ]
     assert "bad.toml:2: format" in plantsync(folder, "lint", "bad.toml", code=1).stdout
 
+    shipped_c = (Path(__file__).parents[2] / "canonical/plants/plant_c.toml").read_text("utf-8")
+    (folder / "c.toml").write_text(shipped_c.replace('quality = "hold" }', 'quality = "release" }'))
+    settings = (folder / "plantsync.toml").read_text("utf-8")
+    (folder / "c-only.toml").write_text(re.sub(r"(?m)^plants = .*$", 'plants = ["c.toml"]', settings))
+    told = plantsync(folder, "lint", "c-only.toml", code=1).stdout
+    assert "examples.0.event.quality: is 'hold', and not 'release'" in told
+
 
 def test_lint_shows_what_a_payload_becomes(folder):
     mapping = Path(__file__).parents[2] / "canonical/plants/plant_c.toml"

@@ -14,10 +14,9 @@ import pyarrow as pa
 import pytest
 
 from canonical import decoders
-from canonical.columns import EventBatch
 from canonical.contracts.fault import FaultCode
 from canonical.decoders import avro_kernel, json_kernel
-from canonical.decoders.parsed import Decoded, Parsed
+from canonical.decoders.parsed import Decoded, Parsed, ReadRecords
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
 from dataflows.confirmation_stages import Decode
@@ -210,9 +209,12 @@ def test_a_decoder_that_lies_is_found(monkeypatch, form, bug):
 def test_a_kernel_that_lies_is_found(monkeypatch, column):
     read, parse = decoders._KERNELS["json"]
 
-    def lying(*arguments: object) -> EventBatch:
-        events = read(*arguments)
-        return events.with_columns({column: np.roll(events[column], 1)}) if column in events else events
+    def lying(*arguments: object) -> ReadRecords:
+        done = read(*arguments)
+        events = done.events
+        if column in events:
+            events = events.with_columns({column: np.roll(events[column], 1)})
+        return ReadRecords(events, done.skipped)
 
     monkeypatch.setitem(decoders._KERNELS, "json", (lying, parse))
     assert found_after(LINES["json"](), 4_000) <= 4_000
