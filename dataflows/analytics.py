@@ -38,6 +38,7 @@ from dataflows.items import Commit, Shard, Work
 from dataflows.objectives_watch import ObjectivesWatch
 from dataflows.posting_rows import posting_rows
 from dataflows.reference_rows import ReferenceRows, reads_reference
+from dataflows.residency import admitted
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from sinks.commit_log import Snapshot
@@ -162,20 +163,22 @@ def analytics(
     terms: Mapping[str, Terms] = NONE,
     owners: Mapping[str, tuple[str, ...]] = NONE,
     watch: ObjectivesWatch | None = None,
+    kept_out: frozenset[str] = frozenset(),
 ) -> Dataflow:
     """Return the flow; each shard names the stream it reads.
 
-    Args: terms, owners: as for ``ReferenceRows``; watch: judges the objectives over what is stored. Others as for
-        ``confirmations``.
+    Args: terms, owners: as for ``ReferenceRows``; watch: judges the objectives over what is stored; kept_out: plants
+        whose rows the store may not hold. Others as for ``confirmations``.
     """
 
     def tabulate(shard: Shard, state: Mapping[str, bytes]) -> Tabulate | ReferenceRows:  # noqa: ARG001 - there is none
         return ReferenceRows(shard, terms, owners) if reads_reference(shard) else Tabulate(shard)
 
     def write(shard: str, commit: Commit) -> None:
-        store.commit(shard, commit.position, commit.tables)
+        tables = admitted(commit.tables, kept_out)
+        store.commit(shard, commit.position, tables)
         if watch is not None:
-            watch.stored(shard, commit.tables)
+            watch.stored(shard, tables)
 
     def tick(shard: str, item: Work | Commit) -> None:
         if watch is not None:

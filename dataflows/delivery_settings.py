@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from canonical.mapping.problems import refused
 from dataflows.processors.delivery.policy import DeliveryPolicy
+from dataflows.residency import Regions
 from dataflows.resolved import resolved
 from dataflows.section import Interval, Section
 from sinks.erp.settings import ErpSettings
@@ -29,6 +30,9 @@ class ErpSection(Section):
     """How one ERP instance is treated; its ``adapter`` says what it is and how it is reached."""
 
     adapter: Adapter = Field(description="What the ERP is, and how it is reached.")
+    residency: Regions | None = Field(
+        default=None, description="Regions whose plants may post to it; needed where a mapping names its region."
+    )
     rate_per_s: float = Field(default=10.0, ge=0.001, le=10_000, description="Calls a second it gets, on average.")
     burst: int = Field(default=10, ge=1, le=10_000, description="Calls that may follow each other at once.")
     in_flight_max: int = Field(default=8, ge=1, le=256, description="Calls under way at the same time.")

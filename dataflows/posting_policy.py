@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.residency import receivers
 from dataflows.settings import Settings
 
 
@@ -15,4 +16,5 @@ def posting_policy(settings: Settings) -> PostingPolicy:
         settings.postings.policy(),
         gathering=gathering.policy(settings.mappings()),
         backflushed=gathering.backflushed,
+        resident=receivers(settings),
     )

@@ -37,6 +37,7 @@ from dataflows.posting_policy import posting_policy
 from dataflows.postings import postings
 from dataflows.progress import Progress
 from dataflows.reference_rows import terms_of
+from dataflows.residency import kept_from
 from dataflows.settings import Settings
 from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards, reference_shards
 from dataflows.sources.clock import SystemClock
@@ -198,13 +199,16 @@ class _Run:
                 return postings(shards, policy, guarded, pace, clock, ended, room, terms, begin, watch)
             return confirmations(shards, guarded, pace, clock, ended, begin, watch, self.progress.holds)
         shards = self._guarded(analytics_shards(settings) | reference_shards(settings, clock), failure)
-        store = Store(StoreConfig(**dict(settings.store)), calendars=calendars(settings.mappings()))
+        store = Store(
+            StoreConfig(**settings.store.model_dump(exclude={"residency"})), calendars=calendars(settings.mappings())
+        )
         opened.callback(store.close)
         store.configure(plant_rows(settings.mappings()))
         guarded_store = GuardedStore(store, failure, self.progress, clock, self.watching.on_commit)
         objectives = objectives_watch(settings, shards, store, clock, self.chance, opened)
         terms, owners = terms_of(settings), settings.postings.owners
-        return analytics(shards, guarded_store, pace, clock, ended, terms, owners, objectives)
+        kept_out = kept_from(settings.store.residency, settings.mappings())
+        return analytics(shards, guarded_store, pace, clock, ended, terms, owners, objectives, kept_out)
 
     def _collect(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock

@@ -34,6 +34,7 @@ from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
 from dataflows.metrics_settings import MetricsSection
 from dataflows.posting_settings import PostingsSection, ReferenceSection
+from dataflows.residency import Regions, residency_problems
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
 from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
 from dataflows.slo_settings import AlertsSection, SloSection
@@ -93,6 +94,9 @@ class StoreSection(Section):
     )
     sealed_days_max: int | None = Field(
         default=None, ge=1, le=36_500, description="Age at which sealed files are dropped; none: they are kept."
+    )
+    residency: Regions | None = Field(
+        default=None, description="Regions whose plants it may hold; needed where a mapping names its region."
     )
     threads: int = Field(default=2, ge=1, le=1024, description="Threads of DuckDB.")
     memory_max_mb: int = Field(default=1024, ge=64, description="Memory of DuckDB.")
@@ -229,7 +233,9 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     if not settings.plants:
         yield ("plants",), "no plant is named", 'such as ["plants/plant_a.toml"] or ["shipped:plant_a"]'
     seen: dict[str, int] = {}
-    for index, plant in enumerate(settings.mappings()):
+    mappings = settings.mappings()
+    yield from residency_problems(settings, mappings)
+    for index, plant in enumerate(mappings):
         folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()
         inputs = folders | ({f"topic {topic}" for topic in plant.input.topics} if kafka else set())
         inputs |= {f"collect.{name}" for name in plant.input.collected}

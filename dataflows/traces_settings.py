@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from canonical.mapping.problems import refused
 from dataflows.kafka_settings import Property
 from dataflows.metrics_settings import Address
+from dataflows.residency import Regions
 from dataflows.section import Interval, Place, Section
 from sinks.otlp_collector import Collector
 
@@ -25,6 +26,9 @@ class TracesSection(Section):
     )
     ca_file: Place | None = Field(default=None, description="Certificates that vouch for it; none: the system's.")
     unencrypted: bool = Field(default=False, description="Allow a collector on another machine without TLS.")
+    residency: Regions | None = Field(
+        default=None, description="Regions whose plants it may be told of; needed where a mapping names its region."
+    )
     queue_max: int = Field(default=10_000, ge=1, le=1_000_000, description="Spans that wait for it; more are dropped.")
     batch_max: int = Field(default=500, ge=1, le=10_000, description="Spans of one request.")
     interval_s: Interval = Field(default=2.0, description="Spans wait so long to be sent together.")

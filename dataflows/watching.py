@@ -12,6 +12,7 @@ import orjson
 from dataflows.courier import ParentOf, untraced
 from dataflows.flow_names import DELIVERY, FlowName
 from dataflows.positions import next_offsets
+from dataflows.residency import kept_from
 from dataflows.settings import Settings
 from dataflows.watch import UNWATCHED, Committed, OnCommit, Watch
 from sinks.kafka_group import GroupOffsets
@@ -60,10 +61,12 @@ def watching(settings: Settings, flow: FlowName, number: int, opened: ExitStack)
     export = SpanExport(collector, resource, watch.spans)
     opened.callback(export.close)
 
+    kept_out = kept_from(settings.traces.residency, settings.mappings())
+
     def traced(done: Committed) -> None:
         for record in done.records:
-            if record.stream == RECEIPTS:
-                export.put(spans_of(orjson.loads(record.value)))
+            if record.stream == RECEIPTS and (receipt := orjson.loads(record.value))["plant"] not in kept_out:
+                export.put(spans_of(receipt))
 
     on_commit.append(traced)
     return Watching(watch, on_commit, parent_of)

@@ -102,6 +102,8 @@ def _fields(mapping: PlantMapping) -> Iterator[Finding]:
             yield key, f"there is no column {path!r}", f"one of {', '.join(columns)}"
     if mapping.format == "json":
         yield from _clashes(mapping)
+    if mapping.residency and not mapping.plant:
+        yield ("residency",), "it is of one plant, and the records name theirs", "set plant"
     if mapping.plant and "plant" in mapping.fields:
         yield ("fields", "plant"), "the plant is constant already", "remove this or the key plant"
     if mapping.shdr is not None and "source" in {*mapping.fields, *mapping.shdr.items}:

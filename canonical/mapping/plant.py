@@ -28,6 +28,7 @@ from canonical.policy import (
     ShiftPolicy,
     StatePolicy,
 )
+from canonical.residency import Region
 from canonical.writer_schema import writer_schema
 
 Encoding = Literal["utf-8", "latin-1", "cp1252"]
@@ -148,6 +149,9 @@ class PlantMapping(Policy):
 
     plant: str = Field(default="", max_length=256, description="Constant plant; or map fields.plant.")
     title: str = ""
+    residency: Region | Literal[""] = Field(
+        default="", description="Region that its data may not leave, as eu; sinks name the regions they may receive."
+    )
     time_zone: str = Field(
         default="UTC", description="Zone of local times, shifts and posting dates, as Europe/Berlin."
     )

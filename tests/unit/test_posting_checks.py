@@ -94,7 +94,7 @@ def test_a_check_that_fails_waits_becomes_an_exception_and_goes_on_when_it_is_se
 def test_every_code_of_the_checks_is_tested():
     elsewhere = {
         "ORDER_UNKNOWN", "YIELD_ABOVE_PREDECESSOR", "QUALITY_RELEASE_MISSING", "NOT_OWNER", "POSTING_UNKNOWN",
-        "BOUND_REACHED",  # below and in test_posting_desk
+        "BOUND_REACHED", "RESIDENCY_REFUSED",  # below and in test_posting_desk
         "BIN_UNMAPPED", "COMPONENT_UNKNOWN", "COMPONENT_BACKFLUSHED", "SCRAP_ABOVE_LIMIT",  # consumption, scrap watch
         "ERP_REJECTED", "ERP_UNAVAILABLE", "ERP_ORDER_LOCKED", "ERP_ANSWER_UNKNOWN", "MOVEMENT_FAILED",  # delivery
     }  # fmt: skip
@@ -223,6 +223,23 @@ def test_the_ledger_of_reasons_is_asked_only_where_there_is_scrap():
         "",
         "0001",
     ]
+
+
+def test_an_erp_of_another_region_gets_nothing_whoever_lets_it_through():
+    """M50: the route decides where postings go, the policy who may receive them."""
+    policy = PostingPolicy(resident={"A": frozenset({"south"})}, unchecked=frozenset({ExceptionCode.RESIDENCY_REFUSED}))
+    plant = Plant(policy, references())
+    assert plant.tell(confirmation()) == []
+    plant.later(HOUR_US)
+    (told,) = plant.open()
+    assert (told.code, told.plant, told.erp) == ("RESIDENCY_REFUSED", "A", "north")
+    assert told.owner is Owner.INTEGRATION_SUPPORT
+    assert plant.tell(action("release", exception_id=str(told.exception_id))) == []
+
+    moved = [order(erp="south"), period(erp="south"), route("south", **LATER)]
+    (posting,) = plant.tell(*moved)
+    assert posting.erp == "south"
+    assert Plant(PostingPolicy(resident={"B": frozenset()}), references()).tell(confirmation()), "no word of plant A"
 
 
 def test_a_person_may_let_through_what_only_a_rule_holds_but_not_what_has_no_erp():

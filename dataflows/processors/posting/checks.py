@@ -43,10 +43,18 @@ class View:
 
 
 def route_of(draft: Draft, view: View) -> RouteReference | Failure:
-    """Return the ERP of the plant at the draft's last event (M33)."""
+    """Return the ERP of the plant at the draft's last event (M33), where that may receive what it makes (M50)."""
     route = view.book.route(draft.plant, draft.end_us)
     if route is not None:
-        return route
+        may = view.policy.resident.get(draft.plant)
+        if may is None or route.erp in may:
+            return route
+        return Failure(
+            _C.RESIDENCY_REFUSED,
+            (("plant", draft.plant), ("erp", route.erp)),
+            f"{route.erp} may not receive what plant {draft.plant} makes: erps.{route.erp}.residency lacks its region",
+            "correct the plant's route, or the region of the ERP or of the mapping",
+        )
     return Failure(
         _C.ROUTE_MISSING,
         (("plant", draft.plant),),

@@ -32,7 +32,7 @@ from dataflows.processors.posting.progress import OrderProgress
 _C: Final = ExceptionCode
 BINDING: Final = frozenset(
     {_C.ROUTE_MISSING, _C.ORDER_UNKNOWN, _C.OPERATION_UNMAPPED, _C.UNIT_NOT_CONVERTIBLE, _C.PERIOD_CLOSED}
-    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED}
+    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED, _C.RESIDENCY_REFUSED}
 )
 """Nobody can let these through: without what they ask for there is nothing that could be posted."""
 

@@ -48,7 +48,8 @@ class PostingPolicy:
     apart settle it by themselves. ``unchecked`` are checks that are left out. ``operation_from``: whose word on the
     operation counts, where the confirmation has one. ``closed_period``: what becomes of a day whose period is closed.
     ``lanes``: the lane of each sort, or ``NOT_POSTED``. ``owners``: for each kind of reference record or event the
-    systems that may tell of it; a kind that is not named is anybody's. ``backflushed``: what becomes of consumption of
+    systems that may tell of it; a kind that is not named is anybody's. ``resident``: the ERPs that may receive what a
+    plant makes; of one that is not named, any. ``backflushed``: what becomes of consumption of
     components that the ERP issues itself: it is left out and counted, or waits as an exception.
     """
 
@@ -60,6 +61,7 @@ class PostingPolicy:
     closed_period: Literal["shift", "exception"] = "shift"
     lanes: Mapping[Sort, str] = field(default_factory=lambda: dict(LANES))
     owners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resident: Mapping[str, frozenset[str]] = field(default_factory=dict)
     backflushed: Literal["count", "exception"] = "count"
     gathering: GatheringPolicy = field(default_factory=GatheringPolicy)
     waiting_max: int = 200_000
