@@ -19,6 +19,7 @@ from dataflows.cli import (
     exceptions,
     explain,
     lint,
+    plant,
     query,
     replay,
     run,
@@ -56,6 +57,7 @@ app.command("run")(run.run)
 app.command("simulate")(simulate.simulate)
 app.command("erp-sim")(erp_sim.erp_sim)
 app.command("lint")(lint.lint)
+app.add_typer(plant.plant)
 app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)
 app.add_typer(exceptions.box)

@@ -53,7 +53,7 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(names, info):
     "data",
     [
         *("canonical/avro/*.avsc", "canonical/plants/*.toml", "canonical/decoders/*.[ch]", "dataflows/sources/*.c"),
-        *("dataflows/tower/templates/*", "dataflows/tower/static/*"),
+        *("dataflows/tower/templates/*", "dataflows/tower/static/*", "dataflows/onboarding/*.toml"),
     ],
 )
 def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
