@@ -6,14 +6,15 @@ Laws:
   accounted for changes nothing; a dead letter that was replayed is left out of later replays by its place;
 - dry run: ``planned`` reads, forecasts on forks of committed states, and changes nothing;
 - recorded: messages to Kafka, the entry in the audit trail and the places replayed are one transaction;
-  files are prepared under hidden names before it and get their names after it, and a replay that was
-  cut off between the two is finished by the next (``finished``). Without its entry nothing is sent.
+  files, and records of collectors, are prepared before it where nobody reads them, and told after it, and a replay
+  that was cut off between the two is finished by the next (``finished``). Without its entry nothing is sent.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,16 +22,18 @@ from typing import Any, Final
 import orjson
 
 from canonical.contracts import TrailAction
+from canonical.records import Headers
 from dataflows.committed_states import committed_states
 from dataflows.operator_trail import OPERATOR, OperatorTrail
 from dataflows.replay_files import contents, discard, drop, file_names, leftovers, prepare
 from dataflows.replay_forecast import MEASURES, ORDER, Forecast, forecast
 from dataflows.replay_gathering import REPLAY_HEADER, Chosen, Gathered, Gathering, Tell
 from dataflows.replay_selection import FOLDER, ReplayedPlaces, Selection
+from dataflows.replay_spool import COLLECTED, ReplaySpool
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards, folder_config
 from dataflows.sources.shard_source import Clock
-from sinks.commit_log import CommitInDoubt, Snapshot
+from sinks.commit_log import CommitInDoubt, Record, Snapshot, WriterFenced
 from sinks.kafka import Delivery
 from sinks.trail import Deed, Head
 
@@ -38,6 +41,8 @@ REPLAYED: Final = "replayed"
 """Part of the operator's state: places of the dead letters that were replayed."""
 DROPPING: Final = "replay.files"
 """Part of the operator's state: the files of the last replay, (shard, hidden name, name)."""
+SPOOLING: Final = "replay.spool"
+"""Part of the operator's state: the id of the last replay, where it has records of collectors."""
 _NO_STATE: Final = Snapshot("", {})
 
 
@@ -138,8 +143,13 @@ class Replay:
         name = f"{at_us} {actor} {content}"
         replay = hashlib.sha256(name.encode()).hexdigest()[:16]
         deliveries = [sent for shard, chosen in plan.found.chosen.items() for sent in _messages(shard, chosen, replay)]
+        spooled = [record for shard, chosen in plan.found.chosen.items() for record in _spooled(shard, chosen, replay)]
         prepared: list[tuple[str, Path, Path]] = []
         try:
+            if spooled:
+                with ReplaySpool(self.settings) as spool:
+                    spool.finish(_told_last(trail))  # An earlier one that was cut off keeps its records.
+                    spool.prepare(replay, spooled)
             prepared += self._prepared(plan, replay)
             told = plan.told()
             told["would"]["orders"] = len(told["would"]["orders"])
@@ -156,21 +166,28 @@ class Replay:
             state = {
                 REPLAYED: orjson.dumps(known.with_places(places).ranges),
                 DROPPING: orjson.dumps([(shard, hidden.name, final.name) for shard, hidden, final in prepared]),
+                SPOOLING: replay.encode() if spooled else b"",
             }
             head = trail.append(deed, at_us, state, deliveries)
         except CommitInDoubt:
             raise  # The next replay asks the log whether this one was committed, and finishes or discards it.
         except BaseException:
             discard(hidden for _, hidden, _ in prepared)
-            raise
+            raise  # The next replay discards what was prepared in the spool.
         for _, hidden, final in prepared:
             drop(hidden, final)
+        if spooled:
+            # Whoever takes over now finds the entry, and tells them.
+            with suppress(WriterFenced), ReplaySpool(self.settings) as spool:
+                spool.finish(replay)
         return Replayed(replay, head, tuple(final for _, _, final in prepared))
 
     def finished(self, trail: OperatorTrail) -> int:
-        """Drop the files of a replay that was cut off after its entry, and discard those without one; return how many.
+        """Send what a replay prepared that was cut off after its entry, and discard what has none.
 
-        The trail is ours, so whoever prepared a file without having committed it can no longer do so.
+        The trail is ours, so whoever prepared something without having committed it can no longer do so.
+
+        Returns: how many files were dropped, and one more where records of collectors were told.
         """
         folders = self._folders()
         count = 0
@@ -179,6 +196,9 @@ class Replay:
                 count += drop(folders[shard] / hidden, folders[shard] / final)
         for folder in folders.values():
             discard(leftovers(folder))
+        if self.settings.collect and self.settings.spool.path.exists():
+            with ReplaySpool(self.settings) as spool:
+                count += spool.finish(_told_last(trail))
         return count
 
     def _prepared(self, plan: Plan, replay: str) -> Iterator[tuple[str, Path, Path]]:
@@ -199,14 +219,29 @@ class Replay:
         return {f"{FOLDER}{plant.input.folder}": folder_config(self.settings, plant).folder for plant in plants}
 
 
+def _told_last(trail: OperatorTrail) -> str:
+    """Return the id of the last replay in the trail that has records of collectors."""
+    return trail.state.get(SPOOLING, b"").decode()
+
+
 def _messages(shard: str, chosen: Chosen, replay: str) -> Iterator[Delivery]:
     """Yield the records of a partition with key, bytes and headers as they were, and the replay's id behind."""
-    if shard.startswith(FOLDER):
-        return
+    if not shard.startswith((FOLDER, COLLECTED)):
+        for key, value, headers in _marked(chosen, replay):
+            yield Delivery(chosen.topic, chosen.partition, key, value, headers)
+
+
+def _spooled(shard: str, chosen: Chosen, replay: str) -> Iterator[Record]:
+    """Yield the records of a collector in the same way, for its stream."""
+    if shard.startswith(COLLECTED):
+        for key, value, headers in _marked(chosen, replay):
+            yield Record(shard, key, value, headers)
+
+
+def _marked(chosen: Chosen, replay: str) -> Iterator[tuple[bytes | None, bytes, Headers]]:
     mark = (REPLAY_HEADER, replay.encode())
     for key, value, headers in zip(chosen.keys, chosen.values, chosen.headers, strict=True):
-        own = tuple(header for header in headers if header[0] != REPLAY_HEADER)
-        yield Delivery(chosen.topic, chosen.partition, key, value, (*own, mark))
+        yield key, value, (*(header for header in headers if header[0] != REPLAY_HEADER), mark)
 
 
 def _content(chosen: Mapping[str, Chosen]) -> str:

@@ -216,7 +216,7 @@ class Gathering:
         """Return whether a shard may hold what is meant."""
         selection = self.selection
         folder = name.removeprefix("folder:")
-        topics = {name.rpartition("-")[0]} if folder == name else {folder}
+        topics = {name.rpartition("-")[0], name} if folder == name else {folder}
         return (
             selection.shard in ("", name)
             and (not selection.topic or selection.topic.partition("/")[0] in topics or selection.topic in topics)
