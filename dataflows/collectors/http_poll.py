@@ -171,7 +171,7 @@ class HttpPoll:
         """Return the records that were not told before."""
         values: list[bytes] = []
         for each in listed:
-            value = orjson.dumps(each, default=_written, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+            value = _record(each)
             name = hashlib.blake2b(value, digest_size=_HASH_BYTES).hexdigest()
             if name not in self._known:
                 values.append(value)
@@ -236,6 +236,14 @@ class _Number:
 
 def _constant(text: str) -> object:
     raise ValueError(f"{text} is no JSON")
+
+
+def _record(each: Any) -> bytes:
+    """Return a record as JSON; of one that is nested too deep its numbers are texts: it is to be refused."""
+    try:
+        return orjson.dumps(each, default=_written, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except orjson.JSONEncodeError:
+        return json.dumps(each, default=str).encode()
 
 
 def _written(value: object) -> object:

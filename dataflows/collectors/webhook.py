@@ -60,6 +60,7 @@ class Webhook:
         self._arrived: deque[_Waiting] = deque()
         self._told: deque[_Waiting] = deque()
         self._under_way = 0
+        self._bytes = 0  # of their bodies
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -155,20 +156,24 @@ class Webhook:
         if self._under_way >= self._section.waiting_max:
             return Response("too many requests are under way", 503, _RETRY)
         self._under_way += 1
+        body = bytearray()
         try:
-            return await self._answered(request)
+            return await self._answered(request, body)
         except ClientDisconnect:
             return Response(status_code=400)
         finally:
             self._under_way -= 1
+            self._bytes -= len(body)
 
-    async def _answered(self, request: Request) -> Response:
+    async def _answered(self, request: Request, body: bytearray) -> Response:
         section = self._section
         if section.token is not None and not self._shows_token(request):
             return Response("token missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
-        body = bytearray()
         async for part in request.stream():
             body += part
+            self._bytes += len(part)
+            if self._bytes > section.waiting_bytes_max:
+                return Response("too many bytes are under way", 503, _RETRY)
             if len(body) > section.body_bytes_max:
                 return Response(f"longer than {section.body_bytes_max} bytes", 413)
         if section.signing_secret is not None and (refusal := self._refusal(request, bytes(body))):

@@ -28,6 +28,9 @@ class WebhookCollector(Section):
     key_file: Path | None = Field(default=None, description="Its key, PEM.")
     body_bytes_max: int = Field(default=1 << 20, ge=1_024, le=64 << 20, description="A longer body is refused: 413.")
     waiting_max: int = Field(default=1_000, ge=1, le=100_000, description="Requests under way; more are refused: 503.")
+    waiting_bytes_max: int = Field(
+        default=64 << 20, ge=1_024, le=16 << 30, description="Bytes of their bodies; with more, more are refused: 503."
+    )
     durable_wait_s: Interval = Field(
         default=10.0, description="A request that is not durable by then is answered 503, to be sent again."
     )

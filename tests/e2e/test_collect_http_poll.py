@@ -87,6 +87,13 @@ def test_numbers_stay_as_they_are_written(service):
     assert polled(service).poll().value(0) == body[1:-1].replace(b" ", b"")
 
 
+def test_a_record_that_is_nested_deep_or_has_huge_numbers_stops_no_other(service):
+    deep, huge = b'{"n":' + b"[" * 400 + b"]" * 400 + b"}", b'{"n":' + b"9" * 5_000 + b".5e99999}"
+    service.answers = [(200, {}, b"[" + deep + b"," + huge + b',{"n":1}]')]
+    raw = polled(service).poll()
+    assert [raw.value(row).replace(b" ", b"") for row in range(3)] == [deep, huge, b'{"n":1}']
+
+
 def test_an_unchanged_list_is_not_sent_again(service):
     service.events = [event(1)]
     reader = polled(service)

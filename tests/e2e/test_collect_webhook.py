@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -132,6 +133,16 @@ def test_a_flood_is_refused_and_those_under_way_are_served():
         assert len(taken) == 2
 
 
+def test_bodies_of_a_flood_take_no_more_memory_than_they_may():
+    more = {"waiting_bytes_max": 10_000, "body_bytes_max": 4_000, "durable_wait_s": 2.0}
+    with listening(commit=False, token=TOKEN, **more) as (url, taken):
+        with ThreadPoolExecutor(8) as senders:
+            answers = list(senders.map(lambda _: post(url, b"x" * 4_000).text, range(8)))
+        assert answers.count("too many bytes are under way") == 6
+        assert len(taken) == 2
+        assert post(url, b"x" * 4_000).text == "not stored yet; send it again"
+
+
 def test_signatures_are_checked_and_old_ones_refused():
     now = 1_800_000_000
     with listening(now_s=now, signing_secret=SECRET) as (url, taken):
@@ -196,5 +207,17 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path, monkeypatch):
         until(site.good, 40)
         assert site.faults() == 0
         assert {json.loads(body)["n"] for body in site.spooled()} == set(range(1, 41))
+        hostile = [
+            b'{"n":' + b"[" * 100_000,
+            b'{"bench":"B1","n":41,"good":' + b"9" * 100_000 + b"}",
+            b'{"bench":"B1","n":' + b"9" * 400 + b"}",
+            b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+            gzip.compress(b" " * 1_000_000),
+            b"\xff\x00",
+        ]
+        for body in hostile:  # durable, so answered; what they mean is found out later, and they mean nothing
+            assert post(url, body).status_code == 204
+        until(site.faults, len(hostile))
+        assert site.good() == 40
     finally:
         site.close()
