@@ -12,6 +12,7 @@ import pytest
 
 from canonical.mapping import load, problems
 from canonical.records import RawRecords
+from dataflows.onboarding.column import Column
 from dataflows.onboarding.onboarding import draft, examine
 from dataflows.onboarding.report import Report, Status
 from dataflows.onboarding.sample import raw_records
@@ -71,6 +72,23 @@ def test_a_proposal_can_be_used_at_once_and_leaves_nothing_unsaid(onboarded, tmp
     report = examine(load(path), sample, NOW_US)
     # What nobody but the plant can say is a fault, or reaches no ERP; it is never guessed.
     assert report.totals["accounted"] == 0
+
+
+def test_what_the_values_of_a_column_do_decides_what_it_is(tmp_path):
+    records, _ = rows()
+    sample = tmp_path / "export.csv"
+    sample.write_bytes(as_csv(records))
+    text = draft(sample, "D").text
+    assert 'seq = "Lfd. Nr."  # the name says' in text
+    assert "its name and its values say it goes on counting" in text
+
+    presses = [record[1] for record in records]
+    one_by_one = Column("x", [record[2] for record in records])
+    counter = Column("x", [record[8] or None for record in records], ",")
+    made = Column("x", [str(i * 7919 % 13) for i in range(len(records))])
+    assert [column.numbers_records(presses) for column in (one_by_one, counter, made)] == [True, False, False]
+    assert [column.goes_on(presses) for column in (one_by_one, counter, made)] == [True, True, False]
+    assert not one_by_one.numbers_records([""] * len(records))  # of all presses together it repeats itself
 
 
 def damage(raw: RawRecords, row: int, value: bytes) -> RawRecords:
