@@ -24,9 +24,10 @@ import orjson
 from canonical.contracts import TrailAction
 from canonical.records import Headers
 from dataflows.committed_states import committed_states
+from dataflows.fork import MEASURES, ORDER
 from dataflows.operator_trail import OPERATOR, OperatorTrail
 from dataflows.replay_files import contents, discard, drop, file_names, leftovers, prepare
-from dataflows.replay_forecast import MEASURES, ORDER, Forecast, forecast
+from dataflows.replay_forecast import Forecast, forecast
 from dataflows.replay_gathering import REPLAY_HEADER, Chosen, Gathered, Gathering, Tell
 from dataflows.replay_selection import FOLDER, ReplayedPlaces, Selection
 from dataflows.replay_spool import COLLECTED, ReplaySpool

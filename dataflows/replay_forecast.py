@@ -8,29 +8,21 @@ nothing and lets the same time pass: what the two differ in is what the records 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
-from canonical.columns import QUANTITY_COLUMNS
 from canonical.mapping import PlantMapping
 from canonical.records import RawRecords
-from dataflows.confirmations import STAGES
-from dataflows.items import Commit, Item, Restored, Shard, Work
-from dataflows.processors.aggregate import LATE_IDLE_US
-from dataflows.stage import Keyed, Stage
-from sinks.commit_log import Record
+from dataflows.fork import MEASURES, TOTALS, Fork, add_to_orders, confirmed, of_stream, settled_us, totals
+from dataflows.items import Work
 from sinks.dead_letters import parse
-from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS
+from sinks.streams import DEAD_LETTERS, EVENTS
 
-MEASURES: Final = (*QUANTITY_COLUMNS, "events")
-ORDER: Final = ("plant", "order", "operation", "lot", "unit")
 FIRST: Final = 1 << 61
 """Offset of the first record in the fork: those of records that the state holds back are smaller."""
-TOTALS: Final = ("read", "released", "late", "duplicates", "faults", "held")
 
 
 @dataclass(slots=True)
@@ -72,29 +64,25 @@ def forecast(shard: str, mapping: PlantMapping, state: Mapping[str, bytes], raw:
         raw: RAW[n]; its offsets do not matter.
         now_us: UTC microseconds.
     """
-    waits_us = (
-        round(mapping.sequencing.gap_timeout_s * 1e6) + 1,
-        max(round((mapping.aggregation.idle_s or 0) * 1e6), LATE_IDLE_US) + 1,
-    )
-    later_us = (now_us + waits_us[0], now_us + sum(waits_us))
-    with_them, without = _Fork(shard, mapping, state), _Fork(shard, mapping, state)
+    later_us = settled_us(mapping, now_us)
+    with_them, without = Fork(shard, mapping, state), Fork(shard, mapping, state)
     out = Forecast()
     with_them.work(Work(now_us, replace(raw, offsets=FIRST + np.arange(len(raw)))))
     without.work(Work(now_us))
     commit, other_commit = with_them.commit(now_us), without.commit(now_us)
-    after, anyway = _totals(commit), _totals(other_commit)
+    after, anyway = totals(commit), totals(other_commit)
     out.totals = Counter({name: after[name] - anyway[name] for name in TOTALS if after[name] != anyway[name]})
     for fork in (with_them, without):
         for us in later_us:
             fork.work(Work(us))
     records = [*commit.records, *with_them.commit(later_us[1]).records]
     other = [*other_commit.records, *without.commit(later_us[1]).records]
-    for record in _of(DEAD_LETTERS, commit.records):
+    for record in of_stream(DEAD_LETTERS, commit.records):
         fault = parse(record).fault
         if fault.offset >= FIRST:
             out.faulty[fault.offset - FIRST] = fault.code.value
-    out.events = sum(1 for _ in _of(EVENTS, records)) - sum(1 for _ in _of(EVENTS, other))
-    _compare(out, _confirmed(records), _confirmed(other))
+    out.events = sum(1 for _ in of_stream(EVENTS, records)) - sum(1 for _ in of_stream(EVENTS, other))
+    _compare(out, confirmed(records), confirmed(other))
     return out
 
 
@@ -104,44 +92,6 @@ def _compare(out: Forecast, made: Mapping[str, dict[str, Any]], anyway: Mapping[
             out.made[row["kind"]] += 1
         elif row != anyway[posting_id]:
             out.grown += 1
-    for sign, rows in ((1, made.values()), (-1, anyway.values())):
-        for row in rows:
-            sums = out.orders.setdefault(tuple(row[name] for name in ORDER), dict.fromkeys(MEASURES, 0))
-            for name in MEASURES:
-                sums[name] += sign * row[name]
+    add_to_orders(out.orders, made.values(), 1)
+    add_to_orders(out.orders, anyway.values(), -1)
     out.orders = {order: sums for order, sums in out.orders.items() if any(sums.values())}
-
-
-def _of(stream: str, records: Iterable[Record]) -> Iterable[Record]:
-    return (record for record in records if record.stream == stream)
-
-
-def _confirmed(records: Iterable[Record]) -> dict[str, dict[str, Any]]:
-    rows = (orjson.loads(record.value) for record in _of(CONFIRMATIONS, records))
-    return {row["posting_id"]: row for row in rows}
-
-
-def _totals(commit: Commit) -> dict[str, int]:
-    return {name: int(commit.totals[name].sum()) + commit.unread.get(name, 0) for name in TOTALS}
-
-
-class _Fork:
-    """The stages of the flow with a shard's state, and no log behind them."""
-
-    def __init__(self, shard: str, mapping: PlantMapping, state: Mapping[str, bytes]) -> None:
-        self._name = shard
-        self._stages = [Stage(build) for build in STAGES.values()]
-        self._pass(Restored(Shard(shard, mapping), state))
-
-    def work(self, work: Work) -> None:
-        self._pass(work)
-
-    def commit(self, now_us: int) -> Commit:
-        commit = Commit(now_us, "")
-        self._pass(commit)
-        return commit
-
-    def _pass(self, item: Item) -> None:
-        items: list[Keyed] = [(self._name, item)]
-        for stage in self._stages:
-            items = [out for keyed in items for out in stage(keyed)]

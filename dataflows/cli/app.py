@@ -12,6 +12,7 @@ import typer
 
 from dataflows.cli import (
     audit,
+    canary,
     dead_letters,
     demo,
     doctor,
@@ -58,6 +59,7 @@ app.command("simulate")(simulate.simulate)
 app.command("erp-sim")(erp_sim.erp_sim)
 app.command("lint")(lint.lint)
 app.add_typer(plant.plant)
+app.command("canary")(canary.canary)
 app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)
 app.add_typer(exceptions.box)

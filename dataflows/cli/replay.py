@@ -95,8 +95,8 @@ def replay(
         shard=shard,
         first_offset=first,
         last_offset=last,
-        since_us=_us(since),
-        until_us=_us(until),
+        since_us=instant_us(since),
+        until_us=instant_us(until),
         limit=limit,
         again=again,
     )
@@ -123,7 +123,8 @@ def replay(
         raise typer.Exit(ERROR)
 
 
-def _us(instant: datetime | None) -> int | None:
+def instant_us(instant: datetime | None) -> int | None:
+    """Return what an option says, taken for UTC, in microseconds."""
     from datetime import UTC
 
     return None if instant is None else round(instant.replace(tzinfo=UTC).timestamp() * 1_000_000)
