@@ -23,6 +23,8 @@ def slo(
     """Tell how the objectives are kept: what is left of each budget, how fast it goes, and what that affects.
 
     Ends with 1 while an objective is missed fast enough to tell somebody.
+
+    Example: plantsync slo --json
     """
     from dataflows.cli.output import print_json, results
     from dataflows.settings import load

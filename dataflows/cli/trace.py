@@ -30,6 +30,8 @@ def trace(
     """Tell which lots went into a lot and into which ones it went, over orders and plants.
 
     Ends with 1 where the analytics store knows no order that made or used the lot.
+
+    Example: plantsync trace L-1 --epcis https://id.example.com
     """
     from dataclasses import asdict
 
