@@ -7,16 +7,31 @@ so every record of a shard was made under the mapping that its chain had named l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from canonical.contracts import TrailAction
+from canonical.contracts.trail import DETAIL_MAX
+from canonical.mapping import PlantMapping
 from dataflows.items import Commit, Shard, Work
 from sinks.trail import PART, Deed, Head, append
 
 TEXT_MAX: Final = 256
 """Characters of the contract's ``Text``; a title may be longer."""
+
+
+TEXT: Final = "text"
+FILES: Final = "files"
+"""In the detail: the mapping's file, and the files that it names."""
+KEPT_MAX: Final = DETAIL_MAX // 2
+"""Bytes of a mapping, as JSON, that an entry holds; the detail of a rollback quotes one in another object."""
+
+
+def kept(mapping: PlantMapping) -> dict[str, Any]:
+    """Return what an entry keeps of a mapping, so that there is a way back to it; nothing of one that is too large."""
+    content = {TEXT: mapping.text, FILES: mapping.companions}
+    return content if mapping.text and len(orjson.dumps(content)) <= KEPT_MAX else {}
 
 
 class Attest:
@@ -36,11 +51,13 @@ class Attest:
             self._deed = Deed(
                 TrailAction.MAPPING_CHANGED,
                 actor=f"flow {flow}",
-                subject=(mapping.plant or mapping.title)[:TEXT_MAX],
+                subject=mapping.name[:TEXT_MAX],
                 reason="the mapping is another one" if known else "the shard's first mapping",
                 before=before,
                 after=mapping.digest,
-                detail=orjson.dumps({"title": mapping.title[:TEXT_MAX], "format": mapping.format}).decode(),
+                detail=orjson.dumps(
+                    {"title": mapping.title[:TEXT_MAX], "format": mapping.format, **kept(mapping)}
+                ).decode(),
             )
 
     def work(self, work: Work) -> Iterator[Work]:

@@ -101,7 +101,7 @@ class Canary:
         """Return the comparison as JSON has it."""
         was, will = self.was, self.will
         return {
-            "plant": self.new.plant or self.new.title,
+            "plant": self.new.name,
             "digests": {"old": self.old.digest, "new": self.new.digest},
             "records": dict(self.records),
             "cut": self.cut,
@@ -188,11 +188,10 @@ def canary(settings: Settings, new: PlantMapping, taken: Taken, clock: Clock) ->
 
 def in_force(settings: Settings, new: PlantMapping) -> PlantMapping:
     """Return the version of the same plant that the settings name. Raises: CanaryRefused, MappingError."""
-    name = new.plant or new.title
-    known = {each.plant or each.title: each for each in settings.mappings()}
-    if name not in known:
-        raise CanaryRefused(f"the settings name no plant {name!r}: they have {', '.join(sorted(known))}")
-    return known[name]
+    known = {each.name: each for each in settings.mappings()}
+    if new.name not in known:
+        raise CanaryRefused(f"the settings name no plant {new.name!r}: they have {', '.join(sorted(known))}")
+    return known[new.name]
 
 
 def _traffic(shard: ShardInput, snapshot: Snapshot, taken: Taken, now_us: int) -> tuple[list[RawRecords], bool]:

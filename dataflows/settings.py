@@ -33,6 +33,7 @@ from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
 from dataflows.metrics_settings import MetricsSection
+from dataflows.pins import Pin, pin_problems
 from dataflows.posting_settings import PostingsSection, ReferenceSection
 from dataflows.residency import Regions, residency_problems
 from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
@@ -134,6 +135,9 @@ class Settings(Section):
     plants: tuple[PlantFile, ...] = Field(
         description="Mapping files; `shipped:plant_a` is one of those that come with plantsync."
     )
+    pins: dict[str, Pin] = Field(
+        default={}, description="Version that a plant is held to: the beginning of its mapping's digest, by plant."
+    )
     collect: dict[CollectorName, CollectSection] = Field(
         default={}, description="What plants say without being asked to write files or topics, by name."
     )
@@ -164,17 +168,28 @@ class Settings(Section):
     def mappings(self) -> list[PlantMapping]:
         """Return the mapping of each plant, in the order of ``plants``.
 
-        Raises: MappingError.
+        Raises: MappingError; SettingsInvalid where one of them is not the version that is pinned.
         """
-        return [mapping.load(path) for path in self.plants]
+        found = [each for _, each in self.files()]
+        if unmet := list(pin_problems(self.pins, found)):
+            raise SettingsInvalid([Problem("settings", 0, ".".join(map(str, key)), *told) for key, *told in unmet])
+        return found
+
+    def files(self) -> list[tuple[Path, PlantMapping]]:
+        """Return the mapping file of each plant and what it says, pinned or not. Raises: MappingError."""
+        return [(path, mapping.load(path)) for path in self.plants]
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, *, pinned: bool = True) -> Settings:
     """Read a settings file, the environment, and check the mappings they name.
 
+    Args: pinned: whether a version that is pinned must be the one that is there.
     Raises: SettingsInvalid, with all problems.
     """
     settings, found = _read(path)
+    if settings is not None and not pinned:
+        settings = settings.model_copy(update={"pins": {}})
+        found = [problem for problem in found if not problem.key.startswith("pins.")]
     if settings is None or found:
         raise SettingsInvalid(found)
     return settings
@@ -233,7 +248,8 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     if not settings.plants:
         yield ("plants",), "no plant is named", 'such as ["plants/plant_a.toml"] or ["shipped:plant_a"]'
     seen: dict[str, int] = {}
-    mappings = settings.mappings()
+    mappings = [each for _, each in settings.files()]
+    yield from pin_problems(settings.pins, mappings)
     yield from residency_problems(settings, mappings)
     for index, plant in enumerate(mappings):
         folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()

@@ -26,10 +26,15 @@ Exact = Annotated[int, Field(ge=0, le=2**53)]
 """An integer that every JSON reader keeps."""
 
 
+DETAIL_MAX = 262_144
+"""Characters of an entry's particulars."""
+
+
 class TrailAction(StrEnum):
     """What was done; a word is never renamed or reused."""
 
     MAPPING_CHANGED = "mapping-changed"  # a shard began to work under another mapping
+    MAPPING_ROLLED_BACK = "mapping-rollback"  # a mapping file became an earlier version of itself
     REPLAY = "replay"  # records were put back where they came from
     RELEASE = "release"  # what waited under an exception was let through
     REPROCESS = "reprocess"  # it was tried again
@@ -51,7 +56,7 @@ class TrailEntry(BaseModel):
     reason: str = Field(max_length=1024, description="Why, in the words of who did it.")
     before: Digest = Field("", description="SHA-256 of what was in force before; empty where nothing was.")
     after: Digest = Field("", description="SHA-256 of what is in force now, or of what was sent.")
-    detail: str = Field("", max_length=16_384, description="Particulars; JSON where there are several.")
+    detail: str = Field("", max_length=DETAIL_MAX, description="Particulars; JSON where there are several.")
     version: Text = Field(description="Version of plantsync that wrote it.")
     previous: Digest = Field("", description="Hash of the entry before; empty in the first.")
     hash: Digest = Field(description="SHA-256 of all other fields, as canonical/contracts/trail.py says.")

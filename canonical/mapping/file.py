@@ -40,7 +40,7 @@ def _read(path: Path) -> tuple[PlantMapping | None, list[Problem]]:
         return None, [Problem(file, 1, "", "the file is not UTF-8", f"byte {error.start} is not text")]
     except tomllib.TOMLDecodeError as error:
         return None, [syntax_problem(file, text, error)]
-    context = {"folder": path.parent}
+    context = {"folder": path.parent, "text": text}
     try:
         mapping = PlantMapping.model_validate(content, context=context)
     except ValidationError as error:

@@ -6,10 +6,10 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import fastavro
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from canonical.contracts.event import EventType
 from canonical.mapping.examples import Example
@@ -189,10 +189,31 @@ class PlantMapping(Policy):
         default=(), max_length=256, description="Records and what they become; `plantsync lint` tries them."
     )
 
+    _text: str = PrivateAttr("")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the text of the file, where it was read from one."""
+        self._text = (context or {}).get("text", "")
+
     @field_validator("routes")
     @classmethod
     def _routes(cls, value: dict[EventType, Route]) -> dict[EventType, Route]:
         return {**DEFAULT_ROUTES, **value}
+
+    @property
+    def name(self) -> str:
+        """The plant, or what people call it where its records name the plant."""
+        return self.plant or self.title
+
+    @property
+    def text(self) -> str:
+        """The file it was read from, empty where it was read from none."""
+        return self._text
+
+    @property
+    def companions(self) -> dict[str, str]:
+        """The texts of the files that it names, by their path beside it."""
+        return {} if self.avro is None else {schema.path: schema.text for schema in self.avro.ids.values()}
 
     @cached_property
     def paths(self) -> dict[FieldName, FieldSource]:
@@ -238,6 +259,10 @@ class PlantMapping(Policy):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal of what the mapping means; layout and comments do not count (M35)."""
-        content = json.dumps(self.model_dump(mode="json", exclude={"examples"}), sort_keys=True)
+        """SHA-256 in hexadecimal of what the mapping means; layout and comments do not count (M35).
+
+        Nor does what is as it would be without being said, so that a key that a release adds changes no digest.
+        """
+        meant = self.model_dump(mode="json", exclude={"examples"}, exclude_defaults=True)
+        content = json.dumps(meant, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()

@@ -20,6 +20,7 @@ from dataflows.cli import (
     exceptions,
     explain,
     lint,
+    mapping,
     plant,
     query,
     replay,
@@ -60,6 +61,7 @@ app.command("erp-sim")(erp_sim.erp_sim)
 app.command("lint")(lint.lint)
 app.add_typer(plant.plant)
 app.command("canary")(canary.canary)
+app.add_typer(mapping.mapping)
 app.add_typer(dead_letters.letters)
 app.command("replay")(replay.replay)
 app.add_typer(exceptions.box)

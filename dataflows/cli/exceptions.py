@@ -125,7 +125,7 @@ def _deciding(kind: str, does: str) -> Callable[..., None]:
         from dataflows.exception_box import Filter, exceptions, named
         from dataflows.settings import load
 
-        who = _who(actor, reason, apply=apply)
+        who = stated(actor, reason, apply=apply)
         wanted = Filter(_code(code), plant, order, erp)
         if not ids and wanted == Filter():
             raise typer.BadParameter("name exceptions, or choose them by --code, --plant, --order or --erp")
@@ -170,7 +170,7 @@ def reverse(
     from dataflows.exception_box import is_id
     from dataflows.settings import load
 
-    who = _who(actor, reason, apply=apply)
+    who = stated(actor, reason, apply=apply)
     if not is_id(posting):
         raise typer.BadParameter(f"{posting!r} is no id of a posting", param_hint="POSTING")
     settings = load(config)
@@ -232,7 +232,7 @@ def _ending(count: int, done: bool) -> str:
     return 'Nothing has been changed. Do it with --apply --reason "...".'
 
 
-def _who(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
+def stated(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
     """Return who decides, and why, as the audit trail will hold it."""
     from dataflows.cli.replay import _operator
     from dataflows.exception_box import ACTOR_MAX, REASON_MAX

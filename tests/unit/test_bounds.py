@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from canonical import wire
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
-from dataflows import heap
+from dataflows import attest, heap
 from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
@@ -24,7 +24,7 @@ LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
 SECTIONS |= {"traces", "gathering", "postings", "erps", "spool", "slo", "alerts", "tower"}
-CONSTANTS = (heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
+CONSTANTS = (attest, heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
 CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch)
 
 
