@@ -251,14 +251,24 @@ def made(scale: Scale) -> Iterator[tuple[str, dict[str, pa.Table]]]:
             yield name, {name: db.sql(sql).to_arrow_table()}
         yield "event", {"event": db.sql(_used(scale), params={"first": 0, "last": periods}).to_arrow_table()}
         for first in range(0, scale.confirmations, scale.chunk):
-            part = {"first": first, "last": min(first + scale.chunk, scale.confirmations)}
-            for name, sql in (
-                ("confirmation", _confirmations(scale)),
-                ("posting", _postings(scale)),
-                ("receipt", _receipts(scale)),
-                ("state_mark", _marks(scale)),
-            ):
-                yield name, {name: db.sql(sql, params=part).to_arrow_table()}
+            last = min(first + scale.chunk, scale.confirmations)
+            for name in GROWING:
+                yield name, {name: growing(db, scale, name, first, last)}
+
+
+GROWING: Final = {
+    "confirmation": (_confirmations, 1),
+    "posting": (_postings, 50),
+    "receipt": (_receipts, 50),
+    "state_mark": (_marks, 30),
+}
+"""What comes all the time: how it is made, and for how many confirmations there is one on average."""
+
+
+def growing(db: duckdb.DuckDBPyConnection, scale: Scale, name: str, first: int, last: int) -> pa.Table:
+    """Return what belongs to these confirmations, the last not included; ``db`` makes it."""
+    sql, _ = GROWING[name]
+    return db.sql(sql(scale), params={"first": first, "last": last}).to_arrow_table()
 
 
 def fill(store: Store, scale: Scale, done: Callable[[int], None] = lambda _: None) -> None:

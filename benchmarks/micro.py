@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 
-from benchmarks import stage_costs
+from benchmarks import stage_costs, store_commits
 from benchmarks.site import COMMAND
 from benchmarks.table import Told, table
 from benchmarks.workload import MAPPED, MAPPING, ROOT, Workload, workload
@@ -142,6 +142,7 @@ def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
             "expressions": ("% of the throughput without", lambda: expressions(made, options)),
             "commit": ("ms: 100 records, 200 kB of state", lambda: committing(folder)),
             "insert": ("ns a confirmation", lambda: {"duckdb": inserting(made, folder)}),
+            "store": ("ms a commit of so many rows", lambda: store_commits.measure(folder)),
         }
         for part, (unit, measure) in parts.items():
             with console.status(f"micro {next(numbers) + 1} of {len(parts)}: {part}"):

@@ -85,12 +85,14 @@ _SAID: Final = ", ".join(column.name for column in (_PLANT, _SOURCE, *_WHAT))
 
 # Names in the statements below are constants of this module; values are parameters.
 
-_COVERED: Final = "SELECT min(begin_us), max(end_us) FROM shift_time WHERE plant = ?"
+_COVERED: Final = """
+SELECT plant, min(begin_us), max(end_us) FROM shift_time WHERE list_contains($plants, plant) GROUP BY plant
+"""
 _CHANGED: Final = """
 CREATE OR REPLACE TEMP TABLE changed AS
-SELECT plant, source, min(occurred_us) AS from_us FROM ({rows}) GROUP BY plant, source
+SELECT plant, source, min(occurred_us) AS from_us, max(occurred_us) AS upto_us FROM ({rows}) GROUP BY plant, source
 """
-_REACH: Final = "SELECT plant, min(occurred_us), max(occurred_us) FROM ({rows}) GROUP BY plant"
+_REACH: Final = "SELECT plant, min(from_us), max(upto_us) FROM temp.changed GROUP BY plant"
 _DROPPED: Final = """
 CREATE OR REPLACE TEMP TABLE dropped AS
 SELECT old.*, from_us FROM state_interval AS old JOIN temp.changed USING (plant, source)
@@ -170,13 +172,15 @@ class Intervals:
 
         Args: place: the parameters of ``new_rows``. Call within the transaction that stores them.
         """
-        rows = new_rows(table, incoming)
-        self._db.execute(_CHANGED.format(rows=rows), place)
-        spans = self._db.execute(_REACH.format(rows=rows), place).fetchall()
+        rows = new_rows(table, incoming, "plant", "source", "occurred_us")
+        self._db.execute(_CHANGED.format(rows=rows), {"above": place["above"]})
+        spans = self._db.execute(_REACH).fetchall()
         if not spans:
             return
+        told = self._db.execute(_COVERED, {"plants": [plant for plant, _, _ in spans]}).fetchall()
+        covered = {plant: ends for plant, *ends in told}
         for plant, first_us, last_us in spans:
-            self._cover(plant, first_us, last_us)
+            self._cover(plant, first_us, last_us, covered.get(plant))
         first = {"first": min(first_us for _, first_us, _ in spans)}
         self._db.execute(_DROPPED, first)
         self._db.execute(_MADE, first)
@@ -184,13 +188,16 @@ class Intervals:
         self._db.execute(_DELETED, first).fetchall()
         self._db.execute(_INSERTED).fetchall()
 
-    def _cover(self, plant: str, first_us: int, last_us: int) -> None:
-        """Know the shifts of a plant from before the first instant to behind the last."""
-        ((begin_us, end_us),) = self._db.execute(_COVERED, [plant]).fetchall()
+    def _cover(self, plant: str, first_us: int, last_us: int, covered: list[int] | None) -> None:
+        """Know the shifts of a plant from before the first instant to behind the last.
+
+        Args: covered: from when until when they are known, where any are.
+        """
         calendar = self._calendars.get(plant, _ELSEWHERE)
-        if begin_us is None:
+        if covered is None:
             pieces = list(_whole(calendar, first_us - _COVER_US, last_us + _COVER_US))
         else:
+            begin_us, end_us = covered
             pieces = list(_before(calendar, first_us, begin_us)) + list(_behind(calendar, last_us, end_us))
         if pieces:
             begins, ends, shifts, dates = zip(*pieces, strict=True)

@@ -9,10 +9,14 @@ on by the receipt. A posting that is answered more than once, because it was ref
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
+
 from sinks.rollups import HOUR_US, Rollup, key_column, sum_column
-from sinks.store_schema import Column, Table, new_rows
+from sinks.store_schema import Column, Table
 
 BINS_PER_OCTAVE: Final = 4
 
@@ -82,6 +86,12 @@ LATENCY: Final[tuple[Rollup, ...]] = (
 )
 """Both sum into one table; no hop is told by both."""
 
+_ENDS: Final = {
+    "posting": ("known_us", "enqueued_us"),
+    "receipt": ("first_sent_us", "sent_us", "committed_us", "answered_us"),
+}
+"""By table: the instants at which hops end."""
+
 _OF_HOP: Final = ("hour_us", "plant", "erp", "kind", "hop")
 _KEYS: Final = tuple(column for column in LATENCY[0].keys if column.name in _OF_HOP)
 _QUANTILES: Final = (("p50_us", 1, 2), ("p95_us", 19, 20), ("p99_us", 99, 100))
@@ -110,21 +120,21 @@ HOP_HOUR: Final = Table(
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def quantiles(table: Table, incoming: str) -> list[str]:
-    """Return what brings the quantiles of all hours up to date that the new rows of ``incoming`` were summed into."""
-    keys = ", ".join(_OF_HOP)
-    statements = []
-    for rollup in LATENCY:
-        if rollup.table == table.name:
-            rows = f"SELECT *, unnest({rollup.each}, recursive := true) FROM ({new_rows(table, incoming)})"  # noqa: S608
-            named = ", ".join(f"{key.field} AS {key.name}" for key in _KEYS)
-            touched = f"(SELECT DISTINCT {named} FROM ({rows}) WHERE {rollup.where})"  # noqa: S608
-            same = " AND ".join(f"{HOP_HOUR.name}.{key} = touched.{key}" for key in _OF_HOP)
-            statements += [
-                f"DELETE FROM {HOP_HOUR.name} USING {touched} AS touched WHERE {same}",  # noqa: S608
-                filled(f"(SELECT * FROM latency SEMI JOIN {touched} USING ({keys}))"),  # noqa: S608
-            ]
-    return statements
+def quantiles(table: Table, told: pa.Table) -> list[str]:
+    """Return what brings the quantiles of all hours up to date that rows of ``told`` were summed into."""
+    hours = ", ".join(map(str, _hours(told, _ENDS[table.name]))) if table.name in _ENDS else ""
+    if not hours:
+        return []
+    return [
+        f"DELETE FROM {HOP_HOUR.name} WHERE hour_us IN ({hours})",  # noqa: S608
+        filled(f"(SELECT * FROM latency WHERE hour_us IN ({hours}))"),  # noqa: S608
+    ]
+
+
+def _hours(told: pa.Table, ends: Iterable[str]) -> list[int]:
+    """Return the hours in which hops of these rows may have ended."""
+    instants = np.concatenate([told[name].drop_null().to_numpy() for name in ends])
+    return [int(hour) * HOUR_US for hour in np.unique(instants // HOUR_US)]
 
 
 def filled(histograms: str = "latency") -> str:

@@ -9,6 +9,7 @@ Sums are 128 bits wide, since no number of rows may overflow them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from sinks.store_schema import Column, Table, new_rows
 
 HOUR_US: Final = 3_600_000_000
+_WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,32 +152,43 @@ def summing(rollups: Iterable[Rollup], table: Table, incoming: str, *, corrected
     Args: rollups: of any tables. corrected: some rows may be of a higher revision than another; else nothing stored is
         looked through.
     """
-    rows = new_rows(table, incoming)
-    return [_merge(rollup, _new(rollup, rows, corrected=corrected)) for rollup in rollups if rollup.table == table.name]
+    statements = []
+    for rollup in rollups:
+        if rollup.table == table.name:
+            rows = new_rows(table, incoming, *_read(rollup, table))
+            taken = corrected and bool(rollup.replaced_by)
+            statements.append(_merge(rollup, _with_replaced(rollup, rows) if taken else rows, signed=taken))
+    return statements
 
 
-def _new(rollup: Rollup, rows: str, *, corrected: bool) -> str:
+def _read(rollup: Rollup, table: Table) -> set[str]:
+    """Return the columns that the sums are made of."""
+    revised = " ".join((*rollup.replaced_by, "revision")) if rollup.replaced_by else ""
+    said = " ".join((*(column.field for column in rollup.columns), rollup.where, rollup.each, revised))
+    return {column.name for column in table.columns} & set(_WORD.findall(said))
+
+
+def _with_replaced(rollup: Rollup, rows: str) -> str:
     """Return the SELECT of ``rows`` with the sign 1, and of the stored ones whose place they take with -1."""
-    added = f"SELECT *, 1 AS sign FROM ({rows})"  # noqa: S608
-    if not rollup.replaced_by or not corrected:
-        return added
     same = ", ".join(rollup.replaced_by)
     return (
-        f"{added} UNION ALL BY NAME SELECT old.*, -1 AS sign FROM {rollup.table} AS old JOIN "  # noqa: S608
+        f"SELECT *, 1 AS sign FROM ({rows}) UNION ALL BY NAME SELECT old.*, -1 AS sign FROM {rollup.table} AS old JOIN "  # noqa: S608
         f"(SELECT {same}, revision AS newer FROM ({rows}) WHERE revision > 0) USING ({same}) WHERE revision < newer "
         f"QUALIFY row_number() OVER (PARTITION BY {same}, newer ORDER BY revision DESC) = 1"
     )
 
 
-def _merge(rollup: Rollup, rows: str) -> str:
+def _merge(rollup: Rollup, rows: str, *, signed: bool) -> str:
+    """Return the MERGE of the sums of rows; where none has a sign, no sum can become that of no rows."""
     same = " AND ".join(f"old.{key.name} = new.{key.name}" for key in rollup.keys)
     sums = ", ".join(f"{column.name} = old.{column.name} + new.{column.name}" for column in rollup.sums)
     first, last = rollup.first.name, rollup.last.name
+    gone = f"WHEN MATCHED AND old.{rollup.counted} + new.{rollup.counted} = 0 THEN DELETE " if signed else ""
+    some = f"AND new.{rollup.counted} <> 0 " if signed else ""
     return (
-        f"MERGE INTO {rollup.name} AS old USING ({_summed(rollup, rows)}) AS new ON {same} "
-        f"WHEN MATCHED AND old.{rollup.counted} + new.{rollup.counted} = 0 THEN DELETE "
+        f"MERGE INTO {rollup.name} AS old USING ({_summed(rollup, rows, signed=signed)}) AS new ON {same} {gone}"
         f"WHEN MATCHED THEN UPDATE SET {sums}, {first} = least(old.{first}, new.{first}), "
-        f"{last} = greatest(old.{last}, new.{last}) WHEN NOT MATCHED AND new.{rollup.counted} <> 0 THEN INSERT BY NAME"
+        f"{last} = greatest(old.{last}, new.{last}) WHEN NOT MATCHED {some}THEN INSERT BY NAME"
     )
 
 
@@ -188,12 +201,13 @@ def fill(rollup: Rollup) -> str:
             f" ANTI JOIN (SELECT * FROM {rollup.table} WHERE revision > 0) AS newer"  # noqa: S608
             f" ON {same} AND stored.revision < newer.revision"
         )
-    return f"INSERT INTO {rollup.name} BY NAME {_summed(rollup, rows)}"
+    return f"INSERT INTO {rollup.name} BY NAME {_summed(rollup, rows, signed=True)}"
 
 
-def _summed(rollup: Rollup, rows: str) -> str:
+def _summed(rollup: Rollup, rows: str, *, signed: bool) -> str:
     keys = ", ".join(f"{key.field} AS {key.name}" for key in rollup.keys)
-    sums = ", ".join(f"sum(sign * CAST({column.field} AS HUGEINT)) AS {column.name}" for column in rollup.sums)
+    term = "sign * CAST({} AS HUGEINT)" if signed else "{}"  # The sum of integers is a HUGEINT anyway.
+    sums = ", ".join(f"sum({term.format(column.field)}) AS {column.name}" for column in rollup.sums)
     first, last = rollup.first, rollup.last
     ends = f"min({first.field}) AS {first.name}, max({last.field}) AS {last.name}"
     if rollup.each:

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,6 @@ from sinks.intervals import DERIVED, MARKS, Intervals
 from sinks.latency import HOP_HOUR, LATENCY, quantiles
 from sinks.outstanding import OUTSTANDING, following
 from sinks.plant_tables import PLANT_TABLES
-from sinks.posting_watch import watching
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
 from sinks.sealing import DAY_US, SealedFiles, sync
@@ -48,6 +48,8 @@ from sinks.store_schema import STREAM_OFFSET, TABLES, Described, Table, deletion
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
 
+ROWS_OF_ONE_THREAD: Final = 100_000
+"""A commit of more rows is worth all threads."""
 SEALED_AT_ONCE_MAX: Final = 2
 """Files that are written between two publications."""
 TIDY_US: Final = 3_600_000_000
@@ -87,6 +89,9 @@ DESCRIBED: Final[tuple[Described, ...]] = (
     *DERIVED,
 )
 """Every table that people ask."""
+
+_MOVE: Final = "UPDATE store_loaded SET stream_offset = ? WHERE flow = ? AND shard = ? AND table_name = ?"
+_PLACE: Final = "INSERT INTO store_loaded (stream_offset, flow, shard, table_name) VALUES (?, ?, ?, ?)"
 
 _DISK: Final = "check disk space, owner and permissions"
 _ELSEWHERE: Final = "another writer has it open; stop that one, or give this one a file of its own"
@@ -131,6 +136,8 @@ class Store:
         self._lock = threading.Lock()
         self._generations: dict[str, int] = {}
         self._positions: dict[str, str | None] = {}
+        self._loaded: dict[str, dict[str, int]] = {}
+        self._threads = config.threads
         self._copies = 0
         self._published_us: int | None = None
         self._tidied_us: int | None = None
@@ -188,7 +195,10 @@ class Store:
                 " ON CONFLICT (flow, shard) DO UPDATE SET generation = generation + 1 RETURNING generation, position",
                 [self._flow, shard],
             ).fetchall()
-        self._generations[shard], self._positions[shard] = generation, position
+            loaded = self._db.execute(
+                "SELECT table_name, stream_offset FROM store_loaded WHERE flow = ? AND shard = ?", [self._flow, shard]
+            ).fetchall()
+        self._generations[shard], self._positions[shard], self._loaded[shard] = generation, position, dict(loaded)
         return None if position is None else Snapshot(position)
 
     def commit(self, shard: str, position: str, tables: Mapping[str, pa.Table]) -> int:
@@ -208,14 +218,25 @@ class Store:
                 assert _ascending(table), f"offsets of {name} decrease"
                 self._db.register(f"incoming_{name}", table)
                 incoming.callback(self._db.unregister, f"incoming_{name}")
+            self._spread(sum(table.num_rows for table in filled.values()))
             with self._transaction(f"commit of shard {shard!r}"):
                 self._advance(shard, position)
                 new = {name: self._insert(READ[name], shard, table) for name, table in filled.items()}
             self._positions[shard] = position
+            for name, table in filled.items():
+                last_offset = table[STREAM_OFFSET][-1].as_py()
+                self._loaded[shard][name] = max(last_offset, self._loaded[shard].get(name, last_offset))
             for name, rows in new.items():
                 self._sealed.grew(name, rows)
             self._changed |= any(new.values())
         return sum(new.values())
+
+    def _spread(self, rows: int) -> None:
+        """Take as many threads as so many rows are worth: waking them costs more than a small commit."""
+        threads = self._config.threads if rows > ROWS_OF_ONE_THREAD else 1
+        if threads != self._threads:
+            self._db.execute(f"SET threads = {threads:d}")
+            self._threads = threads
 
     def _advance(self, shard: str, position: str) -> None:
         held = self._db.execute(
@@ -227,11 +248,7 @@ class Store:
 
     def _insert(self, table: Table, shard: str, told: pa.Table) -> int:
         last_offset = told[STREAM_OFFSET][-1].as_py()
-        place = [self._flow, shard, table.name]
-        loaded = self._db.execute(
-            "SELECT stream_offset FROM store_loaded WHERE flow = ? AND shard = ? AND table_name = ?", place
-        ).fetchall()
-        above = loaded[0][0] if loaded else -1
+        above = self._loaded[shard].get(table.name, -1)
         if last_offset <= above:
             return 0
         incoming = f"incoming_{table.name}"
@@ -247,14 +264,10 @@ class Store:
         if table.name == MARKS:
             self._intervals.follow(table, incoming, new)
         sums = summing(SUMMED, table, incoming, corrected=_corrected(told))
-        kept = (*quantiles(table, incoming), *watching(table, incoming), *following(table, incoming, told))
-        for statement in (*sums, *kept):
-            self._db.execute(statement, new if "$above" in statement else None).fetchall()
-        self._db.execute(
-            "INSERT INTO store_loaded VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (flow, shard, table_name) DO UPDATE SET stream_offset = excluded.stream_offset",
-            [*place, last_offset],
-        ).fetchall()
+        for statement in chain(sums, quantiles(table, told), following(self._db, table, incoming, told)):
+            self._db.execute(statement, _named(statement, new)).fetchall()
+        known = table.name in self._loaded[shard]
+        self._db.execute(_MOVE if known else _PLACE, [last_offset, self._flow, shard, table.name]).fetchall()
         return int(rows)
 
     def configure(self, tables: Mapping[str, pa.Table]) -> None:
@@ -309,6 +322,7 @@ class Store:
             with self._lock:
                 if not self._sealed.due:
                     return
+                self._spread(self._config.hot_rows_max)
                 with self._transaction("sealing"):
                     name, rows = self._sealed.seal()
                 self._sealed.grew(name, -rows)
@@ -384,6 +398,11 @@ class Store:
             raise StoreUnavailable(f"{what}: {_DISK} ({error})") from error
         except duckdb.Error as error:
             raise StoreError(f"{what} and changed nothing: {error}") from error
+
+
+def _named(statement: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Return those of the parameters that a statement has."""
+    return {name: value for name, value in values.items() if f"${name}" in statement}
 
 
 def _ascending(table: pa.Table) -> bool:

@@ -12,7 +12,7 @@ release; a test compares their outcome with the contracts. ``schema/views/*.sql`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, Protocol, get_args
 from uuid import UUID
@@ -264,6 +264,17 @@ TABLES: Final[Mapping[str, Table]] = {
 """Every table that rows of a stream can be committed to."""
 
 
+def alike(table: str, *names: str) -> list[Column]:
+    """Return columns as a table has them, in the order of ``names``."""
+    columns = {column.name: column for column in TABLES[table].columns}
+    return [columns[name] for name in names]
+
+
+def nullable(columns: list[Column]) -> list[Column]:
+    """Return columns that may be empty."""
+    return [replace(column, nullable=True) for column in columns]
+
+
 def migrations() -> list[str]:
     """Return the SQL of each migration, oldest first; a store's version is how many it has seen."""
     folder = resources.files(__package__) / "schema"
@@ -310,11 +321,22 @@ def comments(table: Described) -> str:
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def new_rows(table: Table, incoming: str) -> str:
-    """Return the SELECT of the rows of ``incoming`` that lie above ``$above``; ``$shard`` is their shard."""
-    read = [c for c in table.columns if c.name != STREAM_SHARD]
-    values = ", ".join(f'CAST("{c.field}" AS {c.sql_type}) AS {c.name}' for c in read)
-    return f"SELECT {values}, $shard AS {STREAM_SHARD} FROM {incoming} WHERE {STREAM_OFFSET} > $above"  # noqa: S608
+def new_rows(table: Table, incoming: str, *names: str) -> str:
+    """Return the SELECT of the rows of ``incoming`` that lie above ``$above``; ``$shard`` is their shard.
+
+    Args: names: the columns that are wanted, without any all: each costs planning, whether it is used or not.
+    """
+    values = ", ".join(
+        f"$shard AS {STREAM_SHARD}" if c.name == STREAM_SHARD else f'CAST("{c.field}" AS {c.sql_type}) AS {c.name}'
+        for c in table.columns
+        if not names or c.name in names
+    )
+    return f"SELECT {values} FROM {incoming} WHERE {STREAM_OFFSET} > $above"  # noqa: S608
+
+
+def newest(rows: str, keys: str, place: str) -> str:
+    """Return the SELECT of the rows with the greatest ``place`` of those that are alike in ``keys``."""
+    return f"SELECT * FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {place} DESC) = 1"  # noqa: S608
 
 
 def insertion(table: Table, incoming: str) -> str:

@@ -15,58 +15,6 @@ CREATE TABLE delivery_time (
 );
 INSERT INTO delivery_time BY NAME SELECT answered_us // 300000000 * 300000000 AS slot_us, erp AS erp, plant AS plant, kind AS kind, lane AS lane, hop AS hop, CASE WHEN hop_us <= 1000000 THEN 1 WHEN hop_us <= 2000000 THEN 2 WHEN hop_us <= 5000000 THEN 5 WHEN hop_us <= 10000000 THEN 10 WHEN hop_us <= 15000000 THEN 15 WHEN hop_us <= 30000000 THEN 30 WHEN hop_us <= 60000000 THEN 60 WHEN hop_us <= 120000000 THEN 120 WHEN hop_us <= 300000000 THEN 300 WHEN hop_us <= 600000000 THEN 600 WHEN hop_us <= 900000000 THEN 900 WHEN hop_us <= 1800000000 THEN 1800 WHEN hop_us <= 3600000000 THEN 3600 WHEN hop_us <= 7200000000 THEN 7200 WHEN hop_us <= 14400000000 THEN 14400 WHEN hop_us <= 28800000000 THEN 28800 WHEN hop_us <= 43200000000 THEN 43200 WHEN hop_us <= 86400000000 THEN 86400 WHEN hop_us <= 172800000000 THEN 172800 WHEN hop_us <= 604800000000 THEN 604800 ELSE 1000000000 END AS within_s, sum(sign * CAST(1 AS HUGEINT)) AS postings, sum(sign * CAST(hop_us AS HUGEINT)) AS took_us, min(answered_us) AS first_answered_us, max(answered_us) AS last_answered_us FROM (SELECT *, unnest([{'hop': 'occurred-committed', 'hop_us': coalesce(committed_us, answered_us) - occurred_us}, {'hop': 'enqueued-committed', 'hop_us': coalesce(committed_us, answered_us) - enqueued_us}, {'hop': 'occurred-enqueued', 'hop_us': enqueued_us - occurred_us}, {'hop': 'enqueued-sent', 'hop_us': first_sent_us - enqueued_us}, {'hop': 'sent-committed', 'hop_us': coalesce(committed_us, answered_us) - first_sent_us}], recursive := true) FROM (SELECT *, 1 AS sign FROM receipt AS stored)) WHERE status = 'accepted' GROUP BY ALL;
 
-CREATE TABLE posting_watch (
-    posting_id UUID NOT NULL,
-    arrived BOOLEAN NOT NULL,
-    erp VARCHAR NOT NULL,
-    plant VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,
-    lane VARCHAR NOT NULL,
-    order_id VARCHAR NOT NULL,
-    materials VARCHAR[],
-    lots VARCHAR[],
-    unit VARCHAR,
-    quantity BIGINT,
-    posting_date DATE,
-    final BOOLEAN,
-    occurred_us BIGINT NOT NULL,
-    enqueued_us BIGINT,
-    first_sent_us BIGINT,
-    committed_us BIGINT,
-    settled_us BIGINT,
-    status VARCHAR
-);
-COMMENT ON TABLE posting_watch IS
-    'Postings that no ERP has accepted yet, and those settled within the last hour.';
-COMMENT ON COLUMN posting_watch.posting_id IS 'UUIDv5 of what is posted and why.';
-COMMENT ON COLUMN posting_watch.arrived IS 'Whether the posting has been read; its receipt may be read before it.';
-COMMENT ON COLUMN posting_watch.erp IS 'Name of the ERP instance.';
-COMMENT ON COLUMN posting_watch.plant IS 'Canonical key of the plant.';
-COMMENT ON COLUMN posting_watch.kind IS 'What document it becomes.';
-COMMENT ON COLUMN posting_watch.lane IS 'Queue it waits in.';
-COMMENT ON COLUMN posting_watch.order_id IS 'Production order.';
-COMMENT ON COLUMN posting_watch.materials IS 'Materials made or moved by it.';
-COMMENT ON COLUMN posting_watch.lots IS 'Lots made or moved by it.';
-COMMENT ON COLUMN posting_watch.unit IS 'UN/ECE Recommendation 20 code of the quantity.';
-COMMENT ON COLUMN posting_watch.quantity IS 'Output that it reports, in thousandths of the unit.';
-COMMENT ON COLUMN posting_watch.posting_date IS 'Day it is posted to.';
-COMMENT ON COLUMN posting_watch.final IS 'Whether nothing more comes for the operation.';
-COMMENT ON COLUMN posting_watch.occurred_us IS
-    'Instant of the last event it accounts for, UTC, in microseconds since 1970-01-01.';
-COMMENT ON COLUMN posting_watch.enqueued_us IS 'Instant at which it entered the queue.';
-COMMENT ON COLUMN posting_watch.first_sent_us IS 'Instant at which it was first sent; told once it is settled.';
-COMMENT ON COLUMN posting_watch.committed_us IS 'Instant at which the ERP made the document.';
-COMMENT ON COLUMN posting_watch.settled_us IS 'Instant of the answer that settled it; none while it is open.';
-COMMENT ON COLUMN posting_watch.status IS 'How it was settled: accepted or withdrawn; none while it is open.';
-INSERT INTO posting_watch BY NAME
-SELECT posting_id, true AS arrived, erp, plant, kind, lane, order_id, unit, posting_date, final,
-    good + scrap + rework AS quantity, end_us AS occurred_us, enqueued_us,
-    list_distinct(list_filter([material] || list_transform(movements, lambda m: m.material), lambda t: t <> ''))
-        AS materials,
-    list_distinct(list_filter([lot] || list_transform(movements, lambda m: m.lot), lambda t: t <> '')) AS lots
-FROM store_hot_posting
-WHERE posting_id NOT IN (SELECT posting_id FROM receipt WHERE status IN ('accepted', 'withdrawn'));
-
 CREATE TABLE slo_objective (
     name VARCHAR NOT NULL,
     kinds VARCHAR[] NOT NULL,

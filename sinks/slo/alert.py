@@ -15,35 +15,43 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import duckdb
 
 from canonical.contracts import Severity
-from sinks.posting_watch import FORGET, KEPT_US
+from sinks.delivery_times import HOPS
 from sinks.slo.level import APPLIES, OVERDUE, Level, levels, write_levels
 from sinks.slo.objective import SECOND_US, Objective, first_slot_us
 
+KEPT_US: Final = 3_600_000_000
+"""What was answered late within so long is named too."""
 CLOSE_NEAR_DAYS: Final = 2
 """A posting to a month that ends within so many days may miss its books."""
 
 _OBJECTIVES: Final = "SELECT * FROM slo_objective ORDER BY name"
+_NAMED: Final = "list_distinct(list_filter([{0}] || list_transform(movements, lambda m: m.{0}), lambda t: t <> ''))"
+_TOOK: Final = " ".join(f"WHEN '{hop}' THEN {until} - {since}" for hop, (since, until) in HOPS.items())
 _CONCERNED: Final = f"""
 INSERT INTO slo_breach_posting
-SELECT alert.alert_id, p.posting_id, p.kind, p.order_id, coalesce(p.materials, []), coalesce(p.lots, []),
-    coalesce(p.unit, ''), coalesce(p.quantity, 0), p.posting_date, coalesce(p.final, false)
-FROM slo_alert AS alert
-JOIN slo_objective AS o ON o.name = alert.objective
-JOIN posting_watch AS p ON p.erp = alert.erp AND p.plant = alert.plant AND {APPLIES}
-ANTI JOIN slo_breach_posting AS known ON known.alert_id = alert.alert_id AND known.posting_id = p.posting_id
-WHERE alert.ended_us IS NULL
-    AND (
-        ({OVERDUE}) OR (
-            p.status = 'accepted' AND p.settled_us >= $since AND CASE o.hop
-                WHEN 'occurred-committed' THEN p.committed_us - p.occurred_us
-                WHEN 'enqueued-committed' THEN p.committed_us - p.enqueued_us
-                WHEN 'occurred-enqueued' THEN p.enqueued_us - p.occurred_us
-                WHEN 'enqueued-sent' THEN p.first_sent_us - p.enqueued_us
-                ELSE p.committed_us - p.first_sent_us
-            END > o.within_s * {SECOND_US}
-        )
-    )
+WITH late AS (
+    SELECT alert.alert_id, p.posting_id, p.kind, p.order_id, p.end_us AS occurred_us
+    FROM slo_alert AS alert
+    JOIN slo_objective AS o ON o.name = alert.objective
+    JOIN open_posting AS p ON p.erp = alert.erp AND p.plant = alert.plant AND {APPLIES}
+    WHERE alert.ended_us IS NULL AND ({OVERDUE})
+    UNION
+    SELECT alert.alert_id, p.posting_id, p.kind, p.order_id, p.occurred_us
+    FROM slo_alert AS alert
+    JOIN slo_objective AS o ON o.name = alert.objective
+    JOIN (SELECT * FROM receipt WHERE status = 'accepted' AND answered_us >= $since) AS p
+        ON p.erp = alert.erp AND p.plant = alert.plant AND {APPLIES}
+    WHERE alert.ended_us IS NULL AND CASE o.hop {_TOOK} END > o.within_s * {SECOND_US}
+)
+SELECT late.alert_id, late.posting_id, late.kind, late.order_id, coalesce({_NAMED.format("material")}, []),
+    coalesce({_NAMED.format("lot")}, []), coalesce(unit, ''), coalesce(good + scrap + rework, 0), posting_date,
+    coalesce(final, false)
+FROM late
+ANTI JOIN slo_breach_posting AS known ON known.alert_id = late.alert_id AND known.posting_id = late.posting_id
+-- The instant is the same in both, and rows lie by it: so only those of that time are looked through.
+LEFT JOIN posting ON posting.posting_id = late.posting_id AND posting.end_us = late.occurred_us
 """  # noqa: S608 - constants of these modules
+_OPEN_ALERT: Final = "SELECT 1 FROM slo_alert WHERE ended_us IS NULL LIMIT 1"
 _THREATENED: Final = f"""
 WITH late AS (
     SELECT alert.erp, alert.plant, posting.*
@@ -116,10 +124,10 @@ def evaluate(db: duckdb.DuckDBPyConnection, objectives: Sequence[Objective], as_
     found = levels(db, objectives, as_of_us)
     changed |= write_levels(db, found, as_of_us)
     changed |= _begin_and_end(db, found, as_of_us)
-    since = first_slot_us(as_of_us, KEPT_US // SECOND_US)
-    changed |= _count(db, _CONCERNED, {"as_of": as_of_us, "since": since}) > 0
-    changed |= _count(db, _THREATENED, {"as_of": as_of_us}) > 0
-    db.execute(FORGET, {"as_of": as_of_us})
+    if db.execute(_OPEN_ALERT).fetchall():
+        since = first_slot_us(as_of_us, KEPT_US // SECOND_US)
+        changed |= _count(db, _CONCERNED, {"as_of": as_of_us, "since": since}) > 0
+        changed |= _count(db, _THREATENED, {"as_of": as_of_us}) > 0
     return changed
 
 

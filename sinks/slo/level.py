@@ -24,11 +24,11 @@ APPLIES: Final = """
 """Whether posting ``p`` is one that objective ``o`` is about."""
 
 OVERDUE: Final = f"""
-    p.arrived AND p.settled_us IS NULL AND o.hop IN ('occurred-committed', 'enqueued-committed')
-    AND CASE o.hop WHEN 'occurred-committed' THEN p.occurred_us ELSE coalesce(p.enqueued_us, p.occurred_us) END
+    p.placed AND p.status IS DISTINCT FROM 'withdrawn' AND o.hop IN ('occurred-committed', 'enqueued-committed')
+    AND CASE o.hop WHEN 'occurred-committed' THEN p.end_us ELSE coalesce(p.enqueued_us, p.end_us) END
         + o.within_s * {SECOND_US} + {SETTLE_US} < $as_of
 """
-"""Whether ``p`` of ``posting_watch`` has waited too long for ``o``."""
+"""Whether ``p`` of ``open_posting`` has waited too long for ``o``."""
 
 _COUNTED: Final = ", ".join(
     f"coalesce(sum(p.postings) FILTER (p.slot_us >= $from_{window}), 0), "
@@ -44,7 +44,7 @@ GROUP BY ALL
 """  # noqa: S608 - constants of this module
 _WAITING: Final = f"""
 SELECT o.name, p.erp, p.plant, count(*)
-FROM posting_watch AS p JOIN slo_objective AS o ON {APPLIES}
+FROM open_posting AS p JOIN slo_objective AS o ON {APPLIES}
 WHERE {OVERDUE}
 GROUP BY ALL
 """  # noqa: S608 - as above

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sinks.delivery_times import HOPS, LONGER_S, SLOT_US, WITHIN_S
-from sinks.posting_watch import KEPT_US
 from sinks.slo.alert import evaluate
 from sinks.slo.level import SETTLE_US, levels
 from sinks.slo.objective import WINDOWS_S, Count, Objective, Urgency, burning
@@ -164,7 +163,7 @@ def recounted(receipts):
 
 
 def open_ids(store, plant):
-    query = "SELECT posting_id FROM posting_watch WHERE plant = ? AND arrived AND settled_us IS NULL"
+    query = "SELECT posting_id FROM open_posting WHERE plant = ? AND placed AND status IS DISTINCT FROM 'withdrawn'"
     return {row[0] for row in store._db.execute(query, [plant]).fetchall()}
 
 
@@ -257,9 +256,7 @@ def test_an_alert_begins_and_ends_once_however_often_its_writer_is_started(tmp_p
         "SELECT word, at_us FROM slo_notice JOIN slo_alert USING (alert_id) WHERE urgency = 'page'"
     )
     assert sorted(told.fetchall()) == [("begun", begun_us), ("ended", after_us)]
-    assert store._db.execute("SELECT count(*) FROM posting_watch").fetchone() == (0,), (
-        f"after {KEPT_US} it is forgotten"
-    )
+    assert store._db.execute("SELECT count(*) FROM open_posting").fetchone() == (0,)
     store.close()
 
 

@@ -1,0 +1,86 @@
+"""Postings without an accepted document: what the ERPs have not taken, kept small beside tables that only grow.
+
+Law, at every commit, whatever the order in which postings and receipts were read: ``open_posting`` has each posting
+without a receipt that says ``accepted``, and what its newest receipt says; receipts that were read before their posting
+wait there for it, with ``placed`` false. One that was rejected waits for a person, who has it sent again or withdrawn.
+
+Source: M19, M37-M39, A14; docs/decisions/0020.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sinks.booking import SIGNED
+from sinks.store_schema import Column, Table, alike, new_rows, newest, nullable
+
+_OF_POSTING: Final = (
+    *("kind", "erp", "plant", "order_id", "lane", "operation", "work_center", "material", "lot", "unit"),
+    *("posting_date", "good", "scrap", "rework", "end_us", "known_us", "enqueued_us"),
+)
+_OF_RECEIPT: Final = ("status", "code", "message", "attempts", "first_sent_us", "sent_us", "answered_us")
+_SIGNED: Final = {name: SIGNED.format(name) for name in ("good", "scrap", "rework")}
+_READ: Final = ("posting_id", *_OF_POSTING, "movements")
+"""What is read of a posting."""
+
+OPEN_POSTING: Final = Table(
+    "open_posting",
+    "Postings without an accepted document, with what the ERP said of them last.",
+    (
+        *alike("posting", "posting_id"),
+        Column("placed", "placed", "BOOLEAN", nullable=False, comment="Whether the posting itself has been read."),
+        *nullable(alike("posting", *_OF_POSTING)),  # quantities as in table booking
+        *nullable(alike("receipt", *_OF_RECEIPT)),
+    ),
+)
+
+EARLY: Final = "SELECT 1 FROM open_posting WHERE NOT placed LIMIT 1"
+"""Whether a receipt waits for its posting."""
+_SETTLED: Final = "('accepted', 'rejected', 'withdrawn')"
+"""What a receipt may say of the posting itself; all else is said of movements that follow."""
+
+# Names in the statements below are constants of this module; values are parameters.
+
+
+def opened(table: Table, incoming: str, *, early: bool) -> str:
+    """Return what opens the new postings of ``incoming``; ``early`` as the query ``EARLY`` found."""
+    rows = new_rows(table, incoming, *_READ)
+    return answered_before(rows) if early else _opened(rows)
+
+
+def _opened(rows: str) -> str:
+    """Return the INSERT of postings of which no receipt was read: nearly all."""
+    return f"INSERT INTO open_posting BY NAME FROM ({_told(rows)}) ANTI JOIN open_posting USING (posting_id)"
+
+
+def answered_before(rows: str) -> str:
+    """Return the MERGE of postings: those that were answered before they were read are settled at once."""
+    taken = ", ".join(f"{name} = new.{name}" for name in _OF_POSTING)
+    return (
+        f"MERGE INTO open_posting AS old USING ({_told(rows)}) AS new ON old.posting_id = new.posting_id "
+        "WHEN MATCHED AND old.status = 'accepted' THEN DELETE "
+        f"WHEN MATCHED THEN UPDATE SET placed = true, {taken} WHEN NOT MATCHED THEN INSERT BY NAME"
+    )
+
+
+def _told(rows: str) -> str:
+    columns = ", ".join(f"{_SIGNED[name]} AS {name}" if name in _SIGNED else name for name in _OF_POSTING)
+    each = "QUALIFY row_number() OVER (PARTITION BY posting_id) = 1"
+    return f"SELECT posting_id, true AS placed, {columns} FROM ({rows}) {each}"  # noqa: S608
+
+
+def answered(table: Table, incoming: str) -> str:
+    """Return what the new receipts of ``incoming`` change."""
+    return settled(new_rows(table, incoming, "posting_id", *_OF_RECEIPT, "stream_offset"))
+
+
+def settled(rows: str) -> str:
+    """Return the MERGE of receipts, of each posting the newest."""
+    columns = ", ".join(_OF_RECEIPT)
+    taken = ", ".join(f"{name} = new.{name}" for name in _OF_RECEIPT)
+    last = newest(f"SELECT * FROM ({rows}) WHERE status IN {_SETTLED}", "posting_id", "stream_offset")  # noqa: S608
+    return (
+        f"MERGE INTO open_posting AS old USING (SELECT posting_id, false AS placed, {columns} FROM ({last})) AS new "  # noqa: S608
+        "ON old.posting_id = new.posting_id WHEN MATCHED AND old.placed AND new.status = 'accepted' THEN DELETE "
+        f"WHEN MATCHED THEN UPDATE SET {taken} WHEN NOT MATCHED THEN INSERT BY NAME"
+    )
