@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from sinks.booking import SIGNED
 from sinks.store_schema import Column, Table, alike, new_rows, newest, nullable
 
@@ -36,28 +39,35 @@ OPEN_POSTING: Final = Table(
 
 EARLY: Final = "SELECT 1 FROM open_posting WHERE NOT placed LIMIT 1"
 """Whether a receipt waits for its posting."""
+_NEWEST: Final = ("posting_id", "stream_offset")
 _SETTLED: Final = "('accepted', 'rejected', 'withdrawn')"
 """What a receipt may say of the posting itself; all else is said of movements that follow."""
 
 # Names in the statements below are constants of this module; values are parameters.
 
 
-def opened(table: Table, incoming: str, *, early: bool) -> str:
-    """Return what opens the new postings of ``incoming``; ``early`` as the query ``EARLY`` found."""
+def opened(table: Table, incoming: str, told: pa.Table, *, early: bool) -> str:
+    """Return what opens the new postings of ``incoming``, which is ``told``; ``early`` as the query ``EARLY`` found.
+
+    Nearly always no receipt was read before, and each posting is told once: then an INSERT is enough.
+    """
     rows = new_rows(table, incoming, *_READ)
-    return answered_before(rows) if early else _opened(rows)
-
-
-def _opened(rows: str) -> str:
-    """Return the INSERT of postings of which no receipt was read: nearly all."""
+    if early or _repeated(told):
+        return answered_before(rows)
     return f"INSERT INTO open_posting BY NAME FROM ({_told(rows)}) ANTI JOIN open_posting USING (posting_id)"
+
+
+def _repeated(told: pa.Table) -> bool:
+    """Return whether several rows may be of one posting."""
+    return bool(pc.count_distinct(told["posting_id"]).as_py() < len(told))
 
 
 def answered_before(rows: str) -> str:
     """Return the MERGE of postings: those that were answered before they were read are settled at once."""
+    each = "QUALIFY row_number() OVER (PARTITION BY posting_id) = 1"
     taken = ", ".join(f"{name} = new.{name}" for name in _OF_POSTING)
     return (
-        f"MERGE INTO open_posting AS old USING ({_told(rows)}) AS new ON old.posting_id = new.posting_id "
+        f"MERGE INTO open_posting AS old USING ({_told(rows)} {each}) AS new ON old.posting_id = new.posting_id "
         "WHEN MATCHED AND old.status = 'accepted' THEN DELETE "
         f"WHEN MATCHED THEN UPDATE SET placed = true, {taken} WHEN NOT MATCHED THEN INSERT BY NAME"
     )
@@ -65,22 +75,30 @@ def answered_before(rows: str) -> str:
 
 def _told(rows: str) -> str:
     columns = ", ".join(f"{_SIGNED[name]} AS {name}" if name in _SIGNED else name for name in _OF_POSTING)
-    each = "QUALIFY row_number() OVER (PARTITION BY posting_id) = 1"
-    return f"SELECT posting_id, true AS placed, {columns} FROM ({rows}) {each}"  # noqa: S608
+    return f"SELECT posting_id, true AS placed, {columns} FROM ({rows})"  # noqa: S608
 
 
-def answered(table: Table, incoming: str) -> str:
-    """Return what the new receipts of ``incoming`` change."""
-    return settled(new_rows(table, incoming, "posting_id", *_OF_RECEIPT, "stream_offset"))
+def answered(table: Table, incoming: str, told: pa.Table) -> str:
+    """Return what the new receipts of ``incoming``, which is ``told``, change."""
+    rows = _of_postings(new_rows(table, incoming, "posting_id", *_OF_RECEIPT, "stream_offset"))
+    return _settled(newest(rows, *_NEWEST) if _repeated(told) else rows)
 
 
-def settled(rows: str) -> str:
+def answered_so_far(rows: str) -> str:
     """Return the MERGE of receipts, of each posting the newest."""
+    return _settled(newest(_of_postings(rows), *_NEWEST))
+
+
+def _of_postings(rows: str) -> str:
+    return f"SELECT * FROM ({rows}) WHERE status IN {_SETTLED}"  # noqa: S608
+
+
+def _settled(rows: str) -> str:
+    """Return the MERGE of one receipt of each posting."""
     columns = ", ".join(_OF_RECEIPT)
     taken = ", ".join(f"{name} = new.{name}" for name in _OF_RECEIPT)
-    last = newest(f"SELECT * FROM ({rows}) WHERE status IN {_SETTLED}", "posting_id", "stream_offset")  # noqa: S608
     return (
-        f"MERGE INTO open_posting AS old USING (SELECT posting_id, false AS placed, {columns} FROM ({last})) AS new "  # noqa: S608
+        f"MERGE INTO open_posting AS old USING (SELECT posting_id, false AS placed, {columns} FROM ({rows})) AS new "  # noqa: S608
         "ON old.posting_id = new.posting_id WHEN MATCHED AND old.placed AND new.status = 'accepted' THEN DELETE "
         f"WHEN MATCHED THEN UPDATE SET {taken} WHEN NOT MATCHED THEN INSERT BY NAME"
     )

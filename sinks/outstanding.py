@@ -54,11 +54,11 @@ def following(db: duckdb.DuckDBPyConnection, table: Table, incoming: str, told: 
     match table.name:
         case "posting":
             early = bool(db.execute(open_postings.EARLY).fetchall())
-            yield open_postings.opened(table, incoming, early=early)
+            yield open_postings.opened(table, incoming, told, early=early)
             if db.execute(_ANY_WAITING).fetchall():
                 yield _gone_on(new_rows(table, incoming, "kind", "causes", "enqueued_us"))
         case "receipt":
-            yield open_postings.answered(table, incoming)
+            yield open_postings.answered(table, incoming, told)
         case "unposted":
             last = newest(new_rows(table, incoming), "cause, kind", "stream_offset")
             same = "waiting.cause = new.cause AND waiting.kind = new.kind"
@@ -110,7 +110,7 @@ def brought_up() -> list[str]:
     told = "SELECT * FROM {}"
     return [
         open_postings.answered_before(told.format("posting")),
-        open_postings.settled(told.format("receipt")),
+        open_postings.answered_so_far(told.format("receipt")),
         waited(told.format("unposted")),
         _gone_on(told.format("posting")),
         _worded(told.format("event")),

@@ -50,6 +50,8 @@ STORAGE_VERSION: Final = "v1.5.0"
 
 ROWS_OF_ONE_THREAD: Final = 100_000
 """A commit of more rows is worth all threads."""
+LOG_MAX: Final = "128MB"
+"""The file's own log takes so much before it is worked in; each publication does that anyway."""
 SEALED_AT_ONCE_MAX: Final = 2
 """Files that are written between two publications."""
 TIDY_US: Final = 3_600_000_000
@@ -162,6 +164,7 @@ class Store:
             "threads": self._config.threads,
             "memory_limit": f"{self._config.memory_max_mb}MB",
             "temp_directory": f"{self._config.path}.tmp",
+            "checkpoint_threshold": LOG_MAX,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
