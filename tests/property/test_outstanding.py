@@ -112,3 +112,14 @@ def test_what_is_left_is_what_nothing_has_settled(store, told, words, data):
     again = {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall(), key=str) for name in TABLES}
     db.execute("ROLLBACK")
     assert again == kept, "as an older store is brought up to date"
+
+
+def test_a_posting_that_is_told_again_is_open_once(store):
+    plant = next(PLANTS)
+    streams, left, _ = world(plant, [("posted", []), ("posted", [])])
+    first, second = streams["posting"]
+    store.restore(plant)
+    for start, told in ((0, [first]), (1, [first, second, second]), (4, [second, first])):
+        store.commit(plant, f"{start}", {"posting": rows("posting", told, start)})
+    found = store._db.execute("SELECT posting_id FROM open_posting WHERE plant = ?", [plant]).fetchall()
+    assert sorted(str(name) for (name,) in found) == sorted(left)

@@ -296,3 +296,24 @@ def test_what_is_late_says_what_it_threatens(store, fields, line_stop, financial
 
     with pytest.raises(Undone):
         store.transact("test", judge)
+
+
+def test_what_was_answered_late_is_named_with_what_its_posting_says(store):
+    plant, ids = next(NAMES), [next(IDS) for _ in range(4)]
+    rows = [posting(number, NOON_US, plant=plant, lot=f"L-{number % 2}") for number in ids[:3]]
+    answers = [receipt(number, NOON_US, NOON_US + 400 * S, plant=plant) for number in ids]
+    store.restore(plant)
+    store.commit(plant, "0", {"receipt": receipts_table(answers, [0, 1, 2, 3])})
+    store.commit(plant, "1", {"posting": postings_table(rows, [0, 1, 2], [None] * 3)})
+
+    def judge(db):
+        evaluate(db, [Objective(name="o", plants=[plant])], NOON_US + 500 * S)
+        found = db.execute(
+            "SELECT DISTINCT postings, materials, lots, quantities FROM slo_breach WHERE plant = ?", [plant]
+        )
+        lots = sorted({f"L-{number % 2}" for number in ids[:3]})
+        assert found.fetchall() == [(4, ["M-1"], lots, ["3.000 H87"])], "the posting of one is not stored yet"
+        raise Undone
+
+    with pytest.raises(Undone):
+        store.transact("test", judge)
