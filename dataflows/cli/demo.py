@@ -45,7 +45,9 @@ def demo(
     from dataflows.simulator import SimulationConfig
 
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the flows end, too
-    config = SimulationConfig.demo(latest_tuesday(datetime.now(UTC), hours=48)).model_copy(update={"records": records})
+    config = SimulationConfig.demo(latest_tuesday(datetime.now(UTC), hours=48)).model_copy(
+        update={"plants": ("A", "B", "C", "M"), "records": records}
+    )
     with shown(errors()) as watch:
         report = Demonstration(
             folder=DemoFolder(folder),

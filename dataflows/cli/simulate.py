@@ -33,6 +33,7 @@ class Plant(StrEnum):
     B = "B"
     C = "C"
     M = "M"
+    P = "P"
 
 
 def simulate(

@@ -7,9 +7,10 @@ demo waits for seconds, so the demo writes copies of the shipped mappings and ch
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from canonical.mapping import load
 from canonical.plants import shipped
 from dataflows.demo.erps import BURST, RATE_PER_S
 from dataflows.demo.folder import DemoFolder
@@ -81,15 +82,17 @@ answer_timeout_s = 3
 """
 
 
-def configure(folder: DemoFolder, erps: Mapping[str, str]) -> None:
+def configure(folder: DemoFolder, plants: Collection[str], erps: Mapping[str, str]) -> None:
     """Write the settings file and the mappings it names, and make the landing folder.
 
-    Args: erps: the URL of each ERP.
+    Args: plants: those that take part. erps: the URL of each ERP.
     """
     folder.plants.mkdir()
     folder.landing.mkdir()
     names = []
     for path in shipped():
+        if load(path).plant not in plants:
+            continue
         text = path.read_text("utf-8")
         changed = []
         for key, value in CHANGES.items():

@@ -83,7 +83,7 @@ class Demonstration:
             self.folder.output.mkdir()
             closed = prepare(self.folder, self.config)
             with Erps(self.folder, self.environment) as erps:
-                configure(self.folder, erps.ready())
+                configure(self.folder, self.config.plants, erps.ready())
                 with Flows(self.folder, self.environment) as flows:
                     outcome, booked, kills = self._shown(erps, flows, closed)
                 erps.stop()

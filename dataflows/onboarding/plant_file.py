@@ -52,11 +52,12 @@ def written(proposal: Proposal, sample_name: str) -> str:
 
 
 def renamed(template: str, plant: str) -> str:
-    """Return a shipped mapping for another plant: its key, title, drop folder and topics are that plant's."""
+    """Return a shipped mapping for another plant: its key, title, collector, folder and topics are that plant's."""
     key = plant.lower()
     text = re.sub(r'(?m)^plant = ".*"$', lambda _: f"plant = {toml_value(plant)}", template, count=1)
     text = re.sub(r'(?m)^title = ".*"$', lambda _: f"title = {toml_value(f'Plant {plant}')}", text, count=1)
     text = re.sub(r'(?m)^folder = ".*"$', lambda _: f"folder = {toml_value(f'plant-{key}')}", text, count=1)
+    text = re.sub(r'(?m)^collected = \["plant-\w+"\]', lambda _: f'collected = ["plant-{key}"]', text, count=1)
     return re.sub(r'(?m)^topics = \["plant-\w+\.', lambda _: f'topics = ["plant-{key}.', text, count=1)
 
 

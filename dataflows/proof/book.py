@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any, Final
 
 from canonical.contracts.fault import FaultCode
@@ -182,12 +182,13 @@ class Book:
 
     def _counted(self, mapping: PlantMapping, beside: set[int]) -> tuple[dict[int, dict[str, int]], set[int]]:
         """Return what readings add to each number, and the numbers with an absurd one; check that they are faults."""
-        counter = Counted(mapping)
+        counters: defaultdict[str, Counted] = defaultdict(lambda: Counted(mapping))
         added: dict[int, dict[str, int]] = {}
         absurd: set[int] = set()
         for number in sorted(self.arrived.keys() - beside):
             event, route = self.arrived[number]
-            more = counter.row(event, confirmed=route is Route.AGGREGATED)
+            meter = event.get("work_center", "") if mapping.counters.by_work_center else ""
+            more = counters[meter].row(event, confirmed=route is Route.AGGREGATED)
             if more is None:
                 absurd.add(number)
             else:

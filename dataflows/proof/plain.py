@@ -20,6 +20,8 @@ def plain(mapping: PlantMapping) -> PlantMapping:
 
     Every field that the plant maps keeps its canonical name as its path. Source, type and time are
     always mapped, the number where records are ordered by it, and the session where there are several.
+    Counters are those of each session: where they go on over sessions, their times say which reading counts, and not
+    the order of records that the laws are about.
     """
     names = ["source", "type", "occurred", *(name for name in mapping.sources if name != "plant")]
     if mapping.sequencing.mode == "number":
@@ -39,7 +41,7 @@ def plain(mapping: PlantMapping) -> PlantMapping:
         "fields": fields,
         "time": {"format": "epoch_us"},
         "sequencing": mapping.sequencing.model_dump(),
-        "counters": mapping.counters.model_dump(),
+        "counters": mapping.counters.model_dump() | {"scope": "session"},
         "aggregation": mapping.aggregation.model_dump(),
         "limits": limits,
         "routes": mapping.routes,

@@ -90,7 +90,7 @@ def _by_arrival(mapping: PlantMapping) -> Number:
 
 
 class Counted:
-    """What the readings of one session add, row by row."""
+    """What the readings of one session, or of one work centre in it, add, row by row."""
 
     def __init__(self, mapping: PlantMapping) -> None:
         policy: CounterPolicy = mapping.counters

@@ -7,7 +7,7 @@ from typing import Final
 
 from canonical.mapping import PlantMapping, load
 from canonical.plants import shipped
-from dataflows.simulator import plant_a, plant_b, plant_c, plant_m
+from dataflows.simulator import plant_a, plant_b, plant_c, plant_m, plant_p
 from dataflows.simulator.configuration import PlantName, SimulationConfig
 from dataflows.simulator.drop import Drop
 from dataflows.simulator.truth import PlantTruth, Truth
@@ -21,8 +21,9 @@ TRAFFIC: Final[Mapping[PlantName, Traffic]] = {
     "B": plant_b.traffic,
     "C": plant_c.traffic,
     "M": plant_m.traffic,
+    "P": plant_p.traffic,
 }
-SHARES: Final[Mapping[PlantName, float]] = {"A": 0.72, "B": 0.12, "C": 0.01, "M": 0.15}
+SHARES: Final[Mapping[PlantName, float]] = {"A": 0.70, "B": 0.12, "C": 0.01, "M": 0.14, "P": 0.03}
 """Which part of the records comes from which plant; files dropped again add to plant B's."""
 
 

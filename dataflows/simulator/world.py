@@ -50,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine of plant A or B and its jobs, one after the other through the whole window."""
+    """A machine of plant A, B or P and its jobs, one after the other through the whole window."""
 
     name: str
     work_center: str
@@ -59,7 +59,7 @@ class Machine:
 
 def machines(plant: str, config: SimulationConfig) -> list[Machine]:
     """Return the machines of a plant and their schedule; the same for the same configuration."""
-    return [_machine(plant, number, config) for number in range(1, config.machines + 1)]
+    return [machine(plant, number, config) for number in range(1, config.machines + 1)]
 
 
 def chance(config: SimulationConfig, *names: object) -> Random:
@@ -67,7 +67,8 @@ def chance(config: SimulationConfig, *names: object) -> Random:
     return Random("/".join(map(str, (config.seed, *names))))
 
 
-def _machine(plant: str, number: int, config: SimulationConfig) -> Machine:
+def machine(plant: str, number: int, config: SimulationConfig) -> Machine:
+    """Return one machine of a plant; every fifth, from the third on, makes kilograms, the others pieces."""
     rng = chance(config, plant, number, "schedule")
     # A counter has one unit, so a machine makes either pieces or kilograms.
     made_here = [p for p in PRODUCTS if (p.unit == "KGM") == (number % 5 == 3)]

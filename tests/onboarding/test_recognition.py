@@ -134,6 +134,7 @@ def test_templates_are_another_plants_file(tmp_path):
         mapping = load(path)
         assert (mapping.plant, mapping.input.folder) == ("D2", "plant-d2")
         assert all(topic.startswith("plant-d2.") for topic in mapping.input.topics)
+        assert set(mapping.input.collected) <= {"plant-d2"}
 
 
 def test_the_command_proposes_checks_and_overwrites_nothing(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime
 from fnmatch import fnmatch
@@ -38,7 +39,7 @@ from tests import scripted_flow
 
 SPRING = datetime(2026, 3, 28, 20, tzinfo=UTC)  # the night in which Berlin's clock goes forward
 AUTUMN = datetime(2026, 10, 24, 20, tzinfo=UTC)  # and back
-PLANTS = ("A", "B", "C", "M")
+PLANTS = ("A", "B", "C", "M", "P")
 
 
 class Collected:
@@ -154,11 +155,24 @@ def test_every_record_decodes_as_the_truth_says(config):
         assert _missing(mapping, firsts) == expected.missing
 
 
+def _numbers(mapping, events):
+    """The number of each event in its session; where numbers wrap, the nearest to the one that arrived before it."""
+    numbers, modulus, latest = events["seq"].tolist(), mapping.sequencing.modulus, {}
+    if modulus:
+        for row, key in enumerate(zip(events["source"].tolist(), events["session"].tolist(), strict=True)):
+            before = latest.get(key, numbers[row])
+            numbers[row] = latest[key] = before + (numbers[row] - before + modulus // 2) % modulus - modulus // 2
+    return numbers
+
+
 def _firsts(mapping, events):
     """Rows of the first copy of each event, in the order of arrival: a naive twin of sequence."""
-    keys = ("source", "session", "seq") if mapping.sequencing.mode == "number" else ("source", "identity")
+    keys = [events[k].tolist() for k in ("source", "session")]
+    keys.append(_numbers(mapping, events))
+    if mapping.sequencing.mode != "number":
+        keys = [events[k].tolist() for k in ("source", "identity")]
     seen = {}
-    for row, key in enumerate(zip(*(events[k].tolist() for k in keys), strict=True)):
+    for row, key in enumerate(zip(*keys, strict=True)):
         seen.setdefault(key, row)
     return sorted(seen.values())
 
@@ -176,9 +190,16 @@ def _sums(mapping, events, vocabulary):
     keys = [vocabulary.text(events[k]) for k in ORDER_KEY]
     quantities = [events[q].tolist() for q in QUANTITY_COLUMNS]
     counters = [events["good_counter"].tolist(), events["scrap_counter"].tolist()]
-    session = np.cumsum(events["session_start"]).tolist()
+    session, routes = np.cumsum(events["session_start"]).tolist(), _routes(mapping, events)
+    rows = range(len(events))
+    if mapping.counters.scope == "source":  # the time of a reading says which is newer
+        session, rows = (
+            vocabulary.text(events["work_center"]),
+            np.argsort(events["occurred_us"], kind="stable").tolist(),
+        )
     last, sums = {}, {}
-    for row, route in enumerate(_routes(mapping, events)):
+    for row in rows:
+        route = routes[row]
         key = tuple(k[row] for k in keys)
         made = [q[row] for q in quantities]
         for i, counter in enumerate(counters):
@@ -196,9 +217,11 @@ def _missing(mapping, events):
     if mapping.sequencing.mode == "arrival":
         return 0
     numbers = defaultdict(list)
-    for source, session, seq in zip(*(events[k].tolist() for k in ("source", "session", "seq")), strict=True):
-        numbers[source, session].append(seq)
-    return sum(max(n) + 1 - len(n) for n in numbers.values())
+    keys = (events[k].tolist() for k in ("source", "session"))
+    for source, session, number in zip(*keys, _numbers(mapping, events), strict=True):
+        numbers[source, session].append(number)
+    first = {} if mapping.sequencing.start == "any" else {"least": mapping.sequencing.start}
+    return sum(max(n) + 1 - first.get("least", min(n)) - len(n) for n in numbers.values())
 
 
 HOUR_US = 3_600_000_000
@@ -230,6 +253,28 @@ def test_the_flow_confirms_what_was_made(start, minutes_apart, repeats):
     assert compare(truth, confirmations, ledger, faults) == []
     late = ledger["A"]["late"]
     assert late == 0 if minutes_apart < 1 else late > 0
+
+
+@pytest.mark.parametrize("minutes_apart", [0.001, 1.0])
+def test_what_edge_nodes_lose_on_the_way_is_in_their_next_reading(minutes_apart):
+    """Plant P: numbers that wrap, births and deaths, counters that go on over them (M09, M41)."""
+    disturbance = Disturbance(gaps=0.01, restarts_per_day=5, resets_per_day=3, disorder=0.1, duplicates=0.05)
+    config = SimulationConfig(seed=3, start=SPRING, plants=("P",), records=6_000, disturbance=disturbance)
+    truth, drops = simulated(config)
+    records = [json.loads(record) for drop in drops["P"] for _, record in drop.records]
+    assert {each.get("type") for each in records} >= {"NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"}
+    assert sum("historical" in each for each in records) > 20 < len(truth.plants["P"].gaps)
+    assert truth.plants["P"].duplicates > 100
+    batches, offset = [], 0
+    for number, drop in enumerate(drops["P"]):
+        file = b"".join(record + drop.line_end for _, record in drop.records)
+        at_us = config.end_us + round(number * minutes_apart * 60_000_000)
+        batches.append((at_us, RawRecords.from_lines(file, offset)))
+        offset += len(file)
+    batches += [(at_us + hours * HOUR_US, NO_RECORDS) for hours in (1, 2)]
+    outcome = scripted_flow.run(mapping_of("P"), batches, at_us + 3 * HOUR_US)
+    faults = Counter(parse(letter).fault.code.value for letter in outcome.stored("dead-letters"))
+    assert compare(truth, outcome.confirmations(), {"P": outcome.totals()}, {"P": faults}) == []
 
 
 def test_orders_that_change_while_the_clock_is_set_back_have_their_own_quantities():

@@ -49,7 +49,7 @@ def test_without_settings_the_shipped_plants_are_proven(prove):
     result = prove("--seeds", "4", "--jobs", "1", "--json")
     told = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["schedules"], told["broken"], told["plants"]) == (4, 0, ["A", "B", "C", "M"])
+    assert (told["schedules"], told["broken"], told["plants"]) == (4, 0, ["A", "B", "C", "M", "P"])
 
 
 def test_with_settings_it_is_your_own_plants(prove):

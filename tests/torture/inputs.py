@@ -25,7 +25,7 @@ from dataflows.simulator import FolderWriter, KafkaWriter, SimulationConfig, Tru
 WAIT_S = 86_400
 WAITS = {"gap_timeout_s": WAIT_S, "idle_s": WAIT_S}
 HASTY = {"gap_timeout_s": 0.02, "idle_s": 0.05}
-PARTITIONS = {"A": 3, "B": 2, "C": 1, "M": 1}
+PARTITIONS = {"A": 3, "B": 2, "C": 1, "M": 1, "P": 2}
 W_PLANTS = range(1, 6)
 W_PARTITIONS = 3
 
@@ -61,6 +61,7 @@ class Source:
             for key, value in waits.items():
                 text = re.sub(rf"^{key} = [\d_.]+.*$", f"{key} = {value}", text, flags=re.MULTILINE)
             text = re.sub(r'^topics = \["', f'topics = ["{self.topics}', text, flags=re.MULTILINE)
+            text = re.sub(r"^collected = .*$", "", text, flags=re.MULTILINE)  # as files and topics, too
             (folder / path.name).write_text(text, "utf-8")
         return [path.name for path in shipped()]
 
@@ -90,7 +91,7 @@ class Source:
 
 
 def plants(folder, seed, records):
-    """Simulate plants A, B, C and M into files. Returns: a Source."""
+    """Simulate the shipped plants into files. Returns: a Source."""
     start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
     config = SimulationConfig.small(start, seed).model_copy(update={"records": records})
     (folder / "plants").mkdir()

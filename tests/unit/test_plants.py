@@ -39,12 +39,12 @@ def decoded(plant, *records):
     return events, [fault.code.value for fault in done.faults]
 
 
-def test_four_plants_are_shipped_without_problems():
-    assert [path.name for path in shipped()] == [f"plant_{letter}.toml" for letter in "abcm"]
-    assert [problems(path) for path in shipped()] == [[]] * 4
+def test_five_plants_are_shipped_without_problems():
+    assert [path.name for path in shipped()] == [f"plant_{letter}.toml" for letter in "abcmp"]
+    assert [problems(path) for path in shipped()] == [[]] * 5
     mappings = [load(path) for path in shipped()]
-    assert [m.plant for m in mappings] == ["A", "B", "C", "M"]
-    assert len({m.input.folder for m in mappings}) == len({t for m in mappings for t in m.input.topics}) == 4
+    assert [m.plant for m in mappings] == ["A", "B", "C", "M", "P"]
+    assert len({m.input.folder for m in mappings}) == len({t for m in mappings for t in m.input.topics}) == 5
     assert all(ZoneInfo(m.time_zone) for m in mappings)
 
 
@@ -168,3 +168,27 @@ def test_plant_m_reads_the_part_count():
         ("partial", 8_000, 1_000_000),
     ]
     assert [e.get("session_start", False) for e in events] == [True, False, False]
+
+
+def test_plant_p_reads_devices_of_an_edge_node():
+    edge = b'{"source":"plant-p/weld-shop","session":"0-1774695600000","seq":%d,"type":"%b","at":1774695600000,'
+    edge += b'"group":"plant-p","edge":"weld-shop"%b}'
+    shown = b'"Order":"101605000","Operation":"0030","Material":"4712-SHAFT","Lot":"L1605000a"'
+    births = (
+        edge % (0, b"NBIRTH", b',"metrics":{"bdSeq":0}'),
+        edge % (1, b"DBIRTH", b',"device":"robot-1","metrics":{%b,"Good":41,"Scrap":2}' % shown),
+        edge % (2, b"DDATA", b',"device":"robot-1","metrics":{%b},"historical":{"Good":{"value":40,"at":1}}' % shown),
+        edge % (3, b"DDEATH", b',"device":"robot-1"'),
+    )
+    (node, device, history, death), faults = decoded("P", *births)
+    assert faults == []
+    assert node == {
+        "source": "plant-p/weld-shop", "session": "0-1774695600000", "type": "telemetry", "occurred_us": NOON_US,
+        "unit": "H87",
+    }  # fmt: skip
+    assert device == node | {
+        "seq": 1, "type": "partial", "work_center": "WC-P210", "order": "101605000", "operation": "0030",
+        "material": "4712-SHAFT", "lot": "L1605000a", "good_counter": 41_000, "scrap_counter": 2_000,
+    }  # fmt: skip
+    assert history == {key: value for key, value in device.items() if "counter" not in key} | {"seq": 2}
+    assert death == node | {"seq": 3, "type": "state", "work_center": "WC-P210"}

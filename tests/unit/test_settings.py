@@ -74,7 +74,10 @@ def test_paths_are_beside_the_settings_file_and_the_rest_has_defaults(file, tmp_
         ),
         (
             "landing = 'x'\nplants = ['shipped:plant_z']",
-            "plantsync.toml:2: plants.0: plant 'plant_z' is not shipped (one of plant_a, plant_b, plant_c, plant_m)",
+            (
+                "plantsync.toml:2: plants.0: plant 'plant_z' is not shipped "
+                "(one of plant_a, plant_b, plant_c, plant_m, plant_p)"
+            ),
         ),
         (
             "landing = 'x'\nplants = [\n  'shipped:plant_a',\n  'no.toml',\n]",
