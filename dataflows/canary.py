@@ -188,7 +188,8 @@ def canary(settings: Settings, new: PlantMapping, taken: Taken, clock: Clock) ->
 
 def in_force(settings: Settings, new: PlantMapping) -> PlantMapping:
     """Return the version of the same plant that the settings name. Raises: CanaryRefused, MappingError."""
-    known = {each.name: each for each in settings.mappings()}
+    mappings = settings.mappings()
+    known = {each.name: each for each in (*mappings, *(each for each in mappings if each.input == new.input))}
     if new.name not in known:
         raise CanaryRefused(f"the settings name no plant {new.name!r}: they have {', '.join(sorted(known))}")
     return known[new.name]

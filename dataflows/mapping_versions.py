@@ -106,6 +106,10 @@ class Rollback:
         if plant not in files:
             raise VersionRefused(f"the settings name no plant {plant!r}: they have {', '.join(sorted(files))}")
         path, now = files[plant]
+        if sum(mapping.name == plant for _, mapping in settings.files()) > 1:
+            raise VersionRefused(
+                f"several mapping files are of plant {plant}: write back by hand the one that is meant"
+            )
         if path in shipped():
             raise VersionRefused(
                 f"{plant} works under a file that came with plantsync: copy it, name the copy, then go back"

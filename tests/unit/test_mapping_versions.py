@@ -11,6 +11,7 @@ from canonical import mapping
 from canonical.contracts import TrailAction
 from dataflows import settings
 from dataflows.attest import KEPT_MAX
+from dataflows.canary import in_force
 from dataflows.mapping_versions import Rollback, VersionRefused, history, version_of
 from dataflows.operator_trail import operator_trail
 from dataflows.settings import SettingsInvalid
@@ -132,6 +133,18 @@ def test_a_plant_is_held_to_the_version_that_is_pinned(plant):
     assert [(each.key, each.message) for each in settings.problems(plant.config)] == [
         ("pins.Q", "there is no such plant")
     ]
+
+
+def test_of_a_plant_with_several_files_none_is_pinned_or_replaced(plant):
+    (plant.folder / "q.toml").write_text(MAPPING.replace('folder = "p"', 'folder = "q"'))
+    text = plant.config.read_text().replace('"p.toml"', '"p.toml", "q.toml"')
+    plant.config.write_text(text)
+    with pytest.raises(VersionRefused, match="several mapping files"):
+        Rollback.planned(plant.settings, "P", version_of(plant.settings, "P", digests(plant)[0]))
+    new = mapping.load(plant.mapping)
+    assert in_force(plant.settings, new).input.folder == "p"
+    plant.config.write_text(f'{text}[pins]\nP = "{new.digest[:16]}"\n')
+    assert [each.message for each in settings.problems(plant.config)] == ["several mappings are of it"]
 
 
 def test_the_commands(plant):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from canonical.columns import EVENT_TYPES, TEXT_COLUMNS, Vocabulary
 from canonical.decoders import decode
+from canonical.decoders.examples import tried
 from canonical.mapping import load, problems
 from canonical.plants import shipped
 from canonical.records import RawRecords
@@ -46,6 +48,16 @@ def test_five_plants_are_shipped_without_problems():
     assert [m.plant for m in mappings] == ["A", "B", "C", "M", "P"]
     assert len({m.input.folder for m in mappings}) == len({t for m in mappings for t in m.input.topics}) == 5
     assert all(ZoneInfo(m.time_zone) for m in mappings)
+
+
+@pytest.mark.parametrize("name", ["lims", "eam"])
+def test_systems_beside_the_plants_are_mapped_as_their_examples_say(name):
+    """Laboratory and maintenance: verdicts hold and release, work orders stop and resume."""
+    path = Path(__file__).parents[2] / f"docs/mappings/{name}.toml"
+    assert problems(path) == []
+    assert tried(path) == []
+    told = {example.event["type"] for example in load(path).examples if example.event}
+    assert told == {"lims": {"hold", "release"}, "eam": {"downtime", "resume"}}[name]
 
 
 V1 = (
