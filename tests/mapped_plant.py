@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from threading import Event
 
+from dataflows.flow_names import FlowName
 from dataflows.runtime import run_flow
 from dataflows.settings import Settings, load
 from sinks.sqlite import SqliteStreams
@@ -63,8 +64,8 @@ class MappedPlant:
         (self.folder / "landing/p" / name).write_bytes(b"".join(lines))
         self.run()
 
-    def run(self) -> None:
-        run_flow(self.settings, "confirmations", stop=Event(), until_end=True)
+    def run(self, flow: FlowName = "confirmations") -> None:
+        run_flow(self.settings, flow, stop=Event(), until_end=True)
 
     def log(self) -> bytes:
         """Return all that the log holds, to see that nobody wrote to it."""

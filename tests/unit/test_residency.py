@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -12,6 +15,11 @@ from canonical.plants import shipped
 from dataflows import settings
 from dataflows.posting_policy import posting_policy
 from dataflows.residency import admitted, kept_from, receivers
+from dataflows.watch import Committed
+from dataflows.watching import watching
+from sinks.commit_log import Record
+from tests.collector import collecting
+from tests.mapped_plant import MAPPING, MappedPlant, line
 
 HEAD = 'landing = "landing"\nplants = ["a.toml", "shipped:plant_b"]\n'
 NORTH = '[erps.north]\n{}[erps.north.adapter]\nkind = "drop"\nfolder = "erp"\nacknowledgements = "told"\n'
@@ -35,6 +43,12 @@ def _told(path: Path) -> list[tuple[str, str]]:
     return [(problem.key, problem.message) for problem in settings.problems(path)]
 
 
+RECEIPT = {
+    "posting_id": "5e0c4b5e-0000-5000-8000-000000000000", "status": "accepted", "kind": "confirmation", "erp": "north",
+    "lane": "standard", "order": "1", "document": "1", "code": "", "message": "", "attempts": 1, "found": False,
+    "occurred_us": 1, "enqueued_us": 2, "first_sent_us": 3, "sent_us": 3, "committed_us": 4, "answered_us": 5,
+    "correlation_id": "",
+}  # fmt: skip
 UNSAID = "not said, and the data of A (eu) may not go everywhere"
 NOWHERE = "no ERP may receive what A (eu) makes"
 STORE = '[store]\nresidency = ["eu"]\n'
@@ -91,3 +105,26 @@ def test_a_store_elsewhere_gets_no_row_of_the_plant(file):
     assert left["fault"]["value"].to_pylist() == [b"b"]
     assert left["lot"] is tables["lot"]
     assert admitted(tables, frozenset()) is tables
+
+
+@pytest.mark.parametrize(("regions", "rows"), [('["us"]', 0), ('["eu", "us"]', 1)])
+def test_the_flow_that_fills_the_store_keeps_the_plant_out(tmp_path, regions, rows):
+    plant = MappedPlant(tmp_path, f"[store]\nresidency = {regions}\n")
+    plant.mapping.write_text(f'residency = "eu"\n{MAPPING}')
+    plant.lands("1.json", line(0), line(1, u="none"))
+    plant.run("analytics")
+    counted = "SELECT (SELECT count(*) FROM confirmation), (SELECT count(*) FROM fault), (SELECT count(DISTINCT plant) FROM ledger)"
+    with duckdb.connect(str(plant.folder / "analytics.duckdb"), read_only=True) as store:
+        assert store.execute(counted).fetchall() == [(rows, rows, rows)]
+
+
+@pytest.mark.parametrize(("regions", "told"), [("[]", {"B"}), ('["eu"]', {"A", "B"})])
+def test_a_collector_of_traces_is_told_only_of_plants_it_may_know(file, regions, told):
+    with collecting() as collector, ExitStack() as opened:
+        text = f'{STORE}[traces]\nendpoint = "{collector.url}"\ninterval_s = 0.01\nresidency = {regions}\n'
+        (told_of,) = watching(settings.load(file(text)), "delivery", 0, opened).on_commit
+        receipts = [Record("receipts", b"", json.dumps({**RECEIPT, "plant": plant}).encode()) for plant in "AB"]
+        told_of(Committed("s", "", 0, 0, records=receipts))
+        opened.close()
+        attributes = [each for span in collector.spans for each in span.attributes]
+    assert {each.value.string_value for each in attributes if each.key == "plantsync.plant"} == told
