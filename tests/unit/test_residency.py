@@ -113,7 +113,8 @@ def test_the_flow_that_fills_the_store_keeps_the_plant_out(tmp_path, regions, ro
     plant.mapping.write_text(f'residency = "eu"\n{MAPPING}')
     plant.lands("1.json", line(0), line(1, u="none"))
     plant.run("analytics")
-    counted = "SELECT (SELECT count(*) FROM confirmation), (SELECT count(*) FROM fault), (SELECT count(DISTINCT plant) FROM ledger)"
+    tables = ("confirmation", "fault", "ledger")
+    counted = "SELECT " + ", ".join(f"(SELECT count(DISTINCT plant) FROM {table})" for table in tables)
     with duckdb.connect(str(plant.folder / "analytics.duckdb"), read_only=True) as store:
         assert store.execute(counted).fetchall() == [(rows, rows, rows)]
 
