@@ -22,7 +22,7 @@ def demo(
     ] = RECORDS,
     as_json: Json = False,
 ) -> None:
-    """Simulate plants and ERPs, run the flows, kill two of them on the way, and check what reached store and ERPs.
+    """Simulate plants and ERPs, run the flows, kill some of them on the way, and check what reached store and ERPs.
 
     Everything is real but plants and ERPs: files, processes, HTTP, the kills, SQLite and DuckDB. The ERPs throttle,
     lock an order, and give no answer to what they have booked. Exit code 0 means that every record is accounted for,
@@ -36,6 +36,7 @@ def demo(
     from datetime import UTC, datetime
 
     from dataflows.cli.output import errors, print_json, results
+    from dataflows.demo.broker import mosquitto
     from dataflows.demo.demonstration import Demonstration
     from dataflows.demo.folder import DemoFolder
     from dataflows.demo.page import show
@@ -45,8 +46,10 @@ def demo(
     from dataflows.simulator import SimulationConfig
 
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the flows end, too
+    broker = mosquitto(os.environ.get("PATH", os.defpath))
+    plants = ("A", "B", "C", "M", "P") if broker else ("A", "B", "C", "M")
     config = SimulationConfig.demo(latest_tuesday(datetime.now(UTC), hours=48)).model_copy(
-        update={"plants": ("A", "B", "C", "M"), "records": records}
+        update={"plants": plants, "records": records}
     )
     with shown(errors()) as watch:
         report = Demonstration(
@@ -55,6 +58,7 @@ def demo(
             replay_s=REPLAY_S * min(1.0, max(0.3, records / RECORDS)),
             # The demo's settings are all in its own file; others must not reach its flows.
             environment={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+            mosquitto=broker,
             program=_program(),
             watch=watch,
         ).run()

@@ -77,6 +77,11 @@ def _payload_class() -> Any:
 _PAYLOAD: Final = _payload_class()
 
 
+def blank() -> Any:
+    """Return a payload that says nothing yet."""
+    return _PAYLOAD()
+
+
 def payload_of(data: bytes) -> Any:
     """Return the payload of a message. Raises: PayloadUnreadable."""
     try:

@@ -12,6 +12,7 @@ from typing import Final
 
 from canonical.mapping import load
 from canonical.plants import shipped
+from dataflows.demo.edge_nodes import HOST_ID
 from dataflows.demo.erps import BURST, RATE_PER_S
 from dataflows.demo.folder import DemoFolder
 
@@ -21,7 +22,7 @@ CHANGES: Final = {
     # A replayed hour lasts a quarter of a second, so the wait for a number is bounded by count: some come late.
     "held_rows_max": 100,
 }
-"""Keys of a mapping, and their values here."""
+"""Keys of a mapping, and their values here, where the mapping's are greater."""
 HEADER: Final = "# Written by plantsync demo: a shipped mapping, in which these keys were changed: {keys}.\n"
 
 SETTINGS: Final = """\
@@ -80,28 +81,43 @@ password = "simulated" # of the simulated ERP; for a real one name where it lies
 read_timeout_s = 2
 answer_timeout_s = 3
 """
+COLLECT: Final = """
+[collect.{name}]
+protocol = "sparkplug"
+host = "127.0.0.1"
+port = {port}
+tls = false
+host_id = "{host_id}"
+# What is lost here was lost on purpose; a birth that is asked for would be one more than the truth knows of.
+reorder_timeout_s = 3600
+"""
 
 
-def configure(folder: DemoFolder, plants: Collection[str], erps: Mapping[str, str]) -> None:
+def configure(folder: DemoFolder, plants: Collection[str], erps: Mapping[str, str], broker_port: int | None) -> None:
     """Write the settings file and the mappings it names, and make the landing folder.
 
-    Args: plants: those that take part. erps: the URL of each ERP.
+    Args: plants: those that take part. erps: the URL of each ERP. broker_port: of the broker, where there is one.
     """
     folder.plants.mkdir()
     folder.landing.mkdir()
-    names = []
+    names, collected = [], list[str]()
     for path in shipped():
-        if load(path).plant not in plants:
+        mapping = load(path)
+        if mapping.plant not in plants:
             continue
+        collected += mapping.input.collected
         text = path.read_text("utf-8")
         changed = []
         for key, value in CHANGES.items():
-            text, found = re.subn(rf"^{key} = [\d_.]+.*$", f"{key} = {value}", text, flags=re.MULTILINE)
-            changed += [key] * found
+            was = re.search(rf"^{key} = ([\d_.]+).*$", text, flags=re.MULTILINE)
+            if was is not None and float(was[1]) > value:
+                text = text.replace(was[0], f"{key} = {value}", 1)
+                changed.append(key)
         header = HEADER.format(keys=", ".join(changed) or "none")
         (folder.plants / path.name).write_text(header + text, encoding="utf-8")
         names.append(f'"plants/{path.name}"')
     settings = SETTINGS.format(plants=", ".join(names), systems=", ".join(f'"{erp}"' for erp in erps))
     pace = {"rate_per_s": RATE_PER_S * 0.8, "burst": BURST // 2, "allowed": RATE_PER_S}
     settings += "".join(ERP.format(name=name, url=url, **pace) for name, url in erps.items())
+    settings += "".join(COLLECT.format(name=name, port=broker_port, host_id=HOST_ID) for name in collected)
     folder.settings.write_text(settings, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The demonstration: plants drop files, flows run as processes, two are killed, and store and ERPs are checked.
+"""The demonstration: plants drop files and publish messages, flows run as processes, some are killed, all is checked.
 
-The main job at full length in embedded mode: files, ``confirmations``, SQLite; from there ``analytics`` to DuckDB, and
-``postings`` and ``delivery`` to ERPs that fail on the way.
+The main job at full length in embedded mode: files, and messages by way of ``collect``, ``confirmations``, SQLite; from
+there ``analytics`` to DuckDB, and ``postings`` and ``delivery`` to ERPs that fail on the way.
 """
 
 from __future__ import annotations
@@ -9,21 +9,28 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from dataflows.demo.broker import Broker
 from dataflows.demo.configuration import configure
+from dataflows.demo.edge_nodes import EdgeNodes
 from dataflows.demo.erp_report import ErpOutcome, read_erps
 from dataflows.demo.erps import Erps, prepare
 from dataflows.demo.flows import Flows
 from dataflows.demo.folder import DemoFolder
+from dataflows.demo.log_follower import LogFollower
 from dataflows.demo.paperwork import Paperwork
+from dataflows.demo.plants import Plants
 from dataflows.demo.replay import Replay
 from dataflows.demo.report import Kill, Outcome, Report, read_outcome
 from dataflows.demo.tally import Tally
-from dataflows.flow_names import ANALYTICS, CONFIRMATIONS, DELIVERY, POSTINGS
+from dataflows.flow_names import ANALYTICS, COLLECT, CONFIRMATIONS, DELIVERY, POSTINGS
 from dataflows.simulator import FolderWriter, SimulationConfig
+from dataflows.simulator.plant_p import host_away
+from dataflows.spool import shard_of
 from sinks.commit_log import PlantsyncError
 
 POLL_S: Final = 0.1
@@ -34,6 +41,10 @@ QUERIES: Final = (
     "SELECT reason, scrap, share FROM scrap_by_reason WHERE plant = 'A' AND unit = 'H87' ORDER BY scrap DESC",
     "SELECT order_id, operation, material, good, scrap FROM order_progress ORDER BY good DESC LIMIT 10",
 )
+
+
+COLLECTOR: Final = "plant-p"
+LEFT_OUT: Final = "plant P is left out: no MQTT broker is installed (bin/debian mosquitto)"
 
 
 class DemoStalled(PlantsyncError):
@@ -62,6 +73,7 @@ class Demonstration:
         config: what to simulate.
         replay_s: seconds in which the simulated hours pass.
         environment: of the processes.
+        mosquitto: the MQTT broker's program, where the plants include one that is collected.
         program: how the reader calls plantsync, for the commands shown.
         watch: told of every stage and, several times a second, of progress.
     """
@@ -70,6 +82,7 @@ class Demonstration:
     config: SimulationConfig
     replay_s: float
     environment: Mapping[str, str]
+    mosquitto: Path | None
     program: str
     watch: Watch
 
@@ -82,17 +95,23 @@ class Demonstration:
         with self.folder.claimed():
             self.folder.output.mkdir()
             closed = prepare(self.folder, self.config)
-            with Erps(self.folder, self.environment) as erps:
-                configure(self.folder, self.config.plants, erps.ready())
+            with ExitStack() as started:
+                erps = started.enter_context(Erps(self.folder, self.environment))
+                edges = None
+                if self.mosquitto is not None:
+                    broker = started.enter_context(Broker(self.mosquitto, self.folder, self.environment))
+                    edges = started.enter_context(closing(EdgeNodes(broker.ready())))
+                configure(self.folder, self.config.plants, erps.ready(), None if edges is None else edges.port)
                 with Flows(self.folder, self.environment) as flows:
-                    outcome, booked, kills = self._shown(erps, flows, closed)
+                    outcome, booked, kills = self._shown(erps, flows, edges, closed)
                 erps.stop()
         settings = self.folder.settings
         return Report(
             outcome=outcome,
             erps=booked,
-            kill=kills[0],
-            delivery_kill=kills[1],
+            kill=kills[CONFIRMATIONS],
+            delivery_kill=kills[DELIVERY],
+            collect_kill=kills.get(COLLECT),
             seconds=round(time.monotonic() - began_s, 1),
             cpu_seconds=round(_cpu_s(), 1),
             settings=settings,
@@ -101,15 +120,19 @@ class Demonstration:
             commands=tuple(f"{self.program} {command} -c {settings}" for command in _commands(booked)),
         )
 
-    def _shown(self, erps: Erps, flows: Flows, closed: str) -> tuple[Outcome, ErpOutcome, tuple[Kill, Kill]]:
+    def _shown(
+        self, erps: Erps, flows: Flows, edges: EdgeNodes | None, closed: str
+    ) -> tuple[Outcome, ErpOutcome, dict[str, Kill]]:
         """Let everything happen; return what store and ERPs say, and how flows were killed."""
-        for flow in (CONFIRMATIONS, POSTINGS, DELIVERY):
+        for flow in (CONFIRMATIONS, POSTINGS, DELIVERY) + ((COLLECT,) if edges else ()):
             flows.start(flow)
+        if edges is None:
+            self.watch(Stage(LEFT_OUT))
         self.watch(Stage(f"simulating {self.config.hours} hours of plants {', '.join(self.config.plants)}"))
         replay = Replay(self.config)
         replay.truth.save(self.folder.truth)
         with closing(Tally(self.folder.log)) as tally, closing(Paperwork(self.folder.log)) as paperwork:
-            kills = _Run(self, flows, replay, tally, paperwork, closed).through()
+            kills = _Run(self, flows, edges, replay, tally, paperwork, closed).through()
             self.watch(Stage("comparing the store and the ERPs with the truth"))
             outcome = read_outcome(self.folder.published, replay.truth)
             return outcome, read_erps(erps, paperwork, replay.truth, closed), kills
@@ -121,25 +144,32 @@ class _Run:
 
     demo: Demonstration
     flows: Flows
+    edges: EdgeNodes | None
     replay: Replay
     tally: Tally
     paperwork: Paperwork
     closed: str
 
-    def through(self) -> tuple[Kill, Kill]:
-        """Let the plants drop their files; return when all is confirmed, stored and delivered."""
-        hours = enumerate(self.replay.hourly(FolderWriter(self.demo.folder.landing)), 1)
+    def through(self) -> dict[str, Kill]:
+        """Let the plants send what they have; return when all is confirmed, stored and delivered."""
+        kills: dict[str, Kill] = {}
+        hours = enumerate(self.replay.hourly(Plants(FolderWriter(self.demo.folder.landing), self.edges)), 1)
         self._until(self.demo.folder.log.exists)
         self.flows.start(ANALYTICS)
+        if self.edges is not None:
+            self._drop(hours, self.replay.hours_before(host_away(self.demo.config)[0]))
+            kills[COLLECT] = self._host_killed(self.edges)
         self._drop(hours, self.replay.hours // 2)
         self._until(lambda: self.tally.total("read") > 0)
-        first = self._kill(CONFIRMATIONS, "records", lambda: self.tally.total("read"))
+        kills[CONFIRMATIONS] = self._kill(CONFIRMATIONS, "records", lambda: self.tally.total("read"))
         self._drop(hours, self.replay.hours * 3 // 4)
         self._until(lambda: self.paperwork.documents > 0)
-        second = self._kill(DELIVERY, "documents", lambda: self.paperwork.documents)
+        kills[DELIVERY] = self._kill(DELIVERY, "documents", lambda: self.paperwork.documents)
         self._drop(hours, self.replay.hours)
         self._tell("the plants are silent: waiting for the last confirmations to close")
         self._settled(lambda: self.tally.settled(self._whole))
+        if self.edges is not None:
+            self.flows.stop(COLLECT)
         self.flows.stop(CONFIRMATIONS)
         self.flows.stop(ANALYTICS)
         self._tell("all is confirmed: waiting for the last documents")
@@ -149,16 +179,33 @@ class _Run:
         last.ended()
         self.flows.stop(POSTINGS)
         self.flows.stop(DELIVERY)
-        return first, second
+        return kills
+
+    def _host_killed(self, edges: EdgeNodes) -> Kill:
+        """Kill the flow that edge nodes have as their primary host, when it has heard all that they have said."""
+        with closing(LogFollower(self.demo.folder.spool)) as spool:
+            heard = 0
+
+            def kept() -> bool:
+                nonlocal heard
+                heard += len(spool.new(shard_of(COLLECTOR)))
+                return edges.silent and heard >= edges.said
+
+            self._until(kept)
+        return self._kill(COLLECT, "messages", lambda: heard, edges.host_gone)
 
     @property
     def _whole(self) -> int:
         return self.replay.records_to_read()
 
-    def _kill(self, flow: str, what: str, counted: Callable[[], int]) -> Kill:
-        """Kill a flow and start it again."""
+    def _kill(
+        self, flow: str, what: str, counted: Callable[[], int], noticed: Callable[[], None] | None = None
+    ) -> Kill:
+        """Kill a flow and, when those who must have noticed it, start it again."""
         killed = self.flows.running[flow]
         signal = killed.kill()
+        if noticed is not None:
+            noticed()
         self._update()
         committed = counted()
         self._tell(f"{flow} killed (kill -9 {killed.pid}) after {committed:,} {what}")
@@ -205,6 +252,8 @@ class _Run:
             time.sleep(POLL_S)
 
     def _update(self) -> None:
+        if self.edges is not None:
+            self.edges.work()
         self.tally.update()
         self.paperwork.update()
 

@@ -37,6 +37,8 @@ class DemoFolder:
         self.truth = root / "truth.json"
         self.reference = root / "reference"
         self.erps = root / "erps"
+        self.broker = root / "broker"
+        self.spool = self.state / "spool.db"
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -63,7 +65,7 @@ class DemoFolder:
 
     def _empty(self) -> None:
         files = (self.settings, self.published, self.truth)
-        folders = (self.plants, self.landing, self.state, self.output, self.reference, self.erps)
+        folders = (self.plants, self.landing, self.state, self.output, self.reference, self.erps, self.broker)
         strangers = {path.name for path in self.root.iterdir()} - {path.name for path in (*files, *folders)} - {MARKER}
         abandoned = {name for name in strangers if name.startswith(f".{self.published.name}.")}  # by a killed writer
         if others := sorted(strangers - abandoned):

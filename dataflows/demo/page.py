@@ -105,7 +105,11 @@ def _facts(report: Report) -> Table:
         "late": f"{total('late'):,} events; {total('supplementary'):,} supplementary confirmations",
         "gaps": f"{total('gaps'):,} declared; {total('missing'):,} numbers never came",
         "faults": ", ".join(f"{code} {count}" for code, count in outcome.faults_by_code().items()),
-        "killed": f"confirmations once, with signal {report.kill.signal} after {report.kill.committed:,} records",
+        "killed": "; ".join(
+            f"{kill.flow} once, with signal {kill.signal} after {kill.committed:,} records"
+            for kill in (report.collect_kill, report.kill)
+            if kill is not None
+        ),
         "seconds": f"{report.seconds}, of which {report.cpu_seconds} processor time",
         "store": str(report.store),
     }

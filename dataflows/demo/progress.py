@@ -30,7 +30,9 @@ def shown(console: Console) -> Iterator[Watch]:
             nonlocal latest
             if stage.text and stage.text != latest:
                 latest = stage.text
-                console.print(f"{time.monotonic() - began_s:5.1f} s  {latest}", highlight=False, markup=False)
+                console.print(
+                    f"{time.monotonic() - began_s:5.1f} s  {latest}", highlight=False, markup=False, soft_wrap=True
+                )
             if stage.whole:
                 progress.update(bar, completed=stage.done, total=stage.whole, documents=stage.documents)
 

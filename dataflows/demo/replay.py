@@ -9,7 +9,8 @@ from typing import Final
 
 from canonical.mapping import PlantMapping
 from dataflows.simulator import SimulationConfig, Truth, Writer, simulate
-from dataflows.simulator.drop import Drop
+from dataflows.simulator.calendar import HOUR_US
+from dataflows.simulator.drop import Drop, hour_name
 
 HOUR_NAME: Final = len("20260328T14")
 TUESDAY: Final = 1
@@ -30,6 +31,11 @@ class Replay:
     def hours(self) -> int:
         """Hours in which a plant drops something."""
         return len({hour for hour, _, _ in self._drops})
+
+    def hours_before(self, instant_us: int) -> int:
+        """Return how many of these hours are before that of an instant."""
+        name = hour_name(instant_us // HOUR_US)
+        return len({hour for hour, _, _ in self._drops if hour < name})
 
     def hourly(self, out: Writer) -> Iterator[str]:
         """Write the drops of one hour after the other; yields the hour, as 20260328T14, when it is written."""

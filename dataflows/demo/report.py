@@ -135,6 +135,7 @@ class Report(ReportRow):
     erps: ErpOutcome
     kill: Kill
     delivery_kill: Kill
+    collect_kill: Kill | None = Field(description="None where there is no broker, and so no plant to collect from.")
     seconds: float
     cpu_seconds: float = Field(description="Of all processes together.")
     settings: Path
@@ -147,7 +148,8 @@ class Report(ReportRow):
     def passed(self) -> bool:
         """Whether the balance holds, store and ERPs match the truth, and the flows were really killed."""
         matched = self.outcome.balanced and self.outcome.truth_matched and self.erps.truth_matched
-        return matched and self.kill.signal == self.delivery_kill.signal == 9
+        kills = (self.kill, self.delivery_kill, self.collect_kill)
+        return matched and all(kill.signal == 9 for kill in kills if kill is not None)
 
 
 def read_outcome(store: Path, truth: Truth) -> Outcome:

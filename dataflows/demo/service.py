@@ -1,4 +1,4 @@
-"""A command of plantsync as a process of its own, as an operator would start it."""
+"""A command as a process of its own, as an operator would start it; mostly one of plantsync."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sinks.commit_log import PlantsyncError
 STOP_S: Final = 20.0
 """A process that does not stop for so long when the demo is broken off is killed."""
 END_S: Final = 120.0
-PLANTSYNC: Final = ("-c", "from dataflows.cli import main; main()")
+PLANTSYNC: Final = (sys.executable, "-c", "from dataflows.cli import main; main()")
 
 
 class ServiceDied(PlantsyncError):
@@ -23,23 +23,29 @@ class ServiceDied(PlantsyncError):
 
 
 class Service:
-    """``plantsync ARGUMENTS`` until the block ends; then it is told to stop, and killed if it does not.
+    """``PROGRAM ARGUMENTS`` until the block ends; then it is told to stop, and killed if it does not.
 
     Args:
         name: what it is called in messages.
         arguments: of the command.
         output: the file to which everything it says is appended.
         environment: of the process.
+        program: and what comes before the arguments.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[str | Path], output: Path, environment: Mapping[str, str]
+        self,
+        name: str,
+        arguments: Sequence[str | Path],
+        output: Path,
+        environment: Mapping[str, str],
+        program: Sequence[str] = PLANTSYNC,
     ) -> None:
         self.name = name
-        self._output = output
+        self.output = output
         with output.open("ab") as messages:
-            self._process = subprocess.Popen(  # noqa: S603 - no shell; ourselves
-                [sys.executable, *PLANTSYNC, *arguments],
+            self._process = subprocess.Popen(  # noqa: S603 - no shell; ourselves, or a broker
+                [*program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=subprocess.STDOUT,
@@ -73,15 +79,15 @@ class Service:
         try:
             code = self._process.wait(END_S)
         except subprocess.TimeoutExpired as error:
-            raise ServiceDied(f"{self.name} has not ended within {END_S:.0f} s; see {self._output}") from error
+            raise ServiceDied(f"{self.name} has not ended within {END_S:.0f} s; see {self.output}") from error
         if code != 0:
             raise self._died()
 
     def _died(self) -> ServiceDied:
         code = self._process.returncode
         why = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        last = self._output.read_text("utf-8", "replace").strip().splitlines()[-5:]
-        return ServiceDied("\n".join([f"{self.name} ended with {why}; the end of {self._output}:", *last]))
+        last = self.output.read_text("utf-8", "replace").strip().splitlines()[-5:]
+        return ServiceDied("\n".join([f"{self.name} ended with {why}; the end of {self.output}:", *last]))
 
     def __enter__(self) -> Self:
         return self

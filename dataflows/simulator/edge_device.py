@@ -9,6 +9,9 @@ from dataflows.simulator.calendar import Calendar
 from dataflows.simulator.world import Job, Machine
 
 MILLISECOND_US = 1000
+LOAD = 5, 15
+"""Cycles that a device makes one after the other, some seconds apart, until it is loaded anew."""
+CYCLE_MS = 2_000, 9_000
 
 
 class Shown(NamedTuple):
@@ -34,7 +37,10 @@ class Shown(NamedTuple):
 
 
 class EdgeDevice:
-    """Works off the jobs of its machine, in steps of about ``pause_us``; ``now`` is what it shows after the last."""
+    """Works off the jobs of its machine, one load after the other; ``now`` is what it shows after the last cycle.
+
+    Args: pause_us: from one cycle to the next on the average, waits for loading included.
+    """
 
     def __init__(
         self, rng: Random, name: str, machine: Machine, calendar: Calendar, pause_us: int, start_us: int
@@ -44,6 +50,7 @@ class EdgeDevice:
         self._jobs = list(machine.jobs)
         self.now = Shown(name, start_us, self._jobs[0], rng.randint(200, 9_000), rng.randint(0, 40), 21.5)
         self.next_us = 0
+        self._left = 0
         self._await()
 
     def step(self) -> Shown:
@@ -66,6 +73,10 @@ class EdgeDevice:
         self.now = self.now._replace(good=0, scrap=0)
 
     def _await(self) -> None:
-        pace = self._calendar.pace(self.now.at_us)
-        wait_us = self._pause_us * 0.7 / pace * self._rng.uniform(0.6, 1.4)
-        self.next_us = self.now.at_us + (int(wait_us) // MILLISECOND_US + 1) * MILLISECOND_US
+        wait_us = self._rng.randint(*CYCLE_MS) * MILLISECOND_US
+        self._left -= 1
+        if self._left < 0:
+            self._left = self._rng.randint(*LOAD)
+            pace = self._calendar.pace(self.now.at_us)
+            wait_us += int(self._pause_us * 0.7 / pace * (self._left + 1))
+        self.next_us = self.now.at_us + (wait_us // MILLISECOND_US + 1) * MILLISECOND_US

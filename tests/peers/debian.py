@@ -12,11 +12,12 @@ SCRIPT = Path(__file__).parents[2] / "bin" / "debian"
 
 
 @functools.cache
-def _refusal(package: str) -> str:
+def refusal(package: str) -> str:
+    """Return why a package is not there and cannot be; empty: it is there."""
     done = subprocess.run([SCRIPT, package], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stderr.strip() or f"{package} cannot be installed"
 
 
 def needs(package: str) -> None:
-    if reason := _refusal(package):
+    if reason := refusal(package):
         pytest.skip(reason)
