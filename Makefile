@@ -17,7 +17,7 @@ $(READY): requirements.lock pyproject.toml bin/environment hatch_build.py $(wild
 	@PYTHON='$(PYTHON)' bin/environment
 	@touch $@
 
-demo: $(READY) ## Simulate three plants, crash and restart the flows, show what reached the ERP and the store
+demo: $(READY) ## Simulate five plants, crash and restart the flows, show what reached the ERP and the store
 	@$(BIN)/plantsync demo
 
 test: $(READY) ## Run every test

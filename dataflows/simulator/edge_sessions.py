@@ -99,9 +99,8 @@ class EdgeSessions:
             else:
                 if interruption.why == "death":
                     yield self._death(interruption.begin_us)
-                kept = self._meanwhile(interruption.end_us, self._devices)
-                if interruption.why == "death":
                     self._reset()
+                kept = self._meanwhile(interruption.end_us, self._devices)
                 self._tick(interruption.end_us)
                 yield from self._connect(kept)
         yield from self._data(self._end_us)
