@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
@@ -59,12 +60,18 @@ class EdgeNode:
                 "DBIRTH", {"name": "Good", "alias": 10, "datatype": UINT64, "long_value": self.made}, device="press"
             )
 
-    def wait_host(self, host_id: str) -> None:
-        """Wait until the primary host says that it is there, as an edge node does that keeps its history."""
+    def wait_host(self, host_id: str, since_ms: int = 0) -> None:
+        """Wait until the primary host has said since then that it is there, as an edge node that keeps its history."""
+
+        def heard(_client: Client, _data: object, message: MQTTMessage) -> None:
+            told = json.loads(message.payload)
+            if told["online"] and told["timestamp"] >= since_ms:
+                there.set()
+
         there = threading.Event()
         client = Client(CallbackAPIVersion.VERSION2, f"watch-{self.name}")
         client.on_connect = lambda *_: client.subscribe(f"spBv1.0/STATE/{host_id}", 1)
-        client.on_message = lambda _c, _d, message: b'"online":true' in message.payload and there.set()
+        client.on_message = heard
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         assert there.wait(60), "the primary host is away"
