@@ -11,7 +11,7 @@ import numpy as np
 from canonical.records import RawRecords
 from dataflows.analytics import TABLES as READERS
 from sinks.published import open_published
-from sinks.store_schema import STREAM_SHARD, TABLES
+from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD, TABLES
 
 
 def differences(published, outcome, topic="{}"):
@@ -29,10 +29,23 @@ def differences(published, outcome, topic="{}"):
                     rows += read(_raw(records, topic.format(stream), partition)).to_pylist()
             if table.newest_by:
                 rows = list({tuple(row[key] for key in table.newest_by): row for row in rows}.values())
+            if table.added_by:
+                rows = _added_up(table, rows)
             want = Counter(_line([row[c.field] for c in columns]) for row in rows)
             problems += [f"store: {name} lacks {count} x {line:.300}" for line, count in _few(want - have)]
             problems += [f"store: {name} has {count} x {line:.300}" for line, count in _few(have - want)]
     return problems
+
+
+def _added_up(table, rows):
+    """Return one row for each key, its counts summed and its place that of the last, as the table has them."""
+    kept = {*table.added_by, STREAM_OFFSET}
+    added = {}
+    for row in rows:
+        key = tuple(row[name] for name in table.added_by)
+        before = added.get(key)
+        added[key] = row if before is None else {n: v if n in kept else before[n] + v for n, v in row.items()}
+    return list(added.values())
 
 
 def _raw(records, topic, partition):
