@@ -52,7 +52,7 @@ def main() -> int:
         "memory": plateaus,
         "analytics": analytics.run,
     }
-    parser.add_argument("what", nargs="*", default=["speed"], choices=[*measures, "speed"], help="what to measure")
+    parser.add_argument("what", nargs="*", choices=list(measures), default="speed", help="what to measure")
     parser.add_argument("--runs", type=int, help="runs of each; the median counts (speed 5, others 3)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     parser.add_argument("--sources", type=int, help="sources (speed 1,000, recovery 10,000)")
@@ -70,7 +70,7 @@ def main() -> int:
         options.rows, options.reader_seconds = min(options.rows, 20_000_000), min(options.reader_seconds, 40)
     console, exceeded = Console(), False
     load, _, _ = os.getloadavg()
-    for what in dict.fromkeys(options.what):
+    for what in dict.fromkeys([options.what] if isinstance(options.what, str) else options.what):
         for told in measures[what](options, console):
             exceeded |= bool(told.get("problems"))
             if not options.no_history:
