@@ -47,6 +47,10 @@ _FUNCTIONS: Final = """
 SELECT function_name, parameters, coalesce(comment, '') FROM duckdb_functions() WHERE NOT internal ORDER BY ALL
 """
 
+_NAMED_UNITS: Final = {"_us": "µs", "_s": "s", "seconds": "s", "_mwh": "mWh", "_wh": "Wh", "_bytes": "bytes"}
+"""How the name of a column ends that says what it counts."""
+_TYPED_UNITS: Final = {"DECIMAL(18,3)": "its unit", "TIMESTAMP": "UTC", "DATE": "day of the plant"}
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -60,11 +64,12 @@ class Field:
     @property
     def unit(self) -> str:
         """Return what a number of it counts, empty where there is nothing to say."""
-        if "thousandths" in self.comment:
-            return "0.001 of its unit"
-        known = {"DECIMAL(18,3)": "its unit", "TIMESTAMP": "UTC", "DATE": "day of the plant"}
-        ends = {"_us": "µs", "_mwh": "mWh", "_bytes": "bytes", "_s": "s"}
-        return known.get(self.sql_type) or next((unit for end, unit in ends.items() if self.name.endswith(end)), "")
+        named = (unit for end, unit in _NAMED_UNITS.items() if self.name.endswith(end))
+        if unit := next(named, ""):
+            return unit
+        if "thousandths of it;" in self.comment:
+            return "‰"
+        return "0.001 of its unit" if "thousandths" in self.comment else _TYPED_UNITS.get(self.sql_type, "")
 
 
 @dataclass(frozen=True, slots=True)
