@@ -27,8 +27,6 @@ from sinks.trail import Deed, Head
 _C: Final = ExceptionCode
 ID_MIN: Final = 4
 """Characters of an id's beginning that may stand for it."""
-REASON_MAX: Final = 1_000
-ACTOR_MAX: Final = 256
 
 
 class ExceptionUnknown(PlantsyncError):

@@ -20,6 +20,9 @@ from sinks.kafka import Delivery, KafkaLog
 from sinks.trail import PART, Deed, Head, append
 
 OPERATOR: Final = "operator"
+ACTOR_MAX: Final = 256
+REASON_MAX: Final = 1_000
+"""Characters of who acts, and of why, that an entry holds."""
 
 
 class OperatorTrail:

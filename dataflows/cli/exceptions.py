@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dataflows.cli.actor import Actor, Reason, stated
 from dataflows.cli.exit_codes import ERROR
 from dataflows.cli.options import CONFIG, Config, Json
 
@@ -37,8 +38,6 @@ Plant = Annotated[str, typer.Option(help="Only this plant.")]
 Order = Annotated[str, typer.Option(help="Only this order.")]
 Erp = Annotated[str, typer.Option(help="Only this ERP.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this only show what would happen.")]
-Reason = Annotated[str, typer.Option(help="Why; goes into the audit trail. Needed with --apply.")]
-Actor = Annotated[str, typer.Option(help="Who; goes into the audit trail.", show_default="this user at this computer")]
 
 
 @box.command("list")
@@ -230,19 +229,6 @@ def _ending(count: int, done: bool) -> str:
     if done:
         return f"{count} decided, each with its entry in the audit trail; the running flows take it in."
     return 'Nothing has been changed. Do it with --apply --reason "...".'
-
-
-def stated(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
-    """Return who decides, and why, as the audit trail will hold it."""
-    from dataflows.cli.replay import _operator
-    from dataflows.exception_box import ACTOR_MAX, REASON_MAX
-
-    if apply and not reason.strip():
-        raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
-    for text, most, option in ((reason, REASON_MAX, "--reason"), (actor, ACTOR_MAX, "--actor")):
-        if len(text) > most or not text.isprintable():
-            raise typer.BadParameter(f"a line of at most {most:,} characters", param_hint=option)
-    return actor or _operator(), reason.strip()
 
 
 def _code(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dataflows.cli.actor import Actor, Reason, stated
 from dataflows.cli.options import CONFIG, Config, Json
 
 mapping = typer.Typer(
@@ -89,10 +90,8 @@ def rollback(
     plant: Plant,
     digest: Digest,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this only say what would be done.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; goes into the audit trail. Needed with --apply.")] = "",
-    actor: Annotated[
-        str, typer.Option(help="Who; goes into the audit trail.", show_default="this user at this computer")
-    ] = "",
+    reason: Reason = "",
+    actor: Actor = "",
     config: Config = CONFIG,
 ) -> None:
     """Replace the plant's mapping file by an earlier version of it.
@@ -101,7 +100,6 @@ def rollback(
 
     Example: plantsync mapping rollback A 90b1c2d3e4f5a6b7 --apply --reason "wrong unit since Monday"
     """
-    from dataflows.cli.exceptions import stated
     from dataflows.cli.output import results
     from dataflows.mapping_versions import Rollback, version_of
     from dataflows.mapping_versions import history as versions_of

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from canonical.contracts.fault import FaultCode
+from dataflows.cli.actor import Actor, Reason, stated
 from dataflows.cli.exit_codes import ERROR
 from dataflows.cli.options import CONFIG, Config, Json
 
 if TYPE_CHECKING:
     from dataflows.replay import Plan, Replayed
 
-REASON_MAX = 1_000
-ACTOR_MAX = 256
 ORDERS_SHOWN = 40
 WORDS = {"confirmation": "new", "supplementary": "new supplementary"}
 INSTANTS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
@@ -53,10 +52,8 @@ def replay(
     again: Annotated[bool, typer.Option("--again", help="Also dead letters that were replayed before.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="Records at most.")] = 10_000,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this only show what would change.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; goes into the audit trail. Needed with --apply.")] = "",
-    actor: Annotated[
-        str, typer.Option(help="Who; goes into the audit trail.", show_default="this user at this computer")
-    ] = "",
+    reason: Reason = "",
+    actor: Actor = "",
     as_json: Json = False,
     config: Config = CONFIG,
 ) -> None:
@@ -74,11 +71,7 @@ def replay(
     from dataflows.settings import load
     from dataflows.sources.clock import SystemClock
 
-    if apply and not reason.strip():
-        raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
-    for text, most, option in ((reason, REASON_MAX, "--reason"), (actor, ACTOR_MAX, "--actor")):
-        if len(text) > most or not text.isprintable():
-            raise typer.BadParameter(f"a line of at most {most:,} characters", param_hint=option)
+    who = stated(actor, reason, apply=apply)
     try:
         first, last = offset_range(offsets) if offsets else (None, None)
     except ValueError as error:
@@ -111,7 +104,7 @@ def replay(
                     console.print(f"Finished a replay that was cut off: {finished} files dropped.", highlight=False)
                 plan = replaying.planned(selection, trail.state)
                 if plan.records:
-                    done = replaying.applied(plan, trail, actor or _operator(), reason.strip())
+                    done = replaying.applied(plan, trail, *who)
         else:
             plan = replaying.planned(selection)
     if as_json:
@@ -128,19 +121,6 @@ def instant_us(instant: datetime | None) -> int | None:
     from datetime import UTC
 
     return None if instant is None else round(instant.replace(tzinfo=UTC).timestamp() * 1_000_000)
-
-
-def _operator() -> str:
-    """Return who runs this, for the audit trail."""
-    import getpass
-    import os
-    import socket
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = f"uid {os.getuid()}"
-    return f"{name}@{socket.gethostname()}"[:256]
 
 
 def _print(plan: Plan, done: Replayed | None) -> None:

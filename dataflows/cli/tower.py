@@ -49,7 +49,7 @@ def serve(
     import secrets
     import sys
 
-    from dataflows.cli.replay import _operator
+    from dataflows.cli.actor import this_user
     from dataflows.settings import load
     from dataflows.sources.clock import SystemClock
     from dataflows.tower.server import serve as serve_site
@@ -61,7 +61,7 @@ def serve(
         sys.stdout.flush()
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    serve_site(Site(load(config), _operator(), SystemClock(), secrets.token_bytes), listen, ready)
+    serve_site(Site(load(config), this_user(), SystemClock(), secrets.token_bytes), listen, ready)
 
 
 @tower.command("token")
@@ -81,7 +81,7 @@ def token(
     from datetime import UTC, datetime, timedelta
 
     from dataflows.cli.output import errors, print_json, results
-    from dataflows.exception_box import ACTOR_MAX
+    from dataflows.operator_trail import ACTOR_MAX
     from dataflows.settings import load
     from dataflows.tower.person import Grant, Role
     from dataflows.tower.token_file import add_token

@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from canonical.contracts import ActionKind
-from dataflows.exception_box import ACTOR_MAX, REASON_MAX, effect, exceptions, is_id, settle
+from dataflows.exception_box import effect, exceptions, is_id, settle
+from dataflows.operator_trail import ACTOR_MAX, REASON_MAX
 from dataflows.story import NothingKnown
 from dataflows.tower.entrance import door
 from dataflows.tower.site import Site, Visit, link
