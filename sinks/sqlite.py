@@ -6,8 +6,6 @@ it, ``commit`` compares it inside its own transaction. Any number of processes m
 shards of one file; SQLite lets them in one at a time, and each waits ``busy_timeout_ms`` for its
 turn. Readers never wait for writers, nor writers for readers.
 
-A value of ``_LONG_BYTES`` or more, such as the ledger's lines of thousands of sessions, is kept as zstd, a thirtieth
-as long: to write it costs several times as much as to compress it. ``headers`` tell so. Files of schema 1 have none.
 Source: sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchronous.
 """
 
@@ -25,64 +23,25 @@ from typing import Any, Final
 import orjson
 import pyarrow as pa
 
-from canonical.messages import cut
-from canonical.records import Headers
 from sinks.commit_log import FENCED, CommitLogError, CommitLogUnavailable, Record, Snapshot, Stored, WriterFenced
 from sinks.records import Packed, parts_of
+from sinks.sqlite_file import (
+    FROM_BACKUP,
+    HINTS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    from_row,
+    to_row,
+    to_rows,
+    translated,
+    version_of,
+)
 
-SCHEMA_VERSION: Final = 2
 BUSY_TIMEOUT_MS: Final = 30_000
 _PAGE_BYTES: Final = 8_192
 """Of a new file: state of megabytes is written a third faster than in pages of half of it."""
 _RETRY_S: Final = 0.01
-_LONG_BYTES: Final = 1 << 16
 _REMOVED_AT_ONCE: Final = 10_000
-_ZSTD: Final = "zstd"
-
-_SCHEMA: Final = (
-    """
-    CREATE TABLE shard (
-        shard      TEXT PRIMARY KEY,
-        generation INTEGER NOT NULL,  -- the fence: writers of an older generation are refused
-        position   TEXT               -- of the last commit; NULL before the first
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE state (
-        shard TEXT NOT NULL,
-        part  TEXT NOT NULL,
-        value BLOB NOT NULL,
-        PRIMARY KEY (shard, part)
-    )
-    """,
-    """
-    CREATE TABLE record (
-        stream  TEXT NOT NULL,
-        offset  INTEGER NOT NULL,     -- 1, 2, 3 ... within the stream, in order of commit
-        shard   TEXT NOT NULL,
-        key     BLOB,
-        value   BLOB NOT NULL,
-        headers TEXT,                 -- JSON [[name, value], ...], the bytes of a value as Latin-1; where the value
-                                      -- is compressed {"zstd": its length, "headers": [...]}
-        PRIMARY KEY (stream, offset)
-    )
-    """,
-)
-
-_HINTS: Final = {
-    "SQLITE_BUSY": "another process holds the file; see that it ends, or raise log.busy_timeout_ms",
-    "SQLITE_LOCKED": "another connection holds the table; try again",
-    "SQLITE_FULL": "the disk is full; free space on it",
-    "SQLITE_IOERR": "the disk failed or is full; check it and the system's log",
-    "SQLITE_READONLY": "the file or its folder cannot be written; check owner, permissions and mount options",
-    "SQLITE_CANTOPEN": "check that the folder exists and may be read and written",
-    "SQLITE_PERM": "check owner and permissions of the file",
-}
-_RESTORE: Final = "the file is damaged; stop all writers and restore it from a backup"
-_DAMAGED: Final = {
-    "SQLITE_CORRUPT": _RESTORE,
-    "SQLITE_NOTADB": "the file is not a SQLite database; name another file, or move this one away",
-}
 
 
 class SqliteLog:
@@ -96,7 +55,7 @@ class SqliteLog:
         self._path = path
         self._lock = threading.Lock()
         self._generations: dict[str, int] = {}
-        with _translated("open", path):
+        with translated("open", path):
             self._db = sqlite3.connect(
                 path, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
             )
@@ -106,23 +65,23 @@ class SqliteLog:
             opened.pop_all()
 
     def _prepare(self, busy_timeout_ms: int) -> None:
-        _version(self._db, self._path)  # Another program's file stays as it is.
+        version_of(self._db, self._path)  # Another program's file stays as it is.
         deadline = time.monotonic() + busy_timeout_ms / 1000
-        with _translated("open", self._path):
+        with translated("open", self._path):
             self._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             while (mode := self._journal_mode()) is None and time.monotonic() < deadline:
                 time.sleep(_RETRY_S)
             self._db.execute("PRAGMA synchronous=FULL")
         if mode is None:
-            raise CommitLogUnavailable(f"open of {self._path} failed: it is locked; {_HINTS['SQLITE_BUSY']}")
+            raise CommitLogUnavailable(f"open of {self._path} failed: it is locked; {HINTS['SQLITE_BUSY']}")
         if mode != "wal":
             raise CommitLogError(
                 f"open of {self._path} failed: its disk cannot hold a write-ahead log; use a local one"
             )
         with self._transaction("open"):
-            version = _version(self._db, self._path)
+            version = version_of(self._db, self._path)
             if version == 0:
-                for statement in _SCHEMA:
+                for statement in SCHEMA:
                     self._db.execute(statement)
             if version < SCHEMA_VERSION:
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
@@ -199,7 +158,7 @@ class SqliteLog:
     def _rows(self, shard: str, records: Collection[Record]) -> Iterator[tuple[object, ...]]:
         ends: dict[str, int] = {}
         for part in parts_of(records):
-            packed = _packed_rows(part) if isinstance(part, Packed) else None
+            packed = to_rows(part) if isinstance(part, Packed) else None
             if isinstance(part, Packed) and packed is not None:
                 stream, count = part.stream, len(part.messages)
                 begin = _end(self._db, stream) if stream not in ends else ends[stream]
@@ -211,11 +170,11 @@ class SqliteLog:
             for record in part:
                 end = ends.get(record.stream)
                 offset = ends[record.stream] = (_end(self._db, record.stream) if end is None else end) + 1
-                yield (record.stream, offset, shard, record.key, *_packed(record.value, record.headers))
+                yield (record.stream, offset, shard, record.key, *to_row(record.value, record.headers))
 
     @contextmanager
     def _transaction(self, operation: str) -> Iterator[None]:
-        with _translated(operation, self._path):
+        with translated(operation, self._path):
             # Immediate: the write lock is taken before the generation is compared, and waiting
             # for it obeys the busy timeout, which upgrading a read transaction would not.
             self._db.execute("BEGIN IMMEDIATE")
@@ -243,7 +202,7 @@ class SqliteStreams:
         self._path = path
         if not path.exists():
             raise CommitLogUnavailable(f"open of {path} failed: no such file yet; the flow that writes it creates it")
-        with _translated("open", path):
+        with translated("open", path):
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",
                 uri=True,
@@ -253,7 +212,7 @@ class SqliteStreams:
             )
         with ExitStack() as opened:
             opened.callback(self._db.close)
-            if _version(self._db, path) == 0:
+            if version_of(self._db, path) == 0:
                 raise CommitLogUnavailable(f"open of {path} failed: its writer is just creating the tables; try again")
             opened.pop_all()
 
@@ -278,18 +237,18 @@ class SqliteStreams:
             (stream, after_offset, limit),
         )
         try:
-            return [Stored(offset, key, *_unpacked(value, headers)) for offset, key, value, headers in rows]
+            return [Stored(offset, key, *from_row(value, headers)) for offset, key, value, headers in rows]
         except (pa.ArrowException, OSError) as error:
-            raise CommitLogError(f"read of stream {stream!r} failed at {self._path}: {error}; {_RESTORE}") from error
+            raise CommitLogError(f"read of stream {stream!r} failed at {self._path}: {error}; {FROM_BACKUP}") from error
 
     def end(self, stream: str) -> int:
         """Offset of the last record, 0 when there is none."""
-        with _translated(f"end of stream {stream!r}", self._path):
+        with translated(f"end of stream {stream!r}", self._path):
             return _end(self._db, stream)
 
     def count(self, stream: str) -> int:
         """Number of records; offsets have no holes, so this costs no scan."""
-        with _translated(f"count of stream {stream!r}", self._path):
+        with translated(f"count of stream {stream!r}", self._path):
             (first,) = self._db.execute("SELECT min(offset) FROM record WHERE stream = ?", (stream,)).fetchone()
             return 0 if first is None else _end(self._db, stream) - int(first) + 1
 
@@ -316,75 +275,10 @@ class SqliteStreams:
         self._db.close()
 
     def _query(self, operation: str, statement: str, values: tuple[object, ...]) -> list[Any]:
-        with _translated(operation, self._path):
+        with translated(operation, self._path):
             return self._db.execute(statement, values).fetchall()
 
 
 def _end(db: sqlite3.Connection, stream: str) -> int:
     (end,) = db.execute("SELECT coalesce(max(offset), 0) FROM record WHERE stream = ?", (stream,)).fetchone()
     return int(end)
-
-
-def _version(db: sqlite3.Connection, path: Path) -> int:
-    """Schema version of the file, 0 when it is empty."""
-    with _translated("open", path):
-        # In one statement, so that a file another process is just creating looks empty or complete.
-        ((version, tables),) = db.execute(
-            "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
-        )
-    if version > SCHEMA_VERSION:
-        raise CommitLogError(
-            f"open of {path} failed: a newer plantsync wrote it (schema {version}, this one knows {SCHEMA_VERSION});"
-            " upgrade plantsync"
-        )
-    if version == 0 and tables:
-        raise CommitLogError(f"open of {path} failed: it is another program's database; name another file")
-    return int(version)
-
-
-def _packed_rows(part: Packed) -> tuple[list[bytes], list[bytes], list[str]] | None:
-    """Return keys, values and headers as they are stored; None where it takes to look at them one by one."""
-    messages = part.messages
-    headers = messages.header_texts() if messages.longest_value() < _LONG_BYTES else None
-    return None if headers is None else (cut(messages.keys), cut(messages.values), headers)
-
-
-def _packed(value: bytes, headers: Headers) -> tuple[bytes, str | None]:
-    """Return what is stored of a value and its headers.
-
-    The headers are JSON that a person can read with SQLite's own functions; Latin-1 maps every byte to a character
-    and back.
-    """
-    if not headers and len(value) < _LONG_BYTES:
-        return value, None
-    listed = [(name, content.decode("latin-1")) for name, content in headers]
-    if len(value) < _LONG_BYTES:
-        return value, orjson.dumps(listed).decode()
-    packed: bytes = pa.compress(value, _ZSTD, asbytes=True)
-    return packed, orjson.dumps({_ZSTD: len(value), "headers": listed}).decode()
-
-
-def _unpacked(value: bytes, text: str | None) -> tuple[bytes, Headers]:
-    """Return the value and the headers that were stored."""
-    if text is None:
-        return value, ()
-    listed = orjson.loads(text)
-    if isinstance(listed, dict):
-        value = pa.decompress(value, listed[_ZSTD], _ZSTD, asbytes=True)
-        listed = listed["headers"]
-    return value, tuple((name, content.encode("latin-1")) for name, content in listed)
-
-
-@contextmanager
-def _translated(operation: str, path: Path) -> Iterator[None]:
-    """Turn the driver's errors into ours, once, with operation, file and hint."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        # Extended codes, such as SQLITE_IOERR_WRITE, begin with the name of their class.
-        primary = "_".join(name.split("_")[:2])
-        msg = f"{operation} failed at {path}: {error} ({name or type(error).__name__})"
-        if primary in _HINTS:
-            raise CommitLogUnavailable(f"{msg}; {_HINTS[primary]}") from error
-        raise CommitLogError(f"{msg}; {_DAMAGED.get(primary, 'report this as a defect')}") from error

@@ -21,10 +21,10 @@ from canonical.messages import Messages
 from canonical.packed_confirmations import pack_confirmations
 from canonical.wire import encode_confirmations, instant
 from canonical.written import Field, Form, written
-from sinks import sqlite
 from sinks.commit_log import Record
 from sinks.memory import MemoryLog
 from sinks.records import Packed, Records, weighed
+from sinks.sqlite_file import to_row, to_rows
 from tests.property.test_wire import as_columns, rows_of
 
 pytestmark = pytest.mark.skipif(not module.is_compiled(), reason="the kernel is not compiled: no C compiler here")
@@ -82,8 +82,8 @@ def test_packed_and_one_by_one_the_same(drawn: list[dict[str, Any]], recorded_us
         some = [(record.key, record.value, record.headers) for record in Packed("confirmations", packed).some(most)]
         assert some == wanted[:: -(-len(wanted) // most)]
     assert packed.longest_value() == max(len(value) for _, value, _ in wanted)
-    stored = [sqlite._packed(value, headers) for _, value, headers in wanted]
-    made = sqlite._packed_rows(Packed("confirmations", packed))
+    stored = [to_row(value, headers) for _, value, headers in wanted]
+    made = to_rows(Packed("confirmations", packed))
     if made is None:
         assert escaped
         return

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from sinks.commit_log import CommitLogError, CommitLogUnavailable, Record, Snapshot
-from sinks.sqlite import SCHEMA_VERSION, SqliteLog, SqliteStreams
+from sinks.sqlite import SqliteLog, SqliteStreams
+from sinks.sqlite_file import SCHEMA_VERSION
 
 
 @pytest.fixture
