@@ -18,7 +18,7 @@ import pyarrow as pa
 from canonical.policy import ShiftPolicy
 from canonical.shifts import ShiftCalendar
 from sinks.store import READ, Store
-from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD
+from sinks.table import STREAM_OFFSET, STREAM_SHARD
 
 START_US: Final = 1_760_000_400_000_000
 HOUR_US: Final = 3_600_000_000

@@ -211,7 +211,7 @@ def problems(found: Catalogue, path: Path = PAGE) -> list[str]:
     """Return what has no comment, and whether the page says something else than the store does."""
     lacking = [
         f"{name} has no comment: write COMMENT ON in its file of sinks/schema/views/, give the column a word in "
-        "sinks/column_words.py, or describe the table in sinks/store_schema.py or its migration"
+        "sinks/column_words.py, or describe the table in sinks/stream_tables.py or its migration"
         for name in found.uncommented()
     ]
     if path.exists() and path.read_text(encoding="utf-8") == page(found):

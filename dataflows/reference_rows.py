@@ -20,7 +20,7 @@ from dataflows.postings import REFERENCE_INPUT
 from dataflows.processors.posting.owners import not_owned
 from dataflows.settings import Settings
 from sinks.reference_tables import REFERENCE_TABLES
-from sinks.store_schema import STREAM_OFFSET
+from sinks.table import STREAM_OFFSET
 
 
 class ReferenceRows:

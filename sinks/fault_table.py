@@ -10,7 +10,8 @@ from canonical.contracts import FaultCode
 from canonical.records import RawRecords
 from sinks.commit_log import Stored
 from sinks.dead_letters import LONG_CHARS_MAX, DeadLetterUnreadable, parse
-from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD, TABLES
+from sinks.stream_tables import TABLES
+from sinks.table import STREAM_OFFSET, STREAM_SHARD
 
 VALUE_BYTES_MAX: Final = 4096
 """Bytes of a record, and of its key, that the store keeps; the stream keeps all of them."""

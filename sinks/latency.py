@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from sinks.rollups import HOUR_US, Rollup, key_column, sum_column
-from sinks.store_schema import Column, Table
+from sinks.table import Column, Table
 
 BINS_PER_OCTAVE: Final = 4
 

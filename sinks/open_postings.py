@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.booking import SIGNED
-from sinks.store_schema import Column, Table, alike, new_rows, newest, nullable
+from sinks.statements import new_rows, newest
+from sinks.stream_tables import alike
+from sinks.table import Column, Table, nullable
 
 _OF_POSTING: Final = (
     *("kind", "erp", "plant", "order_id", "lane", "operation", "work_center", "material", "lot", "unit"),

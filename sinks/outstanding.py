@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks import open_postings
-from sinks.store_schema import Column, Table, alike, new_rows, newest
+from sinks.statements import new_rows, newest
+from sinks.stream_tables import alike
+from sinks.table import Column, Table
 
 _OF_CASE: Final = (
     *("cause", "kind", "plant", "order_id", "operation", "work_center", "material", "lot", "unit"),

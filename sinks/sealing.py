@@ -20,7 +20,9 @@ from typing import Final
 
 import duckdb
 
-from sinks.store_schema import Table, added_up, comments, literal
+from sinks.statements import added_up, literal
+from sinks.store_schema import comments
+from sinks.table import Table
 
 FILES_OF_FULL: Final = 3
 """A file takes this part of the rows that may be hot."""
@@ -72,7 +74,7 @@ class SealedFiles:
 
         Raises: duckdb.Error, OSError; then the transaction is to be rolled back.
         """
-        # Names in the statements below are constants of store_schema.
+        # Names in the statements below are constants of the tables.
         name = max(self._hot_rows, key=lambda each: self._hot_rows[each])
         table = self._tables[name]
         assert table.sealing

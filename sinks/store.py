@@ -43,7 +43,10 @@ from sinks.plant_tables import PLANT_TABLES
 from sinks.reference_tables import REFERENCE_TABLES, replacing
 from sinks.rollups import ROLLUPS, summing
 from sinks.sealing import DAY_US, SealedFiles, sync
-from sinks.store_schema import STREAM_OFFSET, TABLES, Described, Table, deletion, descriptions, insertion, migrations
+from sinks.statements import deletion, insertion
+from sinks.store_schema import descriptions, migrations
+from sinks.stream_tables import TABLES
+from sinks.table import STREAM_OFFSET, Described, Table
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""

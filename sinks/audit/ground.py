@@ -20,8 +20,11 @@ import pyarrow as pa
 
 from sinks.published import StoreNotPublished
 from sinks.sealing import relation, sealed_folder
+from sinks.statements import deletion, insertion
 from sinks.store import StoreError, StoreUnavailable
-from sinks.store_schema import TABLES, Table, deletion, insertion, migrations
+from sinks.store_schema import migrations
+from sinks.stream_tables import TABLES
+from sinks.table import Table
 
 DOWNSTREAM: Final = ("receipt", "posting", "unposted", "business_exception")
 """What follows from confirmations, in the order in which it is read: a receipt before its posting, all before those."""
@@ -153,7 +156,7 @@ def _rows(db: duckdb.DuckDBPyConnection, table: Table, store: Path) -> str:
 
 def _view(name: str, stored: str | None) -> str:
     """Return the view of all rows there are of a table; of the ledger, the newest entries."""
-    # Names are constants of sinks.store_schema.
+    # Names are constants of sinks.stream_tables.
     rows = f"SELECT 0 AS age, * FROM audit.main.{TABLES[name].stored}"  # noqa: S608
     if stored:
         rows += f" UNION ALL BY NAME SELECT 1 AS age, * FROM ({stored})"  # noqa: S608

@@ -17,7 +17,7 @@ from canonical.contracts import ComponentUsage, Confirmation, Gap, LedgerEntry
 from sinks.commit_log import Snapshot, WriterFenced
 from sinks.published import open_published
 from sinks.store import Store, StoreConfig, StoreError, StoreLocked, StoreUnavailable
-from sinks.store_schema import RENAMED
+from sinks.table import RENAMED
 from tests.store_rows import NOON_US, confirmation, confirmations, table
 
 

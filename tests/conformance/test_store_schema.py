@@ -18,7 +18,9 @@ from sinks.fault_table import fault_table
 from sinks.plant_tables import plant_rows
 from sinks.published import query
 from sinks.store import DESCRIBED, STORAGE_VERSION, Store, StoreConfig, StoreError, StoreNewer
-from sinks.store_schema import RENAMED, TABLES, migrations
+from sinks.store_schema import migrations
+from sinks.stream_tables import TABLES
+from sinks.table import RENAMED
 from tests.store_rows import NOON_US, confirmation, confirmations, table, with_rows
 
 NAMES = {table.name for table in DESCRIBED}

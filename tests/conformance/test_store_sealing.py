@@ -21,7 +21,8 @@ from sinks.audit.ground import opened as audited
 from sinks.published import QueryRefused, query
 from sinks.sealing import DAY_US, KEPT_US, relation, sealed_files, sealed_folder
 from sinks.store import Store, StoreConfig, StoreError
-from sinks.store_schema import TABLES, Column
+from sinks.stream_tables import TABLES
+from sinks.table import Column
 from tests.store_rows import NOON_US, confirmation, confirmations, table
 
 FOLDERS = (f"store {number} [a*b]" for number in count())  # which are patterns to whom they are pasted into

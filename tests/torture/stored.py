@@ -11,7 +11,8 @@ import numpy as np
 from canonical.records import RawRecords
 from dataflows.analytics import TABLES as READERS
 from sinks.published import open_published
-from sinks.store_schema import STREAM_OFFSET, STREAM_SHARD, TABLES
+from sinks.stream_tables import TABLES
+from sinks.table import STREAM_OFFSET, STREAM_SHARD
 
 
 def differences(published, outcome, topic="{}"):
