@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from canonical.policy import ShiftPolicy
 from canonical.shifts import ShiftCalendar
-from sinks.store import READ, Store
+from sinks.store import Store
+from sinks.store_tables import READ
 from sinks.table import STREAM_OFFSET, STREAM_SHARD
 
 START_US: Final = 1_760_000_400_000_000

@@ -20,8 +20,8 @@ from canonical.schemas import CONTRACTS
 from dataflows.analytics import ERP_TABLES, TABLES
 from sinks.column_words import describe_view_columns
 from sinks.reference_tables import REFERENCE_TABLES
-from sinks.store import DESCRIBED, READ, SUMMED
 from sinks.store_schema import descriptions, migrations
+from sinks.store_tables import DESCRIBED, READ, SUMMED
 from sinks.streams import POSTINGS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "dictionary.md"

@@ -20,7 +20,8 @@ import requests
 
 from dataflows.sources.shard_source import Clock
 from sinks.slo.notices import Notice, told, untold
-from sinks.store import Store, StoreError
+from sinks.store import Store
+from sinks.store_errors import StoreError
 
 LOGGER: Final = logging.getLogger(__name__)
 

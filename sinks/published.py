@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from sinks.sealing import sealed_folder
-from sinks.store import StoreError, StoreUnavailable
+from sinks.store_errors import StoreError, StoreUnavailable
 
 ROWS_MAX: Final = 1_000
 THREADS: Final = 2

@@ -23,7 +23,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -32,21 +31,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from canonical.shifts import ShiftCalendar
-from sinks.booking import BOOKING
 from sinks.column_words import describe_view_columns
-from sinks.commit_log import FENCED, PlantsyncError, Snapshot, WriterFenced
-from sinks.delivery_times import DELIVERY_TIME
-from sinks.intervals import DERIVED, MARKS, Intervals
-from sinks.latency import HOP_HOUR, LATENCY, quantiles
-from sinks.outstanding import OUTSTANDING, following
-from sinks.plant_tables import PLANT_TABLES
-from sinks.reference_tables import REFERENCE_TABLES, replacing
-from sinks.rollups import ROLLUPS, summing
+from sinks.commit_log import FENCED, Snapshot, WriterFenced
+from sinks.insertion import insert
+from sinks.intervals import Intervals
 from sinks.sealing import DAY_US, SealedFiles, sync
-from sinks.statements import deletion, insertion
+from sinks.store_errors import StoreNewer, translated
 from sinks.store_schema import descriptions, migrations
-from sinks.stream_tables import TABLES
-from sinks.table import STREAM_OFFSET, Described, Table
+from sinks.store_tables import DESCRIBED, READ
+from sinks.table import STREAM_OFFSET, Table
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""
@@ -62,50 +55,8 @@ TIDY_US: Final = 3_600_000_000
 
 _COPY: Final = ("cp", "--reflink=auto") if sys.platform == "linux" else ("cp",)
 
-
-class StoreError(PlantsyncError):
-    """The analytics store could not do what it was asked."""
-
-
-class StoreUnavailable(StoreError):
-    """The store cannot be opened, written or copied now; the same call may succeed later."""
-
-    retryable = True
-
-
-class StoreLocked(StoreUnavailable):
-    """Another writer has the file open."""
-
-
-class StoreNewer(StoreError):
-    """The file was written by a newer plantsync, whose schema this one does not know."""
-
-
-READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
-"""By name: what rows that were read can be committed to."""
-SUMMED: Final = (*ROLLUPS, *LATENCY, BOOKING, DELIVERY_TIME)
-"""All that is summed as rows come."""
-DESCRIBED: Final[tuple[Described, ...]] = (
-    *READ.values(),
-    *PLANT_TABLES.values(),
-    *SUMMED,
-    HOP_HOUR,
-    *OUTSTANDING,
-    *DERIVED,
-)
-"""Every table that people ask."""
-
 _MOVE: Final = "UPDATE store_loaded SET stream_offset = ? WHERE flow = ? AND shard = ? AND table_name = ?"
 _PLACE: Final = "INSERT INTO store_loaded (stream_offset, flow, shard, table_name) VALUES (?, ?, ?, ?)"
-
-_DISK: Final = "check disk space, owner and permissions"
-_ELSEWHERE: Final = "another writer has it open; stop that one, or give this one a file of its own"
-_OPENING: Final[tuple[tuple[str, type[StoreError], str], ...]] = (
-    ("already attached", StoreLocked, _ELSEWHERE),
-    ("Could not set lock", StoreLocked, _ELSEWHERE),
-    ("not a valid DuckDB", StoreError, "name another file, or move this one away"),
-)
-"""What DuckDB's message contains, what that means, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +98,7 @@ class Store:
         self._published_us: int | None = None
         self._tidied_us: int | None = None
         self._changed = True  # A crash may have come between the last commit and its publication.
-        with self._translated("open"), ExitStack() as opened:
+        with translated("open", config.path), ExitStack() as opened:
             config.path.parent.mkdir(parents=True, exist_ok=True)
             config.published.parent.mkdir(parents=True, exist_ok=True)
             # The file is attached, not opened, because DuckDB refuses to attach a file twice
@@ -257,24 +208,10 @@ class Store:
         above = self._loaded[shard].get(table.name, -1)
         if last_offset <= above:
             return 0
-        incoming = f"incoming_{table.name}"
-        new = {"above": above, "shard": shard}
-        if table.changed_by:
-            delete, insert = replacing(table, incoming)
-            self._db.execute(delete, new).fetchall()
-        else:
-            insert = insertion(table, incoming)
-            if table.newest_by:
-                self._db.execute(deletion(table, incoming), {"above": above}).fetchall()
-        ((rows,),) = self._db.execute(insert, new | _range(table, told)).fetchall()
-        if table.name == MARKS:
-            self._intervals.follow(table, incoming, new)
-        sums = summing(SUMMED, table, incoming, corrected=_corrected(told))
-        for statement in chain(sums, quantiles(table, told), following(self._db, table, incoming, told)):
-            self._db.execute(statement, _named(statement, new)).fetchall()
+        rows = insert(self._db, self._intervals, table, told, shard, above)
         known = table.name in self._loaded[shard]
         self._db.execute(_MOVE if known else _PLACE, [last_offset, self._flow, shard, table.name]).fetchall()
-        return int(rows)
+        return rows
 
     def configure(self, tables: Mapping[str, pa.Table]) -> None:
         """Replace what the settings say of the plants, in one transaction; the same once more changes nothing.
@@ -349,7 +286,7 @@ class Store:
         Raises: StoreUnavailable, StoreError.
         """
         public = self._config.published
-        with self._lock, self._translated("publication"):
+        with self._lock, translated("publication", self._config.path):
             self._copies += 1
             # A name of its own: a copy that outlived a killed writer must not meet this one.
             copy = public.parent / f".{public.name}.{os.getpid()}-{self._copies}.tmp"
@@ -376,7 +313,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, operation: str) -> Iterator[None]:
-        with self._translated(operation):
+        with translated(operation, self._config.path):
             self._db.begin()
             try:
                 yield
@@ -387,42 +324,7 @@ class Store:
                     self._db.rollback()
                 raise
 
-    @contextmanager
-    def _translated(self, operation: str) -> Iterator[None]:
-        what = f"{operation} of {self._config.path} failed"
-        try:
-            yield
-        except (duckdb.ResourceInUseException, duckdb.IOException) as error:
-            known = ((kind, hint) for text, kind, hint in _OPENING if text in str(error))
-            kind, hint = next(known, (StoreUnavailable, _DISK))
-            raise kind(f"{what}: {hint} ({error})") from error
-        except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
-            raise StoreUnavailable(f"{what}: {error}; if memory was short, raise memory_max_mb") from error
-        except subprocess.CalledProcessError as error:
-            raise StoreUnavailable(f"{what}: {_DISK} ({error.stderr.strip()})") from error
-        except OSError as error:
-            raise StoreUnavailable(f"{what}: {_DISK} ({error})") from error
-        except duckdb.Error as error:
-            raise StoreError(f"{what} and changed nothing: {error}") from error
-
-
-def _named(statement: str, values: Mapping[str, object]) -> dict[str, object]:
-    """Return those of the parameters that a statement has."""
-    return {name: value for name, value in values.items() if f"${name}" in statement}
-
 
 def _ascending(table: pa.Table) -> bool:
     offsets = table[STREAM_OFFSET].combine_chunks()
     return len(offsets) < 2 or pc.all(pc.less_equal(offsets[:-1], offsets[1:])).as_py()
-
-
-def _range(table: Table, told: pa.Table) -> dict[str, int]:
-    """Return the parameters of ``insertion`` that say in which range rows are added up."""
-    if not table.added_by:
-        return {}
-    ends = pc.min_max(told[table.added_by[-1]])
-    return {"low": ends["min"].as_py(), "high": ends["max"].as_py()}
-
-
-def _corrected(table: pa.Table) -> bool:
-    return "revision" in table.column_names and pc.max(table["revision"]).as_py() > 0

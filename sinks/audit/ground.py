@@ -21,7 +21,7 @@ import pyarrow as pa
 from sinks.published import StoreNotPublished
 from sinks.sealing import relation, sealed_folder
 from sinks.statements import deletion, insertion
-from sinks.store import StoreError, StoreUnavailable
+from sinks.store_errors import StoreError, StoreUnavailable
 from sinks.store_schema import migrations
 from sinks.stream_tables import TABLES
 from sinks.table import Table

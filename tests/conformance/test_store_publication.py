@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from sinks.published import QueryRefused, StoreNotPublished, open_published, query
-from sinks.store import Store, StoreConfig, StoreUnavailable
+from sinks.store import Store, StoreConfig
+from sinks.store_errors import StoreUnavailable
 from tests.store_rows import NOON_US, confirmations
 
 

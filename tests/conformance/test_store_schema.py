@@ -17,8 +17,10 @@ from sinks.dead_letters import dead_letter_records
 from sinks.fault_table import fault_table
 from sinks.plant_tables import plant_rows
 from sinks.published import query
-from sinks.store import DESCRIBED, STORAGE_VERSION, Store, StoreConfig, StoreError, StoreNewer
+from sinks.store import STORAGE_VERSION, Store, StoreConfig
+from sinks.store_errors import StoreError, StoreNewer
 from sinks.store_schema import migrations
+from sinks.store_tables import DESCRIBED
 from sinks.stream_tables import TABLES
 from sinks.table import RENAMED
 from tests.store_rows import NOON_US, confirmation, confirmations, table, with_rows

@@ -20,7 +20,8 @@ from canonical.contracts import Event, Gap, TelemetryMinute
 from sinks.audit.ground import opened as audited
 from sinks.published import QueryRefused, query
 from sinks.sealing import DAY_US, KEPT_US, relation, sealed_files, sealed_folder
-from sinks.store import Store, StoreConfig, StoreError
+from sinks.store import Store, StoreConfig
+from sinks.store_errors import StoreError
 from sinks.stream_tables import TABLES
 from sinks.table import Column
 from tests.store_rows import NOON_US, confirmation, confirmations, table
