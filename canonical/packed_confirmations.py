@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from canonical.coded import AnyColumn
 from canonical.contracts import Confirmation
+from canonical.envelope import COMMON_HEADERS, instant
 from canonical.json_lines import json_texts
 from canonical.messages import Messages
-from canonical.wire import COMMON_HEADERS, CONFIRMATION_TYPE, instant
+from canonical.wire import CONFIRMATION_TYPE
 from canonical.written import Field, Form, written
 
 

@@ -12,9 +12,10 @@ from uuid import UUID
 import pyarrow as pa
 
 from canonical.contracts import BusinessException, Command, ComponentUsage, Posting, Unposted
+from canonical.envelope import instant
+from canonical.json_tables import table
 from canonical.messages import Message
 from canonical.records import Headers
-from canonical.wire import instant, table
 
 _COMMON: Final[Headers] = (
     ("content-type", b"application/json"),

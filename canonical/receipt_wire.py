@@ -8,10 +8,11 @@ from datetime import datetime
 import pyarrow as pa
 
 from canonical.contracts import Receipt
+from canonical.envelope import instant
+from canonical.json_tables import table
 from canonical.messages import Message
 from canonical.posting_wire import RECORDED, order_key
 from canonical.records import Headers
-from canonical.wire import instant, table
 
 
 def encode_receipt(receipt: Receipt) -> Message:

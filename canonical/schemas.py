@@ -24,6 +24,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -164,6 +165,7 @@ def _avro_type(annotation: Any) -> Any:
     return "string" if issubclass(annotation, StrEnum) else _SCALARS[annotation]
 
 
+@cache
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
     """Return the Arrow schema of a contract: what may be absent is nullable, nothing else is."""
     return pa.schema([_arrow_field(field) for field in avro_schema(model)["fields"]])

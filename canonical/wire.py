@@ -6,23 +6,16 @@ encoded value is one the contract's pydantic model accepts (tests/property/test_
 Columns are lists of plain Python values named as the fields of the contract: text, int, bool,
 None; ids and dates as text. Those of the ledger may be numpy or Arrow. A column that is absent
 stands for its default. A message is a plain tuple of key, value and headers; the value is JSON, and
-the headers are a CloudEvents 1.0 envelope in Kafka's binary mode, so that a consumer routes
-without parsing. Nothing here reads a clock: the same columns give the same keys and values for
-ever, ``recorded_us`` shows in a header.
-
-Source: CloudEvents 1.0.2, Kafka protocol binding; extensions partitioning, sequence, recordedtime.
+the headers are its envelope (``canonical.envelope``). Nothing here reads a clock: the same columns
+give the same keys and values for ever, ``recorded_us`` shows in a header.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
 from io import BytesIO
 from itertools import repeat
-from typing import Any, ClassVar, Final
-from urllib.parse import quote
+from typing import Any, Final
 
 import arro3.io
 import orjson
@@ -40,38 +33,26 @@ from canonical.contracts import (
     TelemetryMinute,
     TrailEntry,
 )
+from canonical.envelope import JSON, enveloped
 from canonical.identity import event_ids, posting_ids
 from canonical.json_lines import json_lines
+from canonical.json_tables import table
 from canonical.messages import Message
-from canonical.records import Headers
-from canonical.schemas import arrow_schema, columns, default
+from canonical.schemas import arrow_schema, default
 
 Columns = Mapping[str, Sequence[Any]]
-_JSON: Final = ("content-type", b"application/json")
 _LINES: Final = ("content-type", b"application/x-ndjson")
-_SPECVERSION: Final = ("ce_specversion", b"1.0")
-COMMON_HEADERS: Final = (_JSON, _SPECVERSION)
 CONFIRMATION_TYPE: Final = b"plantsync.confirmation.v1"
 _MANY: Final = 256
 """Rows from which on arrow-rs writes lines faster, ten times as fast in the end; it writes the same bytes."""
 LINES_BYTES_MAX: Final = 500_000
 """Of a message that holds lines: any number of sources may change in a commit, and a broker takes 1 MB by default."""
-_REMEMBERED: Final = 1 << 14
-"""Sources and seconds repeat: so many parts of envelopes are kept."""
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class WireError(ValueError):
-    """A stored value that is not of its contract: which one, what is wrong, what to do."""
-
-    retryable: ClassVar[bool] = False
 
 
 def encode_confirmations(rows: Columns, recorded_us: int) -> list[Message]:
     """Return a message for each CONFIRMATION[n]; its CloudEvents id is the posting id."""
     values = _documents(Confirmation, rows)
-    return _enveloped(
+    return enveloped(
         CONFIRMATION_TYPE,
         values,
         rows,
@@ -92,7 +73,7 @@ def encode_events(rows: Columns, recorded_us: int) -> list[Message]:
     sessions = rows.get("session") or repeat("")
     named = (value.decode() if seq is None else seq for seq, value in zip(seqs, values, strict=True))
     edge_us = rows.get("recorded_us") or [None] * len(values)
-    return _enveloped(
+    return enveloped(
         b"plantsync.event.v3",
         values,
         rows,
@@ -110,7 +91,7 @@ def encode_gaps(rows: Columns) -> list[Message]:
     ids = posting_ids(
         zip(rows["plant"], rows["source"], sessions, rows["first_seq"], repeat("gap"), repeat(0), strict=False)
     )
-    return _enveloped(
+    return enveloped(
         b"plantsync.gap.v1",
         values,
         rows,
@@ -147,7 +128,7 @@ def encode_minutes(shard: str, rows: Columns) -> list[Message]:
 def encode_trail(rows: Columns) -> list[Message]:
     """Return a message for each TRAIL_ENTRY[n]; its key is the chain."""
     values = _documents(TrailEntry, rows)
-    return [(chain.encode(), value, (_JSON,)) for chain, value in zip(rows["chain"], values, strict=True)]
+    return [(chain.encode(), value, (JSON,)) for chain, value in zip(rows["chain"], values, strict=True)]
 
 
 def decode_confirmations(values: Sequence[bytes]) -> pa.Table:
@@ -204,7 +185,7 @@ def _lines(model: type[BaseModel], shard: str, rows: Columns) -> bytes:
             return lines
     rows = {**rows, "shard": pa.repeat(pa.scalar(shard), count) if count >= _MANY else [shard] * count}
     if count >= _MANY and rows.keys() == model.model_fields.keys():
-        types = {name: _schema(model).field(name).type for name in model.model_fields}
+        types = {name: arrow_schema(model).field(name).type for name in model.model_fields}
         table = pa.table(
             {
                 name: column if isinstance(column := rows[name], pa.Array) else pa.array(column, types[name])
@@ -246,117 +227,3 @@ def _documents(model: type[BaseModel], rows: Columns) -> list[bytes]:
     dumps, names = orjson.dumps, tuple(fields)
     # A copy, as what orjson returns keeps the room it was written in: 8 or 16 kB for half a kB, until the commit.
     return [bytes(memoryview(dumps(dict(zip(names, row, strict=True))))) for row in zip(*parts, strict=False)]
-
-
-def _enveloped(
-    event_type: bytes,
-    values: list[bytes],
-    rows: Columns,
-    *,
-    ids: Iterable[str],
-    sequences: Iterable[int | None],
-    times_us: Iterable[int],
-    recorded_us: Iterable[int],
-) -> list[Message]:
-    """Return the values with source as key and with their CloudEvents attributes."""
-    common = (*COMMON_HEADERS, ("ce_type", event_type))
-    orders = rows.get("order") or repeat("")
-    messages = []
-    for value, plant, source, order, name, seq, time_us, stored_us in zip(
-        values, rows["plant"], rows["source"], orders, ids, sequences, times_us, recorded_us, strict=False
-    ):
-        key, headers = _origin(plant, source)
-        headers += (("ce_id", name.encode()),)
-        if seq is not None:
-            headers += (("ce_sequence", b"%020d" % seq),)
-        if order:
-            headers += (("ce_subject", order.encode()),)
-        for attribute, us in (("ce_time", time_us), ("ce_recordedtime", stored_us)):
-            if text := instant(us):
-                headers += ((attribute, text),)
-        messages.append((key, value, common + headers))
-    return messages
-
-
-@lru_cache(_REMEMBERED)
-def _origin(plant: str, source: str) -> tuple[bytes, Headers]:
-    """Return the key and the headers of a source; its URI reference quotes what a path may not hold."""
-    key = source.encode()
-    path = f"/plantsync/{_quoted(plant)}/{_quoted(source)}"
-    return key, (("ce_source", path.encode()), ("ce_partitionkey", key))
-
-
-def _quoted(text: str) -> str:
-    """Return what ``quote`` does, which looks at each character of most names in vain."""
-    return text if _PLAIN(text) else quote(text, safe="")
-
-
-def instant(us: int) -> bytes | None:
-    """Return UTC microseconds as RFC 3339 has them; None outside the years 1 to 9999, which it cannot say."""
-    whole, micros = divmod(us, 1_000_000)
-    text = _second(whole)
-    return b"%b.%06dZ" % (text, micros) if text else None
-
-
-@lru_cache(_REMEMBERED)
-def _second(epoch_s: int) -> bytes | None:
-    """Return a second as RFC 3339 has it; None outside the years 1 to 9999, which it cannot say."""
-    try:
-        return (_EPOCH + timedelta(seconds=epoch_s)).isoformat()[:19].encode()
-    except OverflowError:
-        return None
-
-
-@cache
-def _schema(model: type[BaseModel]) -> pa.Schema:
-    return arrow_schema(model)
-
-
-@cache
-def _nullable_schema(model: type[BaseModel]) -> pa.Schema:
-    """Return the schema as older data may have it: any field may be absent."""
-    return pa.schema([field.with_nullable(True) for field in _schema(model)])  # noqa: FBT003 - pyarrow takes no name
-
-
-def table(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
-    """Return the rows of all values in the contract's schema, with defaults where a field is absent."""
-    filled = [value for value in values if value]
-    if not filled:
-        return _schema(model).empty_table()
-    try:
-        read = _read(model, filled)
-    except ValueError as error:
-        raise WireError(
-            f"{model.__name__}: {_place(model, filled)} is not JSON of this contract ({error}); the stream holds "
-            "what plantsync did not write: see who else writes to it"
-        ) from error
-    arrays = []
-    for name, field in columns(model).items():
-        array = read[name]
-        if array.null_count and not _schema(model).field(name).nullable:
-            if field.is_required():
-                raise WireError(
-                    f"{model.__name__}: {array.null_count} of {len(array)} rows lack {name}, which has no default"
-                )
-            array = array.fill_null(default(field))
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=_schema(model))
-
-
-def _read(model: type[BaseModel], values: Sequence[bytes]) -> pa.Table:
-    lines = b"\n".join(values)
-    count = lines.count(b"\n") + 1
-    table = pa.table(arro3.io.read_json(BytesIO(lines), _nullable_schema(model), batch_size=count))
-    if table.num_rows != count:
-        raise ValueError(f"{count} lines hold {table.num_rows} objects")
-    return table
-
-
-def _place(model: type[BaseModel], values: Sequence[bytes]) -> str:
-    """Return which value cannot be read, for a person."""
-    for i, value in enumerate(values):
-        try:
-            _read(model, [value])
-        except ValueError:
-            return f"value {i} of {len(values)}, {value[:80]!r},"
-    return f"one of {len(values)} values"

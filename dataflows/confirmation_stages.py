@@ -20,13 +20,7 @@ from canonical.decoders import decode
 from canonical.packed_confirmations import pack_confirmations
 from canonical.repeated_hours import RepeatedHours
 from canonical.shifts import ShiftCalendar
-from canonical.wire import (
-    encode_confirmations,
-    encode_events,
-    encode_gaps,
-    encode_ledger,
-    encode_ranges,
-)
+from canonical.wire import encode_confirmations, encode_events, encode_gaps, encode_ledger, encode_ranges
 from dataflows import ranges
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.aggregate import Aggregate, Aggregated

@@ -22,7 +22,7 @@ from canonical.contracts import (
     Unposted,
 )
 from canonical.identity import document_name, event_id, posting_id
-from canonical.wire import table
+from canonical.json_tables import table
 from sinks.audit.check import Audit, Scope, audit
 from sinks.audit.erp_documents import SCHEMA
 from sinks.audit.ground import opened

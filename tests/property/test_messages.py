@@ -17,9 +17,10 @@ from canonical.coded import Coded
 from canonical.columns import Vocabulary
 from canonical.contracts import Confirmation
 from canonical.contracts.event import INT64_MAX
+from canonical.envelope import instant
 from canonical.messages import Messages
 from canonical.packed_confirmations import pack_confirmations
-from canonical.wire import encode_confirmations, instant
+from canonical.wire import encode_confirmations
 from canonical.written import Field, Form, written
 from sinks.commit_log import Record
 from sinks.memory import MemoryLog

@@ -12,16 +12,9 @@ import pytest
 
 from canonical import wire
 from canonical.contracts import Gap, LedgerEntry
+from canonical.json_tables import WireError
 from canonical.schemas import arrow_schema
-from canonical.wire import (
-    WireError,
-    decode_events,
-    decode_gaps,
-    decode_ledger,
-    encode_confirmations,
-    encode_gaps,
-    encode_ledger,
-)
+from canonical.wire import decode_events, decode_gaps, decode_ledger, encode_confirmations, encode_gaps, encode_ledger
 from dataflows.cli.exit_codes import ERROR, exit_code, operating_error
 
 GAP: dict[str, Any] = {"plant": "A", "source": "s", "first_seq": 1, "last_seq": 2, "declared_us": 0}
