@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Final, Self
 
 import pydantic_settings
 from pydantic import (
@@ -25,28 +25,28 @@ from pydantic import (
 from canonical import mapping
 from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
-from canonical.mapping.toml_lines import Key, key_lines
 from canonical.plants import shipped
 from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
 from dataflows.kafka_settings import SECRET, KafkaSection
+from dataflows.log_settings import LogSection
 from dataflows.metrics_settings import MetricsSection
+from dataflows.pace_settings import PaceSection
 from dataflows.pins import Pin, pin_problems
 from dataflows.posting_settings import PostingsSection, ReferenceSection
-from dataflows.residency import Regions, residency_problems
-from dataflows.section import ENVIRONMENT, Interval, Place, Section, beside
+from dataflows.residency import residency_problems
+from dataflows.section import ENVIRONMENT, Place, Section, beside
+from dataflows.settings_origin import PROPERTIES, environment, flat_properties, located, merged
 from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
 from dataflows.slo_settings import AlertsSection, SloSection
+from dataflows.store_settings import StoreSection
 from dataflows.tower_settings import TowerSection
 from dataflows.traces_settings import TracesSection
 from sinks.commit_log import PlantsyncError
 
-PREFIX: Final = "PLANTSYNC_"
-DELIMITER: Final = "__"
 SHIPPED: Final = "shipped:"
-PROPERTIES: Final = ("kafka", "properties")
 
 
 class SettingsInvalid(PlantsyncError):
@@ -74,58 +74,6 @@ def _plant_file(value: object, info: ValidationInfo) -> object:
 
 
 PlantFile = Annotated[Path, BeforeValidator(_plant_file)]
-
-
-class LogSection(Section):
-    """Where flows commit what they made."""
-
-    kind: Literal["sqlite", "kafka"] = Field(default="sqlite", description="One file, or topics of a cluster.")
-    path: Place = Field(default=Path("state/plantsync.db"), description="The file of `sqlite`.")
-    busy_timeout_ms: int = Field(default=30_000, ge=1, description="Wait of a commit for other writers of that file.")
-
-
-class StoreSection(Section):
-    """The analytics store and the snapshot of it that is published."""
-
-    path: Place = Field(default=Path("state/store.duckdb"), description="Opened by the analytics flow alone.")
-    published: Place = Field(default=Path("analytics.duckdb"), description="Replaced as a whole, for readers.")
-    publish_interval_s: Interval = Field(default=2.0, description="Shortest time between two publications.")
-    hot_rows_max: int = Field(
-        default=3_000_000, ge=100, description="Rows outside of sealed files; beyond, the oldest move into one."
-    )
-    sealed_days_max: int | None = Field(
-        default=None, ge=1, le=36_500, description="Age at which sealed files are dropped; none: they are kept."
-    )
-    residency: Regions | None = Field(
-        default=None, description="Regions whose plants it may hold; needed where a mapping names its region."
-    )
-    threads: int = Field(default=2, ge=1, le=1024, description="Threads of DuckDB.")
-    memory_max_mb: int = Field(default=1024, ge=64, description="Memory of DuckDB.")
-
-
-class PaceSection(Section):
-    """When shards commit, and how they read."""
-
-    commit_interval_s: Interval = Field(default=0.5, description="Time between two commits of a shard.")
-    commit_share_max: float = Field(
-        default=0.1, gt=0, le=1, description="Part of the time for commits while there is always more to read."
-    )
-    commit_interval_max_s: Interval = Field(default=10.0, description="Longest interval that this makes.")
-    commit_interval_results_max: int = Field(
-        default=20_000, ge=1, description="Results that end such an interval, where the sessions are fewer."
-    )
-    urgent_interval_s: Interval = Field(default=0.1, description="The same while a hold or a release waits.")
-    commit_results_max: int = Field(default=1_000_000, ge=1, description="Results after which a shard commits at once.")
-    commit_rows_max: int = Field(default=4_000_000, ge=1, description="The same of records that were read.")
-    idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
-    outage_wait_max_s: Interval = Field(default=30.0, description="Longest wait between two tries in an outage.")
-    vocabulary_max: int = Field(default=1_000_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
-    settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
-    batch_bytes: int = Field(default=8_388_608, ge=4_096, le=67_108_864, description="Read at once from a file.")
-    batch_rows_max: int = Field(default=50_000, ge=1, description="Records of them, where lines are short.")
-    files_remembered_max: int = Field(
-        default=10_000, ge=1, description="Contents remembered per folder, to know a file dropped again."
-    )
 
 
 class Settings(Section):
@@ -203,11 +151,11 @@ def problems(path: Path) -> list[Problem]:
 def warnings(path: Path) -> list[Problem]:
     """Return what works but should not be so: secrets that stand in the file. The file must be TOML."""
     text = path.read_text("utf-8")
-    content = _flat_properties(tomllib.loads(text))
+    content = flat_properties(tomllib.loads(text))
     given: Mapping[str, object] = content.get("kafka", {}).get("properties", {})
     hint = 'name where it lies: { env = "NAME" } or { file = "/run/secrets/x" }'
     literal = [name for name, value in given.items() if SECRET.search(name) and isinstance(value, str)]
-    return [_located(path, text, ((*PROPERTIES, name), "a secret stands in the file", hint), {}) for name in literal]
+    return [located(path, text, ((*PROPERTIES, name), "a secret stands in the file", hint), {}) for name in literal]
 
 
 def _read(path: Path) -> tuple[Settings | None, list[Problem]]:
@@ -224,17 +172,17 @@ def _read(path: Path) -> tuple[Settings | None, list[Problem]]:
     except tomllib.TOMLDecodeError as error:
         return None, [syntax_problem(file, text, error)]
     try:
-        variables = _environment()
+        variables = environment(Settings)
     except pydantic_settings.SettingsError as error:
         return None, [Problem("environment", 0, "", str(error), "write lists and tables as JSON")]
-    merged = _flat_properties(_merged(content, variables))
+    told = flat_properties(merged(content, variables))
     try:
-        settings = Settings.model_validate(merged, context={"folder": path.parent.absolute(), ENVIRONMENT: os.environ})
+        settings = Settings.model_validate(told, context={"folder": path.parent.absolute(), ENVIRONMENT: os.environ})
     except ValidationError as error:
-        return None, _sorted(_located(path, text, f, variables) for f in explained(error, merged, Settings))
+        return None, _sorted(located(path, text, f, variables) for f in explained(error, told, Settings))
     found = [problem for plant in settings.plants for problem in mapping.problems(plant)]
     if not found:
-        found = _sorted(_located(path, text, finding, variables) for finding in _contradictions(settings))
+        found = _sorted(located(path, text, finding, variables) for finding in _contradictions(settings))
     return settings, found
 
 
@@ -278,76 +226,6 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
                 yield ("collect", name), "is no input of a plant", hint
         elif f"collect.{name}" not in seen:
             yield ("collect", name), "no plant reads it", f'say input.collected = ["{name}"] in a mapping'
-
-
-def _environment() -> dict[str, Any]:
-    """Return the values of our variables, as the tables and keys they stand for."""
-    source = pydantic_settings.EnvSettingsSource(
-        cast("type[pydantic_settings.BaseSettings]", Settings),
-        case_sensitive=False,
-        env_prefix=PREFIX,
-        env_nested_delimiter=DELIMITER,
-    )
-    variables = dict(source.env_vars)
-    servers = variables.pop(f"{PREFIX}kafka".lower(), None)
-    if servers:
-        variables["__".join((f"{PREFIX}kafka".lower(), "properties", "bootstrap.servers"))] = servers
-    source.env_vars = variables
-    return source()
-
-
-def _merged(content: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content with the values of ``over`` in place of its own, table by table."""
-    both = dict(content)
-    for key, value in over.items():
-        own = both.get(key)
-        both[key] = _merged(own, value) if isinstance(own, dict) and isinstance(value, dict) else value
-    return both
-
-
-def _flat_properties(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content with ``sasl.password = ...``, which TOML reads as nested tables, as one name."""
-    kafka = content.get("kafka")
-    if not isinstance(kafka, dict) or not isinstance(kafka.get("properties"), dict):
-        return content
-    return {**content, "kafka": {**kafka, "properties": dict(_flat((), kafka["properties"]))}}
-
-
-def _flat(path: tuple[str, ...], value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict) and not (path and value.keys() <= {"env", "file"}):
-        for name, inner in value.items():
-            yield from _flat((*path, name), inner)
-    else:
-        yield ".".join(path), value
-
-
-def _located(path: Path, text: str, finding: Finding, variables: Mapping[str, Any]) -> Problem:
-    """Return the finding with its line, or with the variable that takes the key's place."""
-    key, message, hint = finding
-    name = ".".join(map(str, key))
-    if variable := _variable(key, variables):
-        return Problem(f"environment variable {variable}", 0, name, message, hint)
-    lines = key_lines(text)
-    at: Key = key
-    if key[:2] == PROPERTIES and len(key) > 2 and key not in lines:
-        at = (*PROPERTIES, *str(key[2]).split("."))
-    while at and at not in lines:
-        at = at[:-1]
-    return Problem(str(path), lines.get(at, 1), name, message, hint)
-
-
-def _variable(key: Key, variables: Mapping[str, Any]) -> str | None:
-    """Return the variable the value of a key comes from, if it does."""
-    at: Any = variables
-    names: list[str] = []
-    for part in key:
-        if not isinstance(at, dict) or part not in at:
-            break
-        at = at[part]
-        names.append(str(part))
-    if not names or (isinstance(at, dict) and len(names) < len(key)):
-        return None
-    return PREFIX + DELIMITER.join(names).upper()
 
 
 def _sorted(found: Iterator[Problem]) -> list[Problem]:
