@@ -41,6 +41,30 @@ class Scale:
         """How long it takes them."""
         return self.confirmations // (self.work_centres * 60)
 
+    @property
+    def minute(self) -> str:
+        """SQL of the minute in which confirmation ``i`` is made."""
+        return f"(i // {self.work_centres})"
+
+    @property
+    def order(self) -> str:
+        """SQL of the order that it is made for, at work centre ``wc``."""
+        return f"'WO' || {self._number}"
+
+    @property
+    def lot(self) -> str:
+        """SQL of the lot that the order makes."""
+        return f"'L' || {self._number}"
+
+    @property
+    def _number(self) -> str:
+        return f"({self.minute} // {60 * self.order_hours} * {self.work_centres} + wc)"
+
+    @property
+    def at_us(self) -> str:
+        """SQL of the instant at which that minute begins."""
+        return f"({START_US} + {self.minute} * 60000000)"
+
     def deep_lot(self) -> str:
         """Return a lot that is eight levels deep."""
         of_chains = self.hours // self.order_hours // CHAIN
@@ -68,23 +92,21 @@ def _select(name: str, values: dict[str, str], source: str) -> str:
 
 
 def _confirmations(scale: Scale) -> str:
-    minute = f"i // {scale.work_centres}"
-    order = f"(({minute}) // {60 * scale.order_hours} * {scale.work_centres} + wc)"
-    at = f"{START_US} + ({minute}) * 60000000 + wc * 100000"
+    minute, at = scale.minute, f"{scale.at_us} + wc * 100000"
     return _select(
         "confirmation",
         {
             "posting_id": "uuid()", "kind": "'confirmation'", "plant": "'P' || wc // 10", "source": "'S' || wc",
-            "session": "'1'", "first_seq": f"({minute}) * 10", "last_seq": f"({minute}) * 10 + 9",
-            "order_id": f"'WO' || {order}", "operation": "'0010'", "work_center": "'WC' || wc",
-            "material": "'M' || wc % 50", "lot": f"'L' || {order}",
+            "session": "'1'", "first_seq": f"{minute} * 10", "last_seq": f"{minute} * 10 + 9",
+            "order_id": scale.order, "operation": "'0010'", "work_center": "'WC' || wc",
+            "material": "'M' || wc % 50", "lot": scale.lot,
             "reason": "CASE WHEN scrapped THEN 'R' || draw % 8 ELSE '' END",
-            "unit": "'H87'", "shift": f"['early', 'late', 'night'][1 + ({minute}) // 480 % 3]",
+            "unit": "'H87'", "shift": f"['early', 'late', 'night'][1 + {minute} // 480 % 3]",
             "posting_date": f"make_timestamp({at})::DATE", "good": "draw % 20000",
             "scrap": "CASE WHEN scrapped THEN draw % 900 ELSE 0 END", "machine_us": "draw % 60000000",
             "energy_mwh": "draw % 5000", "events": "10", "first_occurred_us": f"{at} - 50000000",
             "last_occurred_us": at, "first_offset": "i * 300", "last_offset": "i * 300 + 299",
-            "final": f"({minute}) % {60 * scale.order_hours} = {60 * scale.order_hours - 1}",
+            "final": f"{minute} % {60 * scale.order_hours} = {60 * scale.order_hours - 1}",
             "close_reason": "'time'", STREAM_OFFSET: "i + 1",
         },
         f"(SELECT i, i % {scale.work_centres} AS wc, CAST(hash(i) % 1000000007 AS BIGINT) AS draw,"
@@ -93,16 +115,14 @@ def _confirmations(scale: Scale) -> str:
 
 
 def _postings(scale: Scale) -> str:
-    minute = f"i // {scale.work_centres}"
-    order = f"(({minute}) // {60 * scale.order_hours} * {scale.work_centres} + wc)"
-    at = f"{START_US} + ({minute}) * 60000000"
+    at = scale.at_us
     return _select(
         "posting",
         {
             "posting_id": "md5(i::VARCHAR)::UUID", "kind": "'confirmation'", "erp": "'E' || wc // 100",
             "lane": "'standard'", "plant": "'P' || wc // 10", "erp_plant": "'1' || wc // 10",
-            "order_id": f"'WO' || {order}", "number": "i // 50", "operation": "'0010'", "work_center": "'WC' || wc",
-            "material": "'M' || wc % 50", "lot": f"'L' || {order}", "unit": "'H87'", "shift": "'early'",
+            "order_id": scale.order, "number": "i // 50", "operation": "'0010'", "work_center": "'WC' || wc",
+            "material": "'M' || wc % 50", "lot": scale.lot, "unit": "'H87'", "shift": "'early'",
             "posting_date": f"make_timestamp({at})::DATE", "document_date": f"make_timestamp({at})::DATE",
             "good": "i % 20000", "start_us": at, "end_us": at, "movements": "[]", "known_us": f"{at} + 100000",
             "enqueued_us": f"{at} + 300000", STREAM_OFFSET: "i + 1",
@@ -112,14 +132,12 @@ def _postings(scale: Scale) -> str:
 
 
 def _receipts(scale: Scale) -> str:
-    minute = f"i // {scale.work_centres}"
-    order = f"(({minute}) // {60 * scale.order_hours} * {scale.work_centres} + wc)"
-    at = f"{START_US} + ({minute}) * 60000000"
+    at = scale.at_us
     return _select(
         "receipt",
         {
             "posting_id": "md5(i::VARCHAR)::UUID", "status": "'accepted'", "kind": "'confirmation'",
-            "erp": "'E' || wc // 100", "lane": "'standard'", "plant": "'P' || wc // 10", "order_id": f"'WO' || {order}",
+            "erp": "'E' || wc // 100", "lane": "'standard'", "plant": "'P' || wc // 10", "order_id": scale.order,
             "document": "(4000000000 + i)::VARCHAR", "attempts": "1", "occurred_us": at,
             "enqueued_us": f"{at} + 300000", "first_sent_us": f"{at} + 500000", "sent_us": f"{at} + 500000",
             "answered_us": f"{at} + 700000 + i % 400000", STREAM_OFFSET: "i + 1",
@@ -130,16 +148,15 @@ def _receipts(scale: Scale) -> str:
 
 def _marks(scale: Scale) -> str:
     """Each machine stands still for five minutes of each hour."""
-    minute = f"i // {scale.work_centres}"
-    order = f"(({minute}) // {60 * scale.order_hours} * {scale.work_centres} + wc)"
+    minute = scale.minute
     return _select(
         "state_mark",
         {
             "plant": "'P' || wc // 10", "source": "'S' || wc", "session": "'1'", "seq": "i",
-            "occurred_us": f"{START_US} + ({minute}) * 60000000 + wc * 100000", "order_id": f"'WO' || {order}",
-            "type": f"CASE WHEN ({minute}) % 60 = 10 THEN 'downtime' ELSE 'resume' END",
-            "state": f"CASE WHEN ({minute}) % 60 = 10 THEN 'down' ELSE 'production' END", "operation": "'0010'",
-            "reason": f"CASE WHEN ({minute}) % 60 = 10 THEN 'R' || i % 8 ELSE '' END", "work_center": "'WC' || wc",
+            "occurred_us": f"{scale.at_us} + wc * 100000", "order_id": scale.order,
+            "type": f"CASE WHEN {minute} % 60 = 10 THEN 'downtime' ELSE 'resume' END",
+            "state": f"CASE WHEN {minute} % 60 = 10 THEN 'down' ELSE 'production' END", "operation": "'0010'",
+            "reason": f"CASE WHEN {minute} % 60 = 10 THEN 'R' || i % 8 ELSE '' END", "work_center": "'WC' || wc",
             STREAM_OFFSET: "i + 1",
         },
         f"(SELECT i, i % {scale.work_centres} AS wc FROM range($first, $last) AS made(i)"
@@ -170,13 +187,12 @@ def _materials(scale: Scale) -> str:
 
 def _waiting(scale: Scale) -> str:
     """One confirmation in 5,000 waits, nine in ten of them under an exception of their order."""
-    order = f"(i // {scale.work_centres} // {60 * scale.order_hours} * {scale.work_centres} + wc)"
-    at = f"{START_US} + i // {scale.work_centres} * 60000000"
+    at = scale.at_us
     return _select(
         "unposted",
         {
             "cause": "i::VARCHAR", "kind": "'confirmation'", "state": "'waiting'", "plant": "'P' || wc // 10",
-            "order_id": f"'WO' || {order}", "operation": "'0010'", "work_center": "'WC' || wc", "unit": "'H87'",
+            "order_id": scale.order, "operation": "'0010'", "work_center": "'WC' || wc", "unit": "'H87'",
             "material": "'M' || wc % 50", "good": "i % 20000", "document_date": f"make_timestamp({at})::DATE",
             "at_us": at, STREAM_OFFSET: "i + 1",
         },
@@ -225,7 +241,7 @@ def _ledger(scale: Scale) -> str:
 
 def _faults(scale: Scale) -> str:
     step = max(1, scale.confirmations // 100_000)
-    at = f"{START_US} + i // {scale.work_centres} * 60000000"
+    at = scale.at_us
     return _select(
         "fault",
         {
