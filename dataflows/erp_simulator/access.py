@@ -17,7 +17,6 @@ from urllib.parse import parse_qs
 from dataflows.erp_simulator.chance import token
 
 COOKIE: Final = "SAP_SESSIONID_SIM_100"
-DEFAULT_USER: Final = "plantsync"
 DEFAULT_KEY: Final = "simulated"
 _REMEMBERED_MAX: Final = 10_000
 _V = TypeVar("_V")

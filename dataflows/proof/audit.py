@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from canonical.contracts.ledger import imbalances
-from canonical.policy import Route
 from dataflows.proof.book import Book
 from dataflows.proof.laws import Law, hold
 from dataflows.proof.stepped_log import Published, Store
@@ -22,8 +21,6 @@ from dataflows.proof.workload import Workload
 from sinks import dead_letters
 from sinks.commit_log import Record
 from sinks.streams import CONFIRMATIONS, DEAD_LETTERS, EVENTS, GAPS, LEDGER, RANGES
-
-_ROUTES: Final = {Route.AGGREGATED: "accounted", Route.OPERATIONAL: "operational"}
 
 
 class Audit:

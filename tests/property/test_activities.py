@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import date
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canonical.contracts import Event, Lane, PostingKind
+from canonical.contracts import Event, PostingKind
 from canonical.policy import ShiftPolicy
 from canonical.shifts import ShiftCalendar
 from dataflows.processors.posting.activities import Activities, ActivityPolicy
-from dataflows.processors.posting.activity import draft_of, onto
 from dataflows.processors.posting.calendars import Calendars
 from dataflows.processors.posting.draft import Draft
 from tests.property import twin_activities
@@ -130,27 +128,6 @@ def test_no_instant_counts_twice_however_late_marks_are(told) -> None:
         assert spent_us <= max(instants) + POLICY.interval_max_us - min(instants)
 
 
-@settings(max_examples=150, deadline=None)
-@given(told=told_after(0), takes=st.sets(st.integers(0, 13)))
-def test_what_is_taken_and_what_is_drafted_is_all(told, takes) -> None:
-    arrived, activities, drafts, taken = arrivals(told), Activities(POLICY, CALENDARS), [], []
-    for number, (now_us, event, name) in enumerate(arrived):
-        drafts += activities.tell(event, name, now_us)
-        if number in takes:
-            found = activities.take("A", event.order, event.operation, now_us)
-            assert {(a.order, a.operation) for a in found} <= {(event.order, event.operation)}
-            taken += found
-    drafts += drained(activities)
-    assert times([draft_of("A", activity) for activity in taken] + drafts) == expected(told)
-
-
-def confirmation(day: date, shift: str) -> Draft:
-    return Draft(
-        "c1", PostingKind.CONFIRMATION, Lane.STANDARD, "A", day, NOON_US, NOON_US + 9 * MINUTE_US, "100", "0010", "W",
-        shift=shift, causes=("c1",),
-    )  # fmt: skip
-
-
 def test_an_order_that_is_never_stopped_takes_no_more_than_its_limit_from_those_after_it() -> None:
     told = [(0, mark("start", 0)), (0, mark("start", 10, "200")), (0, mark("complete", 20, "200"))]
     found = {draft.order: draft.machine_us // MINUTE_US for draft in run(arrivals(told))}
@@ -183,18 +160,6 @@ def test_a_final_confirmation_ends_an_operation_as_a_complete_event_does() -> No
     assert draft.machine_us == 9 * MINUTE_US
     assert activities.tell(mark("start", 3), "e0", NOON_US + 20 * MINUTE_US) == []
     assert drained(activities) == []  # a start from before the end, told late, begins nothing
-
-
-def test_times_go_onto_the_confirmation_of_their_shift() -> None:
-    activities = Activities(POLICY, CALENDARS)
-    activities.tell(mark("start", 50), "e1", NOON_US + 50 * MINUTE_US)
-    activities.tell(mark("pause", 70), "e2", NOON_US + 70 * MINUTE_US)
-    found = activities.take("A", "100", "0010", NOON_US + 70 * MINUTE_US)
-    draft, others = onto(replace(confirmation(date(2026, 3, 3), "late"), machine_us=1), found)
-    assert (draft.machine_us, draft.labour_us) == (1 + 10 * MINUTE_US, 10 * MINUTE_US)
-    assert (draft.causes, draft.end_us) == (("c1", "e1"), NOON_US + 70 * MINUTE_US)
-    assert [(other.shift, other.machine_us) for other in others] == [("early", 10 * MINUTE_US)]
-    assert activities.take("A", "100", "0010", NOON_US + 70 * MINUTE_US) == []
 
 
 def test_one_work_centre_too_many_drafts_what_is_known_of_another() -> None:

@@ -5,13 +5,11 @@ boundary is cut there. Marks that arrive within ``reorder_us`` of each other giv
 outcome depends on the marks and the instants at which they were told, not on calls of ``wake`` in between.
 
 A mark waits for ``reorder_us`` and is then applied with all that happened before it (``timeline``). The times of an
-order and operation are gathered by work centre, posting date and shift, until they are taken for a confirmation, or
-until the operation is complete or ``interval_max_us`` have passed without a word of it: then they become a
-confirmation of their own, without quantities.
+order and operation are gathered by work centre, posting date and shift, until the operation is complete or
+``interval_max_us`` have passed without a word of it: then they become a confirmation of their own, without quantities.
 
     drafts = activities.tell(event, event_id, now_us)        start, pause, resume, downtime, complete
     drafts = activities.end(plant, work_center, order, operation, at_us, cause, now_us)    a final confirmation
-    found = activities.take(plant, order, operation, until_us)    for a confirmation draft: activity.onto(draft, found)
     drafts = activities.wake(now_us)                         at ``due_us()``, or whenever
     parts = activities.parts(); activities.load(parts)
 
@@ -71,8 +69,6 @@ class Activities:
     def __init__(self, policy: ActivityPolicy, calendars: Calendars) -> None:
         self.policy, self.calendars = policy, calendars
         self._centres = Shelf(PREFIX, 1, _encoded, _decoded, self._due_of)
-        self._where: dict[tuple[str, str, str], set[str]] = {}  # work centres, by plant, order and operation
-        self._works: dict[Key, frozenset[Work]] = {}
 
     def tell(self, event: Event, event_id: str, now_us: int) -> list[Draft]:
         """Take an event of a type in ``TOLD``; return the drafts that are due."""
@@ -94,28 +90,6 @@ class Activities:
         mark = Mark(at_us, cause, EventType.COMPLETE, order, operation, is_setup=False)
         return self._tell(plant, work_center, mark, now_us)
 
-    def take(self, plant: str, order: str, operation: str, until_us: int) -> list[Activity]:
-        """Return the times of an order and operation until an instant, and gather them no longer.
-
-        What the work centre was told until then is applied, however short it waited.
-        """
-        found: list[Activity] = []
-        for work_center in sorted(self._where.get((plant, order, operation), ())):
-            key = (plant, work_center)
-            centre = self._centre(key)
-            self._apply(key, centre, until_us)
-            self._gather(key, centre, centre.timeline.advance(until_us, self.policy.interval_max_us))
-            mine = [bucket for bucket in centre.times if bucket[:2] == (order, operation)]
-            found += [centre.times.pop(bucket) for bucket in mine]
-            found += [
-                activity for activity in centre.over if (activity.order, activity.operation) == (order, operation)
-            ]
-            centre.over = [
-                activity for activity in centre.over if (activity.order, activity.operation) != (order, operation)
-            ]
-            self._keep(key, centre)
-        return found
-
     def wake(self, now_us: int) -> list[Draft]:
         """Return the drafts that are due."""
         drafts: list[Draft] = []
@@ -135,8 +109,6 @@ class Activities:
     def load(self, parts: Mapping[str, bytes]) -> None:
         """Take up what ``parts`` returned over time. Raises: StateVersionUnknown."""
         self._centres.load(parts)
-        for key in self._centres:
-            self._index(key, self._centre(key))
 
     # -- one work centre -----------------------------------------------------------------------
 
@@ -150,7 +122,7 @@ class Activities:
         centre.arrived.append((now_us, mark.at_us))
         if len(centre.marks) > self.policy.marks_max:
             self._apply(key, centre, centre.arrived[0][1])
-        self._keep(key, centre)
+        self._centres.put(key, centre)
         return drafts + self.wake(now_us)
 
     def _settle(self, key: Key, due_us: int) -> list[Draft]:
@@ -166,7 +138,7 @@ class Activities:
             self._gather(key, centre, centre.timeline.advance(over_us, self.policy.interval_max_us))
         drafts = [draft_of(key[0], activity) for activity in centre.over]
         centre.over = []
-        self._keep(key, centre)
+        self._centres.put(key, centre)
         return drafts
 
     def _drop_first(self) -> list[Draft]:
@@ -177,8 +149,6 @@ class Activities:
         if centre.marks:
             self._apply(key, centre, centre.marks[-1].at_us)
         activities = [*centre.over, *centre.times.values()]
-        centre.times, centre.over, centre.timeline = {}, [], Timeline()
-        self._index(key, centre)
         self._centres.remove(key)
         return [draft_of(key[0], activity) for activity in activities]
 
@@ -230,26 +200,6 @@ class Activities:
         centre = self._centres.get(key)
         assert centre is not None, key
         return centre
-
-    def _keep(self, key: Key, centre: _Centre) -> None:
-        self._index(key, centre)
-        self._centres.put(key, centre)
-
-    def _index(self, key: Key, centre: _Centre) -> None:
-        """Note where each order and operation is to be found."""
-        plant, work_center = key
-        works = {bucket[:2] for bucket in centre.times} | set(centre.timeline.begun)
-        works |= {(activity.order, activity.operation) for activity in centre.over}
-        works |= {(mark.order, mark.operation) for mark in centre.marks if mark.order}
-        before = self._works.get(key, frozenset())
-        for work in before - works:
-            centres = self._where[plant, *work]
-            centres.remove(work_center)
-            if not centres:
-                del self._where[plant, *work]
-        for work in works - before:
-            self._where.setdefault((plant, *work), set()).add(work_center)
-        self._works[key] = frozenset(works)
 
     def _due_of(self, centre: _Centre) -> int | None:
         if centre.over:

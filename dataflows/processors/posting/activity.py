@@ -1,12 +1,8 @@
-"""An activity: the times of an order and operation at a work centre in a shift, and what they become (M22).
-
-Law: times that are put onto a confirmation and times that become drafts of their own are the same in all.
-"""
+"""An activity: the times of an order and operation at a work centre in a shift, and what they become (M22)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -54,26 +50,6 @@ def draft_of(plant: str, activity: Activity) -> Draft:
         labour_us=a.labour_us,
         causes=tuple(sorted(a.causes)),
     )
-
-
-def onto(draft: Draft, found: Iterable[Activity]) -> tuple[Draft, list[Draft]]:
-    """Return a confirmation with the times of its work centre and shift added; the others as drafts of their own."""
-    others = []
-    for activity in found:
-        where = (activity.work_center, activity.day, activity.shift)
-        if where != (draft.work_center, draft.document_date, draft.shift):
-            others.append(draft_of(draft.plant, activity))
-            continue
-        draft = replace(
-            draft,
-            start_us=min(draft.start_us, activity.start_us),
-            end_us=max(draft.end_us, activity.end_us),
-            setup_us=draft.setup_us + activity.setup_us,
-            machine_us=draft.machine_us + activity.machine_us,
-            labour_us=draft.labour_us + activity.labour_us,
-            causes=tuple(sorted({*draft.causes, *activity.causes})),
-        )
-    return draft, others
 
 
 def activity_encoded(a: Activity) -> Any:
