@@ -112,17 +112,3 @@ def _header(meta: dict[str, bytes], sync: bytes) -> bytes:
     for name, value in meta.items():
         data += varint(len(name)) + name.encode() + varint(len(value)) + value
     return data + varint(0) + sync
-
-
-def bomb(count: int) -> bytes:
-    """Return a small file whose one block unfolds to ``count`` bytes of data."""
-    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "machine", "type": "string"}]}).encode()
-    sync = bytes(16)
-    packed = _packed("deflate", bytes(count))
-    return (
-        _header({"avro.codec": b"deflate", "avro.schema": schema}, sync)
-        + varint(count)
-        + varint(len(packed))
-        + packed
-        + sync
-    )
