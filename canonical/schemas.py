@@ -17,11 +17,10 @@ Source: Apache Avro 1.12 specification, schema resolution.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -66,6 +65,7 @@ from canonical.contracts import (
     Unposted,
     WorkCenterReference,
 )
+from canonical.derived_files import check_or_write
 
 NAMESPACE: Final = "plantsync"
 
@@ -245,22 +245,14 @@ def page_problems(path: Path = PAGE) -> list[str]:
     return [f"{path.name}: not what the contracts say; run python -m canonical.schemas --write"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write the committed schemas and the page, in a checkout; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m canonical.schemas", description="Committed contract schemas.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="exit 1 when models, schemas and page disagree")
-    action.add_argument("--write", action="store_true", help="write missing schema versions and the page")
-    if parser.parse_args(arguments).write:
-        for path in write_missing():
-            sys.stdout.write(f"{path}: written\n")
-        PAGE.write_text(page(), encoding="utf-8")
-        return 0
-    found = problems() + page_problems()
-    for line in found:
-        sys.stderr.write(line + "\n")
-    return 1 if found else 0
+def write() -> None:
+    """Write schema versions that are missing, and the page."""
+    for path in write_missing():
+        sys.stdout.write(f"{path}: written\n")
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        check_or_write("canonical.schemas", "Committed contract schemas.", lambda: problems() + page_problems(), write)
+    )

@@ -10,20 +10,19 @@ Source: AsyncAPI 3.0.0, Kafka bindings 0.5.0, CloudEvents 1.0.2 Kafka protocol b
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from canonical.contracts.reference import Reference
-from canonical.schemas import CONTRACTS, columns
+from canonical.derived_files import check_or_write
+from canonical.schemas import CONTRACTS
 from dataflows.postings import REFERENCE_INPUT
-from sinks.kafka_settings import KafkaSettings
+from dataflows.stream_page import EVERY, KAFKA, PLACED, kept, name_of, newest, page, residency
 from sinks.stream_terms import PEOPLE, TERMS, Form, StreamTerms
 from sinks.streams import POSTINGS
 
@@ -31,16 +30,12 @@ DOCS: Final = Path(__file__).parents[1] / "docs"
 DOCUMENT: Final = DOCS / "asyncapi.json"
 PAGE: Final = DOCS / "streams.md"
 BINDING: Final = "0.5.0"
-EVERY: Final = "exactly once into the log: in one transaction with position and state; read committed"
-"""The delivery promise of all streams; the mechanism is docs/decisions/0001."""
-PLACED: Final = "by murmur2 of the key, as Java's producer does"
 _CONTENT: Final = {
     Form.CLOUD_EVENT: "application/json",
     Form.DOCUMENT: "application/json",
     Form.LINES: "application/x-ndjson",
     Form.ORIGINAL: "application/octet-stream",
 }
-_KAFKA: Final = KafkaSettings({"bootstrap.servers": "as the settings say"})
 _HEADERS: Final = {
     "ce_specversion": "1.0",
     "ce_id": "Known by it.",
@@ -55,25 +50,6 @@ _HEADERS: Final = {
 }
 _CERTAIN: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_partitionkey")
 
-_OPENING: Final = """\
-# Streams
-
-Written by `python -m dataflows.asyncapi --write` from `sinks/stream_terms.py`; do not edit. For programs the same is in
-[asyncapi.json](asyncapi.json), an AsyncAPI 3.0 document with the JSON schemas of the [contracts](contracts.md).
-
-On Kafka a stream is the topic of that name after `kafka.prefix`; the embedded log keeps all streams in one file. What
-holds for each:
-
-- It is written {every}.
-- A reader that begins again at its last position may read a record twice, and knows it by the fields named.
-- What has one key keeps its order. A key's partition is found {placed}.
-- Topics that plantsync creates have `kafka.partitions`, {partitions} by default.
-- Kept: for `kafka.retention_ms`, {days} days by default; the embedded log forgets nothing.
-- Residency is that of the plant that the record names: see [governance](governance.md).
-- A contract changes only as [contracts](contracts.md) allows, and its owner agrees to it.
-- Beside them each flow has a topic `<flow>-state`, compacted, that is nobody else's.
-"""
-
 
 def document() -> dict[str, Any]:
     """Return the AsyncAPI document."""
@@ -81,11 +57,11 @@ def document() -> dict[str, Any]:
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
     for stream, terms in TERMS.items():
-        name = _name(stream)
+        name = name_of(stream)
         messages[name] = _message(name, terms)
         channels[name] = _channel(stream, terms)
         operations |= {key: _operation(name, key, terms) for key in _operations(name, terms)}
-    told = [contract for contract in CONTRACTS if issubclass(_model(contract), Reference)]
+    told = [contract for contract in CONTRACTS if issubclass(newest(contract), Reference)]
     messages |= {contract: _reference_message(contract) for contract in told}
     channels[REFERENCE_INPUT] = _reference_channel(told)
     for flow in ("postings", "analytics"):
@@ -130,17 +106,9 @@ def document() -> dict[str, Any]:
     }
 
 
-def _name(stream: str) -> str:
-    return stream.rstrip("-")
-
-
-def _model(contract: str) -> type[BaseModel]:
-    return CONTRACTS[contract][max(CONTRACTS[contract])]
-
-
 def _message(name: str, terms: StreamTerms) -> dict[str, Any]:
     """Return the message of a stream: one record of it."""
-    model = _model(terms.contract)
+    model = newest(terms.contract)
     made: dict[str, Any] = {
         "name": name,
         "title": f"{terms.contract}, version {max(CONTRACTS[terms.contract])}",
@@ -162,9 +130,9 @@ def _message(name: str, terms: StreamTerms) -> dict[str, Any]:
 
 
 def _channel(stream: str, terms: StreamTerms) -> dict[str, Any]:
-    name, erp = _name(stream), stream == POSTINGS
-    topic = _KAFKA.topic(f"{stream}{{erp}}" if erp else stream)
-    configuration = _KAFKA.record_topic(stream)
+    name, erp = name_of(stream), stream == POSTINGS
+    topic = KAFKA.topic(f"{stream}{{erp}}" if erp else stream)
+    configuration = KAFKA.record_topic(stream)
     made: dict[str, Any] = {
         "address": topic,
         "title": name,
@@ -173,7 +141,7 @@ def _channel(stream: str, terms: StreamTerms) -> dict[str, Any]:
         "bindings": {
             "kafka": {
                 **({} if erp else {"topic": topic}),
-                "partitions": _KAFKA.partitions,
+                "partitions": KAFKA.partitions,
                 "topicConfiguration": {
                     "cleanup.policy": [configuration["cleanup.policy"]],
                     "retention.ms": int(configuration["retention.ms"]),
@@ -185,8 +153,8 @@ def _channel(stream: str, terms: StreamTerms) -> dict[str, Any]:
         "x-owner": terms.owner,
         "x-contract": {"name": terms.contract, "version": max(CONTRACTS[terms.contract])},
         "x-slo": {"there": terms.timely, "objectives": list(terms.objectives)},
-        "x-retention": _kept(terms),
-        "x-residency": _residency(terms),
+        "x-retention": kept(terms),
+        "x-residency": residency(terms),
         "x-key": list(terms.key),
         "x-partitioning": PLACED,
         "x-delivery": EVERY,
@@ -219,7 +187,7 @@ def _reference_message(name: str) -> dict[str, Any]:
         "name": name,
         "title": f"{name}, version {max(CONTRACTS[name])}",
         "contentType": "application/json",
-        "payload": {"$ref": f"#/components/schemas/{_model(name).__name__}"},
+        "payload": {"$ref": f"#/components/schemas/{newest(name).__name__}"},
     }
 
 
@@ -236,54 +204,13 @@ def _reference_channel(names: Sequence[str]) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """Return the JSON schemas of the newest contracts and of what they are made of."""
-    models = [(_model(contract), "serialization") for contract in CONTRACTS]
+    models = [(newest(contract), "serialization") for contract in CONTRACTS]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     return dict(sorted(found["$defs"].items()))
 
 
 def _key(terms: StreamTerms) -> str:
     return "/".join(terms.key)
-
-
-def _kept(terms: StreamTerms) -> str:
-    return "for ever" if terms.for_ever else f"{int(_KAFKA.record_topic()['retention.ms']) // 86_400_000} days"
-
-
-def _residency(terms: StreamTerms) -> str:
-    model = _model(terms.contract)
-    if terms.form is Form.ORIGINAL or "plant" in columns(model):
-        return "that of its plant"
-    return "none: it names no plant"
-
-
-def page() -> str:
-    """Return what docs/streams.md has to say."""
-    days = int(_KAFKA.record_topic()["retention.ms"]) // 86_400_000
-    lines = [_OPENING.format(every=EVERY, placed=PLACED, partitions=_KAFKA.partitions, days=days)]
-    for stream, terms in TERMS.items():
-        lines += _section(stream, terms)
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _section(stream: str, terms: StreamTerms) -> list[str]:
-    version = max(CONTRACTS[terms.contract])
-    link = f"contracts.md#{terms.contract.lower()}-version-{version}"
-    objectives = f"; objectives {', '.join(terms.objectives)}" if terms.objectives else ""
-    counts = "; the newest counts" if terms.newest_counts else ""
-    rows = {
-        "contract": f"[{terms.contract}, version {version}]({link}), as {terms.form.value}",
-        "owner": terms.owner,
-        "written by": ", ".join(terms.writers),
-        "read by": ", ".join(terms.readers) or "the systems that are asked",
-        "key": " / ".join(f"`{part}`" for part in terms.key),
-        "known by": " / ".join(f"`{part}`" for part in terms.known_by) + counts,
-        "there": terms.timely + objectives,
-        "kept": _kept(terms),
-        "residency": _residency(terms),
-    }
-    title = f"{stream}<erp>" if stream == POSTINGS else stream
-    head = [f"## {_name(stream)}", "", f"`{title}`: {terms.meaning}", "", "| | |", "|---|---|"]
-    return [*head, *(f"| {name} | {words} |" for name, words in rows.items()), ""]
 
 
 def texts() -> Mapping[Path, str]:
@@ -300,21 +227,11 @@ def problems(wanted: Mapping[Path, str]) -> list[str]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write the document and the page, in a checkout; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dataflows.asyncapi", description="The streams, told.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="exit 1 when a file says something else")
-    action.add_argument("--write", action="store_true", help="write them")
-    if parser.parse_args(arguments).write:
-        for path, text in texts().items():
-            path.write_text(text, encoding="utf-8")
-        return 0
-    found = problems(texts())
-    for line in found:
-        sys.stderr.write(line + "\n")
-    return 1 if found else 0
+def write() -> None:
+    """Write both."""
+    for path, text in texts().items():
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(check_or_write("dataflows.asyncapi", "The streams, told.", lambda: problems(texts()), write))

@@ -6,7 +6,6 @@ writes the page.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import duckdb
 
+from canonical.derived_files import check_or_write
 from canonical.schemas import CONTRACTS
 from dataflows.analytics import ERP_TABLES, TABLES
 from sinks.column_words import describe_view_columns
@@ -219,20 +219,10 @@ def problems(found: Catalogue, path: Path = PAGE) -> list[str]:
     return [*lacking, f"{path.name}: not what the store says; run python -m dataflows.dictionary --write"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check or write the page, in a checkout; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dataflows.dictionary", description="The data dictionary.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--check", action="store_true", help="exit 1 when page and store disagree")
-    action.add_argument("--write", action="store_true", help="write the page")
-    if parser.parse_args(arguments).write:
-        PAGE.write_text(page(catalogue()), encoding="utf-8")
-        return 0
-    found = problems(catalogue())
-    for line in found:
-        sys.stderr.write(line + "\n")
-    return 1 if found else 0
+def write() -> None:
+    """Write the page."""
+    PAGE.write_text(page(catalogue()), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(check_or_write("dataflows.dictionary", "The data dictionary.", lambda: problems(catalogue()), write))
