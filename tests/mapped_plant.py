@@ -49,9 +49,9 @@ def line(number: int, **fields: object) -> bytes:
 
 
 class MappedPlant:
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", mapping: str = MAPPING) -> None:
         self.folder, self.mapping = folder, folder / "p.toml"
-        self.mapping.write_text(MAPPING)
+        self.mapping.write_text(mapping)
         (folder / "landing/p").mkdir(parents=True)
         self.config = folder / "plantsync.toml"
         self.config.write_text(f'landing = "landing"\nplants = ["p.toml"]\n[pace]\nsettle_s = 0\n{settings}')

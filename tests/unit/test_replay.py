@@ -2,104 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
-from contextlib import closing
-from pathlib import Path
-from threading import Event
 
 import pytest
 
 from dataflows.dead_letter_box import fetched_again, letters
 from dataflows.operator_trail import OperatorTrail, operator_trail
-from dataflows.replay import Replay
 from dataflows.replay_selection import Selection
-from dataflows.runtime import run_flow
-from dataflows.settings import Settings, load
 from dataflows.trail_check import verified
 from sinks.commit_log import CommitInDoubt, WriterFenced
 from sinks.dead_letters import parse
-from sinks.sqlite import SqliteStreams
-
-MAPPING = """\
-plant = "P"
-format = "json"
-[input]
-folder = "p"
-pattern = "*.json"
-[fields]
-source = "s"
-seq = "n"
-type = "t"
-occurred = "at"
-order = "o"
-unit = "u"
-good = "g"
-good_counter = "c"
-[units]
-H87 = "H87"
-[counters]
-jump_max = 100
-[sequencing]
-gap_timeout_s = 3600
-"""
-
-
-def clock() -> int:
-    return time.time_ns() // 1_000
-
-
-def record(number: int, **fields: object) -> bytes:
-    content = {"s": "m", "n": number, "t": "complete", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    return json.dumps({**content, "o": "1", "u": "H87", "g": 1, **fields}).encode() + b"\n"
-
-
-class Plant:
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.landing = folder, folder / "landing/p"
-        self.landing.mkdir(parents=True)
-        self.mapping = folder / "p.toml"
-        self.mapping.write_text(MAPPING)
-        (folder / "plantsync.toml").write_text('landing = "landing"\nplants = ["p.toml"]\n[pace]\nsettle_s = 0\n')
-
-    @property
-    def settings(self) -> Settings:
-        return load(self.folder / "plantsync.toml")
-
-    @property
-    def replay(self) -> Replay:
-        return Replay(self.settings, clock, lambda _: None)
-
-    def lands(self, name: str, *records: bytes) -> None:
-        (self.landing / name).write_bytes(b"".join(records))
-        self.run()
-
-    def run(self) -> None:
-        run_flow(self.settings, "confirmations", stop=Event(), until_end=True)
-
-    def mended(self) -> None:
-        self.mapping.write_text(MAPPING.replace("[units]\n", '[units]\nSTCK = "H87"\n'))
-
-    def apply(self, selection: Selection | None = None):
-        with operator_trail(self.settings) as trail:
-            plan = self.replay.planned(selection or Selection(), trail.state)
-            return self.replay.applied(plan, trail, "anna", "mended")
-
-    def good(self) -> int:
-        with closing(SqliteStreams(self.folder / "state/plantsync.db")) as log:
-            return sum(json.loads(stored.value)["good"] for stored in log.read("confirmations", 0, 1_000))
-
-    def visible(self) -> list[str]:
-        return sorted(path.name for path in self.landing.iterdir() if not path.name.startswith("."))
-
-    def hidden(self) -> list[Path]:
-        return [path for path in self.landing.iterdir() if path.name.startswith(".")]
+from tests.mapped_plant import clock
+from tests.replayed_plant import MAPPING, ReplayedPlant, record
 
 
 @pytest.fixture
-def plant(tmp_path) -> Plant:
-    plant = Plant(tmp_path)
+def plant(tmp_path) -> ReplayedPlant:
+    plant = ReplayedPlant(tmp_path)
     plant.lands("1.json", record(0), record(1, u="STCK", o="2"), record(2))
     assert plant.good() == 1_000
     plant.mended()
@@ -216,9 +135,9 @@ def test_letters_of_a_shard_that_is_gone_are_counted(plant):
 
 
 @pytest.fixture
-def held(tmp_path) -> tuple[Plant, bytes]:
+def held(tmp_path) -> tuple[ReplayedPlant, bytes]:
     """A reading that was held back, and refused by the counter when its bytes were gone."""
-    plant, wild = Plant(tmp_path), record(2, c=100_000, g=0)
+    plant, wild = ReplayedPlant(tmp_path), record(2, c=100_000, g=0)
     plant.lands("1.json", record(0, c=1, g=0), wild)
     plant.lands("2.json", record(1, c=2, g=0))
     return plant, wild
@@ -246,7 +165,7 @@ def test_bytes_that_are_gone_from_the_input_too_are_counted(held):
 
 
 def test_another_record_at_the_same_place_is_not_taken_for_it(tmp_path):
-    plant, wild = Plant(tmp_path), record(2, c=100_000, g=0)
+    plant, wild = ReplayedPlant(tmp_path), record(2, c=100_000, g=0)
     first = record(0, c=1, g=0)
     plant.lands("0.json", first.replace(b'"m"', b'"x"'), record(1, s="x", c=2, g=0))
     plant.lands("1.json", first, wild)

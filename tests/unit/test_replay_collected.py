@@ -14,20 +14,21 @@ from dataflows.replay_spool import ReplaySpool
 from dataflows.trail_check import verified
 from sinks.commit_log import CommitInDoubt, Record, WriterFenced
 from sinks.sqlite import SqliteLog, SqliteStreams
-from tests.unit.test_replay import MAPPING, Plant, clock, record
+from tests.mapped_plant import clock
+from tests.replayed_plant import MAPPING, ReplayedPlant, record
 
 INPUT = '[input]\nfolder = "p"\npattern = "*.json"\n'
 STREAM = "collected:line"
 
 
-class Collected(Plant):
+class Collected(ReplayedPlant):
     """The same plant, whose records a collector has put into the spool."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.mapping.write_text(MAPPING.replace(INPUT, '[input]\ncollected = ["line"]\n'))
         collector = '[collect.line]\nprotocol = "shdr"\nhost = "127.0.0.1"\n'
-        (folder / "plantsync.toml").write_text(f'plants = ["p.toml"]\n{collector}')
+        self.config.write_text(f'plants = ["p.toml"]\n{collector}')
 
     def collects(self, *records: bytes) -> None:
         make_spool(self.settings)
@@ -35,9 +36,6 @@ class Collected(Plant):
             log.restore(STREAM)
             log.commit(STREAM, "{}", {}, [Record(STREAM, b"key", each.rstrip(), (("own", b"1"),)) for each in records])
         self.run()
-
-    def mended(self) -> None:
-        self.mapping.write_text(self.mapping.read_text().replace("[units]\n", '[units]\nSTCK = "H87"\n'))
 
     def stream(self) -> list:
         with closing(SqliteStreams(self.settings.spool.path)) as streams:
