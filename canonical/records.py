@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, overload
 
 import numpy as np
@@ -39,11 +39,24 @@ class SameHeaders(Sequence[Headers]):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedSchemas:
+    """Avro writer schemas that records name by an id: the texts of those there are, and why there is none of others."""
+
+    texts: Mapping[int, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+    def joined(self, other: NamedSchemas | None) -> NamedSchemas:
+        """Return those of both."""
+        return self if other is None else NamedSchemas({**self.texts, **other.texts}, {**self.refused, **other.refused})
+
+
+@dataclass(frozen=True, slots=True)
 class RawRecords:
     """RAW[n]: record i is ``prefix + data[starts[i]:ends[i]]``, without its line end.
 
     ``offsets`` are positions in the shard, strictly increasing. Keys and headers are None
     where the input has none (files). ``prefix`` is the frame that a container file states once for all its data.
+    ``schemas`` are those that a registry knows of the ids in the records, where one was asked.
     """
 
     data: bytes
@@ -55,6 +68,7 @@ class RawRecords:
     keys: Sequence[bytes | None] | None = None
     headers: Sequence[Headers] | None = None
     prefix: bytes = b""
+    schemas: NamedSchemas | None = None
 
     def __len__(self) -> int:
         return len(self.starts)

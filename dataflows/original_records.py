@@ -8,6 +8,7 @@ them; of a partition, what the broker still keeps.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -23,6 +24,7 @@ from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import FILE_SHIFT, PART, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.shard_source import ShardInput
+from dataflows.sources.with_schemas import recalled
 from sinks.commit_log import Snapshot
 
 Original = tuple[bytes, bytes | None, Headers]
@@ -40,6 +42,7 @@ class OriginalRecords:
     def __init__(self, shard: ShardInput, snapshot: Snapshot) -> None:
         assert shard.mapping is not None
         self._open, self._mapping, self._snapshot = shard.open, shard.mapping, snapshot
+        self._schemas = recalled(shard, snapshot.state)
         self._reader = shard.open()
 
     def __enter__(self) -> Self:
@@ -54,10 +57,10 @@ class OriginalRecords:
         Raises: SourceUnavailable, PositionLost.
         """
         if isinstance(self._reader, LogStream):
-            yield from self._spooled(self._reader, first, last)
+            yield from map(self._named, self._spooled(self._reader, first, last))
             return
         if isinstance(self._reader, KafkaPartition):
-            yield from self._messages(self._reader, first, last)
+            yield from map(self._named, self._messages(self._reader, first, last))
             return
         for path, end in self._files():
             if topic in ("", f"{path.parent.name}/{path.name}"):
@@ -83,6 +86,10 @@ class OriginalRecords:
             return next((original(raw, 0) for raw in found if self._is(raw, letter)), None)
         except PositionLost:
             return None
+
+    def _named(self, raw: RawRecords) -> RawRecords:
+        """Return records with the schemas they name, as they were read with. Raises: SourceUnavailable."""
+        return raw if self._schemas is None else self._schemas.named(raw)
 
     def _spooled(self, reader: LogStream, first: int | None, last: int | None) -> Iterator[RawRecords]:
         committed: int = orjson.loads(self._snapshot.position)["offset"]
@@ -135,7 +142,7 @@ class OriginalRecords:
     def _is(self, raw: RawRecords, letter: DeadLetter) -> bool:
         """Return whether a record says it is the one that failed; what is at that place may be another by now."""
         vocabulary, fault = Vocabulary(), letter.fault
-        events = decode(self._mapping, raw, vocabulary, letter.failed_us).events
+        events = decode(self._mapping, self._named(raw), vocabulary, letter.failed_us).events
         told = zip(events["source"].tolist(), events["session"].tolist(), events["seq"].tolist(), strict=True)
         wanted = (fault.source, fault.session, fault.seq)
         return any(
@@ -155,7 +162,8 @@ def rows_of(raw: RawRecords, rows: list[int]) -> RawRecords:
     keys = None if raw.keys is None else [raw.keys[row] for row in rows]
     headers = None if raw.headers is None else [raw.headers[row] for row in rows]
     values = [raw.value(row) for row in rows]
-    return RawRecords.from_values(values, raw.offsets[rows], raw.topic, raw.partition, keys, headers)
+    taken = RawRecords.from_values(values, raw.offsets[rows], raw.topic, raw.partition, keys, headers)
+    return replace(taken, schemas=raw.schemas)
 
 
 def original(raw: RawRecords, row: int) -> Original:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -18,13 +18,15 @@ import numpy as np
 from canonical.columns import Vocabulary
 from canonical.decoders import decode
 from canonical.mapping import PlantMapping
-from canonical.records import Headers, RawRecords
+from canonical.records import Headers, NamedSchemas, RawRecords
 from dataflows.dead_letter_box import letter as letter_at
 from dataflows.dead_letter_box import letters, set_aside_by
 from dataflows.original_records import OriginalRecords, original
 from dataflows.replay_selection import CONTENT_BYTES_MAX, ReplayedPlaces, ReplayRefused, Selection
 from dataflows.settings import Settings
+from dataflows.sources.known_schemas import KnownSchemas
 from dataflows.sources.shard_source import ShardInput
+from dataflows.sources.with_schemas import recalled
 from sinks.commit_log import Snapshot, Stored
 from sinks.dead_letters import DeadLetterUnreadable, parse
 
@@ -37,7 +39,10 @@ Tell = Callable[[int], None]
 
 @dataclass(slots=True)
 class Chosen:
-    """RECORD[n] of one shard that are to be sent; ``places`` are those of dead letters, else empty."""
+    """RECORD[n] of one shard that are to be sent; ``places`` are those of dead letters, else empty.
+
+    ``schemas`` are those of its registry that they name.
+    """
 
     mapping: PlantMapping
     topic: str
@@ -46,11 +51,13 @@ class Chosen:
     keys: list[bytes | None] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    schemas: NamedSchemas | None = None
 
     def raw(self) -> RawRecords:
         """Return the records as a batch."""
         offsets = np.arange(len(self.values), dtype=np.int64)
-        return RawRecords.from_values(self.values, offsets, self.topic, self.partition, self.keys, self.headers)
+        raw = RawRecords.from_values(self.values, offsets, self.topic, self.partition, self.keys, self.headers)
+        return replace(raw, schemas=self.schemas)
 
     def without(self, rows: Mapping[int, str]) -> Chosen:
         """Return the records but these rows."""
@@ -63,6 +70,7 @@ class Chosen:
             [self.keys[row] for row in kept],
             [self.headers[row] for row in kept],
             [self.places[row] for row in kept] if self.places else [],
+            self.schemas,
         )
 
 
@@ -113,6 +121,7 @@ class Gathering:
     replayed: ReplayedPlaces
     now_us: int
     tell: Tell
+    known: dict[str, KnownSchemas | None] = field(default_factory=dict)
 
     def gather(self) -> Gathered:
         """Search, and return what was found.
@@ -234,13 +243,16 @@ class Gathering:
             batch.values.append(record.value)
             batch.keys.append(record.key)
             batch.headers.append(record.headers)
-        vocabulary = Vocabulary()
-        done = decode(mapping, batch.raw(), vocabulary, self.now_us)
+        vocabulary, raw = Vocabulary(), batch.raw()
+        if (known := self._known(shard)) is not None:
+            raw = known.named(raw)
+        done = decode(mapping, raw, vocabulary, self.now_us)
         meant = done.events["row"][self.selection.means_events(done.events, vocabulary)].tolist()
         if not self.selection.decodes:
             wanted = self.selection.source
             out.faulty.update(fault.code.value for fault in done.faults if wanted in ("", fault.source))
         chosen = out.chosen.setdefault(shard, Chosen(mapping, first.topic, first.partition))
+        chosen.schemas = raw.schemas if chosen.schemas is None else chosen.schemas.joined(raw.schemas)
         for row in sorted(meant):
             record = records[row]
             size = len(record.value) + sum(len(name) + len(value) for name, value in record.headers)
@@ -253,6 +265,12 @@ class Gathering:
             chosen.headers.append(record.headers)
             if record.place:
                 chosen.places.append(record.place)
+
+    def _known(self, shard: str) -> KnownSchemas | None:
+        if shard not in self.known:
+            state = self.snapshots[shard].state if shard in self.snapshots else {}
+            self.known[shard] = recalled(self.shards[shard], state)
+        return self.known[shard]
 
 
 def _unmarked(raw: RawRecords, row: int) -> _Found:

@@ -40,6 +40,7 @@ from dataflows.reference_rows import terms_of
 from dataflows.residency import kept_from
 from dataflows.settings import Settings
 from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards, reference_shards
+from dataflows.sources import with_schemas
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
@@ -240,6 +241,7 @@ class _Run:
         watch = self.watching.watch
 
         def opened(name: str, source: ShardInput) -> Reader:
+            source = replace(source, open=partial(with_schemas.opened, source, self.clock))
             if not self.until_end:
                 wait_max_s = self.settings.pace.outage_wait_max_s
                 patient = partial(PatientReader, name, source.open, self.clock, self.chance, wait_max_s, watch)

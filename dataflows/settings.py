@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -36,6 +36,7 @@ from dataflows.metrics_settings import MetricsSection
 from dataflows.pace_settings import PaceSection
 from dataflows.pins import Pin, pin_problems
 from dataflows.posting_settings import PostingsSection, ReferenceSection
+from dataflows.registry_settings import RegistrySection
 from dataflows.residency import residency_problems
 from dataflows.section import ENVIRONMENT, Place, Section, beside
 from dataflows.settings_origin import PROPERTIES, environment, flat_properties, located, merged
@@ -92,6 +93,9 @@ class Settings(Section):
     spool: SpoolSection = SpoolSection.model_construct()
     log: LogSection = LogSection.model_construct()
     kafka: KafkaSection | None = Field(default=None, description="Needed where `log.kind` is kafka.")
+    schema_registries: dict[CollectorName, RegistrySection] = Field(
+        default={}, description="Where the schemas of Avro messages are asked for, by name."
+    )
     store: StoreSection = StoreSection.model_construct()
     pace: PaceSection = PaceSection.model_construct()
     metrics: MetricsSection = MetricsSection.model_construct()
@@ -197,6 +201,7 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
         yield ("plants",), "no plant is named", 'such as ["plants/plant_a.toml"] or ["shipped:plant_a"]'
     seen: dict[str, int] = {}
     mappings = [each for _, each in settings.files()]
+    yield from _registries(settings, mappings)
     yield from pin_problems(settings.pins, mappings)
     yield from residency_problems(settings, mappings)
     for index, plant in enumerate(mappings):
@@ -226,6 +231,15 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
                 yield ("collect", name), "is no input of a plant", hint
         elif f"collect.{name}" not in seen:
             yield ("collect", name), "no plant reads it", f'say input.collected = ["{name}"] in a mapping'
+
+
+def _registries(settings: Settings, mappings: Sequence[PlantMapping]) -> Iterator[Finding]:
+    """Yield mappings that name a schema registry which is not there."""
+    for index, plant in enumerate(mappings):
+        name = plant.avro.registry if plant.avro is not None else ""
+        if name and name not in settings.schema_registries:
+            hint = f"add [schema_registries.{name}]"
+            yield ("plants", index), f"names the schema registry {name}, which is not there", hint
 
 
 def _sorted(found: Iterator[Problem]) -> list[Problem]:

@@ -25,6 +25,7 @@ from dataflows.sources.kafka_partition import KafkaPartition
 from dataflows.sources.landed_files import DOCUMENT, FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.reader import Reader
+from dataflows.sources.schema_registry import SchemaRegistry
 from dataflows.sources.self_contained import SelfContained
 from dataflows.sources.shard_source import Clock, ShardInput
 from dataflows.spool import shard_of
@@ -74,6 +75,11 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
     """
     shards: dict[str, ShardInput] = {}
     mappings = settings.mappings()
+    registries = {name: SchemaRegistry(section, name) for name, section in settings.schema_registries.items()}
+
+    def registry(plant: PlantMapping) -> SchemaRegistry | None:
+        return registries.get(plant.avro.registry) if plant.avro is not None else None
+
     if settings.landing is not None:
         for plant in mappings:
             if plant.input.folder:
@@ -81,7 +87,7 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
                 shards[f"folder:{plant.input.folder}"] = ShardInput(partial(LandedFiles, config, clock), plant)
     for plant in mappings:
         for name in map(shard_of, plant.input.collected):
-            shards[name] = ShardInput(partial(_spooled, settings, name), plant)
+            shards[name] = ShardInput(partial(_spooled, settings, name), plant, registry=registry(plant))
     if settings.log.kind == "kafka":
         assert settings.kafka is not None
         kafka = settings.kafka.connection()
@@ -94,7 +100,10 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
                     f"topic {topic} of plant {plant.plant or plant.title} is not there, or this user may not see it; "
                     "create it with as many partitions as processes may ever read it"
                 )
-            shards |= {name: ShardInput(opened, plant) for name, opened in _readers(kafka, topic, counts[topic], total)}
+            shards |= {
+                name: ShardInput(opened, plant, registry=registry(plant))
+                for name, opened in _readers(kafka, topic, counts[topic], total)
+            }
     return shards
 
 

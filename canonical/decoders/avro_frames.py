@@ -1,8 +1,8 @@
 """The frames of Avro messages: which writer schema each record was written with.
 
 A message names its writer schema: ``00`` and a big-endian id of four bytes (Confluent), or ``C3 01`` and the
-little-endian CRC-64-AVRO of the schema (single object). A single object may bring its schema in the header
-``avro.schema``.
+little-endian CRC-64-AVRO of the schema (single object). What an id means is said by the mapping, else by the registry
+that was asked when the record was read. A single object may bring its schema in the header ``avro.schema``.
 Source: Avro 1.12 specification, Single-object encoding; Confluent wire format.
 """
 
@@ -44,17 +44,21 @@ def by_schema(
         sound = rows[~long]
         for row in rows[long].tolist():
             faults[row] = (FaultCode.OVERSIZE, f"{lengths[row]} bytes, at most {mapping.limits.record_bytes_max}")
-    known = _known(mapping)
+    known = _known(mapping, records)
     for frame, alike in _by_frame(records, lengths, sound, faults):
+        absent = ""
         if frame.startswith(SINGLE):
             name, groups = f"fingerprint {frame[2:].hex()}", _with_own_schema(frame, known.get(frame), records, alike)
         else:
-            name, groups = f"id {int.from_bytes(frame[1:], 'big')}", [(known.get(frame), alike)]
+            number = int.from_bytes(frame[1:], "big")
+            name, groups = f"id {number}", [(known.get(frame), alike)]
+            if records.schemas is not None and number in records.schemas.refused:
+                absent = f"the schema of id {number} is not in [avro.ids], and {records.schemas.refused[number]}"
         for schema, some in groups:
             if schema is not None:
                 yield len(frame) - len(records.prefix), schema, some
             else:
-                detail = f"the schema of {name} is not in [avro.ids]"
+                detail = absent or f"the schema of {name} is not in [avro.ids]"
                 faults |= dict.fromkeys(some.tolist(), (FaultCode.UNKNOWN_SCHEMA, detail))
 
 
@@ -111,9 +115,19 @@ def _common_frame(records: RawRecords, lengths: IntColumn, rows: NDArray[np.int6
     return frame
 
 
-def _known(mapping: PlantMapping) -> Mapping[bytes, WriterSchema]:
-    """Return the writer schemas of the mapping by the frames that name them."""
-    known: dict[bytes, WriterSchema] = {}
+def named_ids(records: RawRecords) -> list[int]:
+    """Return the ids that Confluent frames of these records name, each once, in order."""
+    lengths = records.ends - records.starts + len(records.prefix)
+    frames = _by_frame(records, lengths, np.arange(len(records)), {})
+    return sorted(int.from_bytes(frame[1:], "big") for frame, _ in frames if frame.startswith(_CONFLUENT))
+
+
+def _known(mapping: PlantMapping, records: RawRecords) -> Mapping[bytes, WriterSchema]:
+    """Return the writer schemas of the mapping, and those of the registry, by the frames that name them."""
+    known = {
+        _CONFLUENT + number.to_bytes(4, "big"): writer_schema(text)
+        for number, text in (records.schemas.texts if records.schemas is not None else {}).items()
+    }
     for number, schema in (mapping.avro.ids if mapping.avro else {}).items():
         known[_CONFLUENT + number.to_bytes(4, "big")] = writer_schema(schema.text)
         known[single_prefix(schema.text)] = writer_schema(schema.text)

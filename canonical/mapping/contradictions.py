@@ -141,7 +141,7 @@ def _clashes(mapping: PlantMapping) -> Iterator[Finding]:
 
 def _held(section: AvroSection, path: str) -> bool:
     schemas = [writer_schema(schema.text) for schema in section.ids.values()]
-    return not schemas or any(schema.holds(tuple(path.split("."))) for schema in schemas)
+    return not schemas or bool(section.registry) or any(schema.holds(tuple(path.split("."))) for schema in schemas)
 
 
 def _columns(mapping: PlantMapping) -> tuple[str, ...] | None:

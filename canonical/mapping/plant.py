@@ -139,6 +139,11 @@ def _schema(value: object, info: ValidationInfo) -> object:
 class AvroSection(Policy):
     """Writer schemas of messages, by the id their Confluent frame carries."""
 
+    registry: str = Field(
+        default="",
+        max_length=64,
+        description="Schema registry that knows the other ids: `schema_registries.<name>` of the settings.",
+    )
     ids: dict[Annotated[int, Field(ge=0, lt=2**32)], Annotated[AvroSchema, BeforeValidator(_schema)]] = Field(
         default={}
     )

@@ -13,6 +13,7 @@ from canonical.mapping import PlantMapping
 from canonical.records import NO_RECORDS
 from dataflows.items import Commit, Item, Restored, Shard, Work
 from dataflows.sources.reader import Reader
+from dataflows.sources.schema_registry import SchemaRegistry
 from sinks.commit_log import Snapshot
 
 Clock = Callable[[], int]
@@ -53,11 +54,15 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class ShardInput:
-    """A shard to be read: how to open its reader, and the plant or the stream whose records it holds."""
+    """A shard to be read: how to open its reader, and the plant or the stream whose records it holds.
+
+    ``registry`` knows the schemas that the records name, where there is one; the reader does not ask it.
+    """
 
     open: Callable[[], Reader]
     mapping: PlantMapping | None = None
     stream: str = ""
+    registry: SchemaRegistry | None = None
 
 
 class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
