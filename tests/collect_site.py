@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,8 +11,9 @@ from pathlib import Path
 
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.command import started
+from tests.forked import Forked
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 DEADLINE_S = 60
 
 
@@ -23,7 +22,7 @@ class CollectSite:
 
     def __init__(self, folder: Path, mapping: str, collector: str, more: str = "") -> None:
         self.folder = folder
-        self.flows: dict[str, subprocess.Popen[bytes]] = {}
+        self.flows: dict[str, Forked] = {}
         (folder / "plant.toml").write_text(mapping)
         (folder / "plantsync.toml").write_text(
             f'plants = ["plant.toml"]\n{more}\n[pace]\ncommit_interval_s = 0.1\noutage_wait_max_s = 0.2\n'
@@ -32,8 +31,7 @@ class CollectSite:
 
     def start(self, *flows: str) -> None:
         for flow in flows:
-            command = [PLANTSYNC, "run", flow, "--quiet", "-c", self.folder / "plantsync.toml"]
-            self.flows[flow] = subprocess.Popen(command)
+            self.flows[flow] = started(self.folder, "run", flow, "--quiet")
 
     def kill(self, flow: str) -> None:
         self.flows[flow].kill()

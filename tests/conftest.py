@@ -41,6 +41,12 @@ class Rooms(LoadScopeScheduling):
         return "tests/faults" if nodeid.startswith("tests/faults/") else super()._split_scope(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_xdist_auto_num_workers():
+    """One worker more than processors: tests of brokers, locks and time-outs wait for much of their time."""
+    return (yield) + 1
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Say which tests run in one process."""

@@ -1,14 +1,13 @@
-"""The simulator as a process of its own, started by its installed command."""
+"""The simulator as a process of its own, started by its command."""
 
 import json
-import os
-import signal
-import subprocess
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import requests
 
-from tests.command import PLANTSYNC
+from tests.command import started
 from tests.erp_world import CONFIRMATIONS
 
 START_S = 30
@@ -18,17 +17,12 @@ class Simulator:
     """A running ``plantsync erp-sim`` and where it listens."""
 
     def __init__(self, arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-        self.process = subprocess.Popen(
-            [str(PLANTSYNC), "erp-sim", "--port", "0", "--json", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
+        self._folder = tempfile.TemporaryDirectory(prefix="plantsync-erp-sim-")
+        output, self._errors = (Path(self._folder.name) / name for name in ("output", "errors"))
+        self.process = started(
+            Path(self._folder.name), "erp-sim", "--port", "0", "--json", *arguments, said=(output, self._errors)
         )
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr.read()
-        self.said = json.loads(line)
+        self.said = json.loads(self.process.line(output, START_S))
         self.control = self.said["control"]
 
     def url(self, name):
@@ -60,14 +54,14 @@ class Simulator:
         """SIGKILL: nothing is said good-bye to."""
         self.process.kill()
         self.process.wait(10)
-        self.process.stdout.close()
-        self.process.stderr.close()
+        self._folder.cleanup()
 
     def stop(self):
         """SIGTERM; return (exit code, what went to standard error)."""
-        self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=15)
-        return self.process.returncode, errors
+        self.process.terminate()
+        code, errors = self.process.wait(15), self._errors.read_text()
+        self._folder.cleanup()
+        return code, errors
 
 
 @contextmanager
@@ -77,8 +71,7 @@ def running(*arguments):
     try:
         yield simulator
     except BaseException:
-        simulator.process.kill()
-        simulator.process.communicate()
+        simulator.kill()
         raise
     if simulator.process.poll() is None:
         code, errors = simulator.stop()

@@ -2,12 +2,8 @@
 
 import itertools
 import json
-import signal
-import subprocess
-import sys
 from collections import Counter
 from datetime import date
-from pathlib import Path
 from types import MappingProxyType
 from uuid import NAMESPACE_OID, uuid5
 
@@ -16,8 +12,8 @@ import requests
 from canonical.contracts.posting import Movement, Posting, PostingKind
 from sinks.erp.adapters import open_adapter
 from sinks.erp.settings import ERP_SETTINGS
+from tests.command import started
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 PLANT = "1010"
 PRODUCT, RAW = "FG-1", "RAW-1"
 SECRET = "simulated"
@@ -40,17 +36,15 @@ class Simulator:
         erps = [argument for kind in kinds for argument in ("--erp", kind)]
         options = ["--drop", self.drop] if "drop" in kinds else []
         options += ["--simulated", "--start", "2026-03-02T12:00"] if simulated else []
-        command = [PLANTSYNC, "erp-sim", *erps, "--port", "0", "--data", data, "--json", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        ready = self.process.stdout.readline()
-        assert ready, "the simulator did not start"
-        told = json.loads(ready)
+        said = folder / "simulator-output", folder / "simulator-errors"
+        command = ["erp-sim", *erps, "--port", "0", "--data", data, "--json", *options]
+        self.process = started(folder, *command, said=said)
+        told = json.loads(self.process.line(said[0]))
         self.control, self.erps = told["control"], told["erps"]
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+        self.process.terminate()
         assert self.process.wait(20) == 0
-        self.process.stdout.close()
 
     def ask(self, method, what, body=None):
         answer = requests.request(method, f"{self.control}/{what}", json=body, timeout=20)

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -25,9 +24,9 @@ from canonical.plants import shipped
 from dataflows.cli.app import app
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.command import PLANTSYNC, Ended, ran
 from tests.scrape import Samples, free_ports, scrape
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 WAIT_S = 60
 SETTINGS = """\
 landing = "landing"
@@ -51,12 +50,9 @@ ENVIRONMENT = {
 }
 
 
-def plantsync(folder: Path, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+def plantsync(folder: Path, *arguments: object, code: int = 0) -> Ended:
     """Run a command to its end in a folder; it must end with this code and show no secret."""
-    command = [str(PLANTSYNC), *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=WAIT_S, check=False
-    )
+    done = ran(folder, *arguments, environment=ENVIRONMENT)
     assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "geheim" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import time
 from collections import Counter
 from contextlib import closing
@@ -19,9 +17,10 @@ from sinks.dead_letters import parse
 from sinks.sqlite import SqliteLog, SqliteStreams
 from sinks.streams import ACTIONS, DEAD_LETTERS, EXCEPTIONS, RECEIPTS, postings
 from tests.collector import collecting
-from tests.command import PLANTSYNC, plantsync, told
+from tests.command import plantsync, started, told
 from tests.conformance.erp_places import SECRET, DropPlace, SapPlace, Simulator
 from tests.conformance.erp_places import posting as confirmation
+from tests.forked import Forked
 from tests.scrape import free_ports, scrape
 
 SETTINGS = """
@@ -114,9 +113,8 @@ def orders_of(place, erp: str, orders: int, each: int) -> list[Posting]:
     return [confirmation(name, erp=erp, number=n, good=1000 * (n + 1)) for n in range(each) for name in names]
 
 
-def start(folder) -> subprocess.Popen:
-    environment = os.environ | {"COLUMNS": "200"}
-    return subprocess.Popen([PLANTSYNC, "run", "delivery", "-q"], cwd=folder, env=environment)
+def start(folder) -> Forked:
+    return started(folder, "run", "delivery", "-q")
 
 
 def looked(folder) -> tuple[dict, dict, list]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +12,9 @@ import pytest
 
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.command import ran, started
+from tests.forked import Forked
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 DEADLINE_S = 60
 
 MAPPING = """
@@ -46,7 +45,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.dropped = 0
-        self.flows: dict[str, subprocess.Popen[bytes]] = {}
+        self.flows: dict[str, Forked] = {}
         (folder / "landing" / "plant-d").mkdir(parents=True)
         (folder / "plant_d.toml").write_text(MAPPING)
         (folder / "plantsync.toml").write_text(
@@ -61,8 +60,7 @@ class Site:
         self.dropped += rows
 
     def start(self, flow: str, *options: str) -> None:
-        command = [PLANTSYNC, "run", flow, "--quiet", "-c", self.folder / "plantsync.toml", *options]
-        self.flows[flow] = subprocess.Popen(command)
+        self.flows[flow] = started(self.folder, "run", flow, "--quiet", *options)
 
     def kill(self, flow: str) -> None:
         self.flows[flow].kill()
@@ -80,8 +78,7 @@ class Site:
 
     def stored(self) -> int:
         sql = "SELECT coalesce(sum(events), 0)::BIGINT AS n FROM confirmation"
-        command = [PLANTSYNC, "query", sql, "--json", "-c", self.folder / "plantsync.toml"]
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = ran(self.folder, "query", sql, "--json")
         return json.loads(done.stdout)[0]["n"] if done.returncode == 0 else 0
 
 

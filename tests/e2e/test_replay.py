@@ -10,8 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import time
 from collections import Counter, defaultdict
 from contextlib import closing
@@ -22,7 +20,7 @@ import pytest
 from canonical.plants import shipped
 from dataflows.simulator.truth import MEASURES, ORDER_KEY, Truth
 from sinks.sqlite import SqliteStreams
-from tests.command import PLANTSYNC, plantsync, told
+from tests.command import plantsync, ran, started, told
 
 SETTINGS = """\
 landing = "landing"
@@ -249,9 +247,7 @@ def test_original_records_are_found_by_order_lot_time_and_place(mended):
 
 
 def test_original_records_without_numbers_are_refused(mended):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    command = [str(PLANTSYNC), "replay", "--from", "input", "--plant", "B"]
-    done = subprocess.run(command, cwd=mended, env=environment, capture_output=True, text=True, check=False)
+    done = ran(mended, "replay", "--from", "input", "--plant", "B")
 
     assert done.returncode == 1
     assert "identity_horizon_rows" in done.stderr
@@ -275,11 +271,7 @@ def test_what_nothing_matches_is_told_by_the_exit_code(folder):
 
 
 def test_a_replay_while_the_flow_runs(folder):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-    with (folder / "log").open("w") as log:
-        service = subprocess.Popen(
-            [str(PLANTSYNC), "run", "confirmations"], cwd=folder, env=environment, stdout=log, stderr=log
-        )
+    service = started(folder, "run", "confirmations", said=(folder / "log", folder / "log"))
     try:
         done = told(folder, "replay", "--code", "UNKNOWN_UNIT", "--apply", "--reason", REASON)
         deadline = time.monotonic() + 60
@@ -288,7 +280,7 @@ def test_a_replay_while_the_flow_runs(folder):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     finally:
-        service.send_signal(signal.SIGTERM)
+        service.terminate()
         service.wait(30)
     assert done["records"] > 1_000
     assert [entry["number"] for entry in trail(folder) if entry["chain"] == "folder:plant-a"] == [0, 1]

@@ -8,11 +8,9 @@ Pictures of the pages stay in test-artefacts/tower.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import signal
-import subprocess
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +25,7 @@ from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
 from tests import browser as chromium
 from tests.certificates import self_signed
-from tests.command import PLANTSYNC, told
+from tests.command import started, told
 from tests.conformance.erp_places import PLANT, PRODUCT, SECRET, SapPlace, Simulator
 from tests.postings_world import material, order, period, reason, route, work_center
 from tests.tower_site import in_days, until
@@ -100,21 +98,17 @@ class Plant:
         now = datetime.now(UTC)
         hourly = [(now - timedelta(hours=HOURS - n), 20 + n * 7 % 23, n % 5 // 4) for n in range(HOURS)]
         self.make(self.released, *hourly)
-        self.processes = [self.start("run", flow, "-q") for flow in FLOWS]
-        self.server = self.start("tower", "--listen", "127.0.0.1:0", "--json", stdout=subprocess.PIPE, text=True)
+        self.processes = [started(folder, "run", flow, "-q") for flow in FLOWS]
+        said = folder / "tower-output", folder / "tower-errors"
+        self.server = started(folder, "tower", "--listen", "127.0.0.1:0", "--json", said=said)
         self.processes.append(self.server)
         stack.callback(self.stop)
-        self.url = json.loads(self.server.stdout.readline())["url"]
-
-    def start(self, *arguments, **more):
-        environment = os.environ | {"COLUMNS": "200"}
-        return subprocess.Popen([PLANTSYNC, *arguments], cwd=self.folder, env=environment, **more)
+        self.url = json.loads(self.server.line(said[0]))["url"]
 
     def stop(self):
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         codes = [process.wait(30) for process in self.processes]
-        self.server.stdout.close()
         assert codes == [0] * len(codes)
 
     def references(self):

@@ -13,7 +13,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,9 +30,11 @@ from dataflows.simulator.booked import Booked, compare_booked
 from dataflows.simulator.erp_orders import master_data, references
 from sinks.commit_log import CommitLogUnavailable
 from sinks.sqlite import SqliteStreams
+from tests.erp_day.erps import main as serve_erps
 from tests.erp_day.hurried import HurriedClock, up
+from tests.erp_day.hurried import main as run_hurried
+from tests.forked import Forked
 
-ROOT = Path(__file__).parents[2]
 FLOWS = ("confirmations", "postings", "delivery")
 RATE, BURST = 0.05, 10
 """Requests a second and at once that each ERP takes, by the hurried clock.
@@ -133,10 +134,11 @@ class Day:
         self._configure(port)
         with ExitStack() as processes:
             kinds = ",".join(f"{erp.kind}:{name}" for name, erp in self.erps.items())
-            erps = Service(self, "erps", [str(self.folder), str(port), f"{RATE}/{BURST}", kinds], clock)
+            erps = Service(self, "erps", serve_erps, [str(self.folder), str(port), f"{RATE}/{BURST}", kinds], clock)
             processes.enter_context(erps.running())
             flows = {
-                name: Service(self, "hurried", [name, str(self.folder / "plantsync.toml")], clock) for name in FLOWS
+                name: Service(self, name, run_hurried, [name, str(self.folder / "plantsync.toml")], clock)
+                for name in FLOWS
             }
             for flow in flows.values():
                 processes.enter_context(flow.running())
@@ -322,21 +324,16 @@ class Service:
     """A process of the day, started again after each kill."""
 
     day: Day
-    module: str
+    name: str
+    main: Callable[..., None]
     arguments: list[str]
     clock: HurriedClock
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     killed: int = 0
 
     def start(self) -> None:
-        output = self.day.folder / f"{self.module}-{self.arguments[0].rpartition('/')[2]}.txt"
-        with output.open("ab") as messages:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.erp_day.{self.module}", *self.arguments, *self.clock.arguments()],
-                cwd=ROOT,
-                stdout=messages,
-                stderr=subprocess.STDOUT,
-            )
+        output = self.day.folder / f"{self.name}.txt"
+        self.process = Forked(self.main, *self.arguments, *self.clock.arguments(), said=(output, output))
 
     def kill(self) -> None:
         assert self.process is not None
@@ -347,7 +344,7 @@ class Service:
 
     def alive(self) -> None:
         assert self.process is not None
-        assert self.process.poll() is None, f"{self.module} {self.arguments[0]} ended with {self.process.returncode}"
+        assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}"
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from dataflows.erp_simulator.clock import Clock
@@ -45,7 +44,3 @@ def main(folder: str, port: str, limit: str, kinds: str, *clock: str) -> None:
         serve(world, "127.0.0.1", int(port), lambda url: print(url, flush=True))
     finally:
         ledger.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +61,3 @@ def main(flow: str, settings: str, *clock: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     up(Path(settings).parent, flow).touch()
     run_flow(load(Path(settings)), flow, stop=stop, clock=HurriedClock.of(*clock), chance=random.random)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,11 +21,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
+from tests.command import started
 from tests.faults.plant import PARTITIONS, Plant, Record, mapping
 from tests.faults.watcher import Place, Seen, Watcher, read
 from tests.kafka_cluster import Cluster
 
-PLANTSYNC = Path(sys.executable).with_name("plantsync")
 STREAMS = ("confirmations", "events", "dead-letters")
 PATIENCE_S = 180
 ENDING_S = 40
@@ -52,10 +50,9 @@ class Service:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._said = folder / f"said-{next(_numbers)}"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PLANTSYNC_")}
-        with self._said.open("wb") as out:
-            command = [PLANTSYNC, "run", "confirmations", "--quiet", *arguments]
-            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
+        self._said.touch()
+        said = (self._said, self._said)
+        self.process = started(folder, "run", "confirmations", "--quiet", *arguments, said=said)
 
     @property
     def said(self) -> str:
