@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from dataflows.collectors.signals import counts
 from dataflows.confirmations import COMMITTED_US
 from dataflows.flow_names import COLLECT
 from dataflows.settings import Settings
@@ -22,4 +23,5 @@ def collect_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
     with closing(SqliteStreams(settings.spool.path)) as spool:
         snapshots = spool.snapshots(shards)
     ages = {shard: (clock() - int(found.state[COMMITTED_US])) / 1e6 for shard, found in snapshots.items()}
-    return [ShardHealth(COLLECT, shard, 0, ages.get(shard)) for shard in shards]
+    readings = {shard: counts(found.state) for shard, found in snapshots.items()}
+    return [ShardHealth(COLLECT, shard, 0, ages.get(shard), totals=readings.get(shard, {})) for shard in shards]

@@ -36,7 +36,11 @@ def collect_shards(
         collector = collectors[shard] = OwnThread(opened(settings.collect[name], name, clock, settings.landing))
         return Roomy(collector, partial(room, shard))
 
-    return {(shard := shard_of(name)): ShardInput(partial(opening, name, shard)) for name in settings.collect}
+    # What is left out of signals is counted, acknowledged and remembered by a commit, records or not.
+    return {
+        (shard := shard_of(name)): ShardInput(partial(opening, name, shard), moving=bool(getattr(each, "signals", ())))
+        for name, each in settings.collect.items()
+    }
 
 
 def open_spool(settings: Settings, collectors: Mapping[str, Collector]) -> Spool:

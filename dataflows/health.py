@@ -54,7 +54,9 @@ def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[Shar
         else:
             try:
                 collected = collect_health(settings, clock)
-                findings.append(Finding(name, "fine", f"{len(collected)} collectors"))
+                left_out = sum(each.totals.get("left_out", 0) for each in collected)
+                readings = f"; {left_out:,} readings of signals left out" if left_out else ""
+                findings.append(Finding(name, "fine", f"{len(collected)} collectors{readings}"))
                 shards += collected
             except PlantsyncError as error:
                 findings.append(Finding(name, "problem", str(error)))

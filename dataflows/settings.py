@@ -26,7 +26,7 @@ from canonical import mapping
 from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.plants import shipped
-from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection
+from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection, signal_problems
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.delivery_settings import ErpName, ErpSection
 from dataflows.gathering_settings import GatheringSection
@@ -211,6 +211,7 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
         for name in plant.input.collected:
             if name not in settings.collect:
                 yield ("plants", index), f"reads collect.{name}, which is not there", f"add [collect.{name}]"
+        yield from signal_problems(settings.collect, plant)
         if not inputs:
             hint = "set landing, and input.folder in the mapping" + (", or input.topics there" if kafka else "")
             yield ("plants", index), "has nothing to be read from here", hint

@@ -37,7 +37,8 @@ class ShardHealth:
 
     ``behind`` is what it has still to read, in records or, of a folder, in bytes; None where that
     cannot be found out, for the reason in ``problem``. ``age_s`` is the time since the last commit.
-    ``totals`` are the sums of its ledger, of the confirmations flow; ``queue`` is what waits in postings and delivery.
+    ``totals`` are the sums of its ledger, of the confirmations flow, or of a collector's readings of signals; ``queue``
+    is what waits in postings and delivery.
     """
 
     flow: str

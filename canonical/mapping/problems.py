@@ -115,6 +115,8 @@ def _key_in_file(detail: ErrorDetails, content: Mapping[str, Any]) -> Key:
         if isinstance(part, int) and isinstance(at, dict):
             continue  # a single table stands for a list of one
         table: dict[str | int, Any] = dict(enumerate(at)) if isinstance(at, list) else at
+        if isinstance(table, dict) and part not in table and part in table.values():
+            continue  # the value that says which alternative it is, such as a protocol
         if not isinstance(table, dict) or part not in table:
             break
         key = (*key, part)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from canonical.mapping.problems import refused
+from dataflows.collectors.signal_settings import SignalRules
 from dataflows.section import Interval, Section
 
 Topic = Annotated[str, Field(min_length=1, max_length=1_024)]
@@ -55,6 +56,17 @@ class MqttCollector(Broker):
     session_expiry_s: int = Field(
         default=604_800, ge=0, le=2**32 - 2, description="The broker keeps for us so long what comes while we are away."
     )
+    signals: SignalRules = ()
+    signal_value: str = Field(default="", description="Dotted path in their payload to the value.")
+    signal_at: str = Field(
+        default="", description="And to its instant: ISO 8601 with an offset, or milliseconds since 1970."
+    )
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if bool(self.signals) != bool(self.signal_value and self.signal_at):
+            raise refused("signals, signal_value and signal_at belong together", "set all three")
+        return self
 
 
 class SparkplugCollector(Broker):

@@ -8,7 +8,8 @@ Over what was overwritten ``seq`` jumps by as many as the agent numbered, for al
 knows.
 
 The agent's own ``sequence`` is in the record too. It is no number of a device's records: all devices of an agent share
-it, and ``path`` leaves some out.
+it, and ``path`` and ``signals`` leave some out. What is left out has no ``seq``, and what is held gets one when it is
+told; of an agent that has started anew nothing is told before all that was held of it.
 
 Source: MTConnect Standard Part 1.0, Sample Request; cppagent ``rest_service.cpp`` for the errors.
 """
@@ -26,8 +27,10 @@ import requests
 
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.bounded_body import bounded_body
-from dataflows.collectors.mtconnect_document import Answer, NoAnswer, read_answer
+from dataflows.collectors.mtconnect_document import Answer, NoAnswer, Observation, read_answer
 from dataflows.collectors.mtconnect_settings import MtconnectCollector
+from dataflows.collectors.reading import Reading, instant_us
+from dataflows.collectors.signals import SLACK_US, Signals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -52,9 +55,12 @@ class MtconnectAgent:
         self._count = section.count
         self._due_us = 0
         self._more = False
+        # What shows that a state has not lasted may come with the next answer, so that is waited for.
+        self._signals = Signals(section.signals, SLACK_US + round(section.every_s * 1e6))
 
-    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
-        """Go on from a committed position."""
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
+        """Go on from a committed position, with what is known of each signal."""
+        self._signals.seek(state)
         if position is None:
             return
         place = orjson.loads(position)
@@ -64,20 +70,23 @@ class MtconnectAgent:
 
     def poll(self) -> RawRecords:
         """Return the next observations. Raises: SourceUnavailable, AnswerUnusable."""
-        if self._clock() < self._due_us:
+        now_us = self._clock()
+        if held := self._signals.wake(now_us):
+            return self._records([(each.source, each.reading.record) for each in held])
+        if now_us < self._due_us:
             return NO_RECORDS
         answer = self._asked()
-        if answer is None or not self._placed(answer):
+        if answer is None:
             return NO_RECORDS
-        values = self._values(answer)
+        if answer.instance != self._instance and (held := self._signals.end()):
+            return self._records([(each.source, each.reading.record) for each in held])
+        if not self._placed(answer):
+            return NO_RECORDS
+        told = self._told_of(answer, now_us)
         self._next = answer.next
         self._more = answer.next <= answer.last
         self._due_us = self._clock() + (0 if self._more else round(self._section.every_s * 1e6))
-        if not values:
-            return NO_RECORDS
-        offsets = np.arange(self._number + 1, self._number + len(values) + 1)
-        self._number += len(values)
-        return RawRecords.from_values(values, offsets, self._name)
+        return self._records(told)
 
     def position(self) -> str:
         """Return instance and number at the agent to go on at, and how far each device's records are numbered."""
@@ -91,8 +100,8 @@ class MtconnectAgent:
         return orjson.dumps(place).decode()
 
     def state(self) -> Mapping[str, bytes]:
-        """Return nothing: the position is all."""
-        return {}
+        """Return what has changed of the signals since the last call."""
+        return self._signals.state()
 
     def at_end(self) -> bool:
         """Return whether the last answer had nothing more behind it."""
@@ -175,25 +184,52 @@ class MtconnectAgent:
         self._from_first = False
         return True
 
-    def _values(self, answer: Answer) -> list[bytes]:
-        """Return the observations as records, numbered by device."""
+    def _told_of(self, answer: Answer, now_us: int) -> list[tuple[str, bytes]]:
+        """Return what is to be told of the observations, each with its device."""
         if answer.next < self._next:
             raise self._unusable(f"nextSequence is {answer.next}, and {self._next} was asked for")
-        values: list[bytes] = []
-        counts = dict(self._told)
-        for each in sorted(answer.observations, key=lambda observation: observation.sequence):
+        devices = set(self._told)
+        for each in answer.observations:
             if not self._next <= each.sequence < answer.next:
                 raise self._unusable(f"sequence {each.sequence} is not of {self._next} to {answer.next - 1}")
-            told = counts.get(each.device, 0)
-            if not told and len(counts) >= DEVICES_MAX:
+            devices.add(each.device)
+            if len(devices) > DEVICES_MAX:
                 raise self._unusable(f"it has more than {DEVICES_MAX:,} devices; name one")
-            values.append(orjson.dumps({**each.told, "seq": told + self._lost}))
-            counts[each.device] = told + 1
-        self._told = counts
-        return values
+        told: list[tuple[str, bytes]] = []
+        for each in sorted(answer.observations, key=lambda observation: observation.sequence):
+            item, record = each.told.get("dataItemId", ""), orjson.dumps(each.told)
+            reading = _reading(each, record) if item and self._signals.rule(item) is not None else None
+            if reading is None:
+                told.append((each.device, record))
+            else:
+                found = self._signals.take(each.device, item, reading, now_us)
+                told += [(one.source, one.reading.record) for one in found]
+        return told
+
+    def _records(self, told: list[tuple[str, bytes]]) -> RawRecords:
+        """Return what is told as records, numbered by device."""
+        if not told:
+            return NO_RECORDS
+        values: list[bytes] = []
+        for device, record in told:
+            count = self._told.get(device, 0)
+            values.append(b'%s,"seq":%d}' % (record[:-1], count + self._lost))
+            self._told[device] = count + 1
+        offsets = np.arange(self._number + 1, self._number + len(values) + 1)
+        self._number += len(values)
+        return RawRecords.from_values(values, offsets, self._name)
 
     def _who(self) -> str:
         return f"collect.{self._name}: {self._section.url}"
 
     def _unusable(self, reason: str) -> AnswerUnusable:
         return AnswerUnusable(f"{self._who()}: the answer cannot be used: {reason}.")
+
+
+def _reading(observation: Observation, record: bytes) -> Reading | None:
+    """Return an observation as a reading of its signal; None where it is none: a condition, a data set, no instant."""
+    told = observation.told
+    at_us = instant_us(told.get("timestamp", ""))
+    if at_us is None or told["category"] == "CONDITION" or "value" not in told:
+        return None
+    return Reading(at_us, told["value"], record)

@@ -154,6 +154,7 @@ class _Tree:
         own: dict[str, Any] = {**self._place, "category": self._category}
         own |= {"level": name} if condition else {"type": name}
         sequence = _whole(attributes, "sequence")
+        attributes.pop("seq", None)  # the collector's own
         told = {**attributes, **own, "sequence": sequence, "instanceId": self.answer.instance}
         device = self._place.get("uuid") or self._place.get("device", "")
         self._observation, self._observation_depth = Observation(device, sequence, told), len(self._open)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from canonical.mapping.problems import refused
+from dataflows.collectors.signal_settings import SignalRules
 from dataflows.section import Interval, Section
 
 
@@ -26,6 +27,8 @@ class MtconnectCollector(Section):
     answer_bytes_max: int = Field(
         default=16 << 20, ge=1_024, le=256 << 20, description="Of a longer answer half as much is asked for."
     )
+
+    signals: SignalRules = ()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -6,6 +6,9 @@ add up carry on, single happenings are gone. That this may have been so is told:
 ``<time>|collector_connected|<number of the connection>``, which a mapping may take as ``shdr.session_start``.
 What was received and not committed when this process dies is lost likewise, and told likewise.
 
+Lines are records as they come, but for items under ``signals``: of these a line loses what is left out, with its key,
+and what was held is told later as a line of its own.
+
 Source: MTConnect Part 1 and cppagent ``connector.cpp``: ``* PING``, answered by ``* PONG <milliseconds>``.
 """
 
@@ -22,6 +25,7 @@ import orjson
 
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.shdr_settings import ShdrCollector
+from dataflows.collectors.shdr_signals import ShdrSignals
 from dataflows.sources.errors import SourceUnavailable
 
 CONNECTED: Final = "collector_connected"
@@ -37,38 +41,43 @@ class ShdrLines:
         self._section, self._name, self._clock = section, name, clock
         self._socket: socket.socket | None = None
         self._number = 0  # of records, over all connections
+        self._heard = 0  # lines of the adapter
         self._connections = 0
         self._rest = b""
         self._cut = False  # the rest is of a line that was too long and has been told
         self._asked_us = self._heard_us = 0
+        self._signals = ShdrSignals(section.signals)
 
-    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:  # noqa: ARG002 - the position is all
-        """Number on from a committed position; the adapter knows none."""
+    def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
+        """Number on from a committed position, with what is known of each signal; the adapter knows none."""
+        self._signals.seek(state)
         if position is not None:
             place = orjson.loads(position)
             self._number, self._connections = place["number"], place["connections"]
+            self._heard = place.get("heard", 0)
 
     def poll(self) -> RawRecords:
         """Return the lines that have come. Raises: SourceUnavailable where the connection is lost or cannot be made."""
+        if held := self._signals.wake(self._clock()):
+            return self._records(held)
         lines: list[bytes] = []
         if self._socket is None:
             self._connect()
             instant = datetime.fromtimestamp(self._clock() / 1e6, UTC).isoformat(timespec="milliseconds")
             lines.append(f"{instant.replace('+00:00', 'Z')}|{CONNECTED}|{self._connections}".encode())
-        lines += self._received()
-        if not lines:
-            return NO_RECORDS
-        offsets = np.arange(self._number + 1, self._number + len(lines) + 1)
-        self._number += len(lines)
-        return RawRecords.from_values(lines, offsets, self._name)
+        received = self._received()
+        self._heard += len(received)
+        lines += self._signals.told(received, self._clock())
+        return self._records(lines)
 
     def position(self) -> str:
-        """Return how many lines and connections there were."""
-        return orjson.dumps({"number": self._number, "connections": self._connections}).decode()
+        """Return how many records, connections and lines there were."""
+        place = {"number": self._number, "connections": self._connections, "heard": self._heard}
+        return orjson.dumps(place).decode()
 
     def state(self) -> Mapping[str, bytes]:
-        """Return nothing: the position is all."""
-        return {}
+        """Return what has changed of the signals since the last call."""
+        return self._signals.state()
 
     def at_end(self) -> bool:
         """Return True: what the adapter will say next, nobody knows."""
@@ -86,6 +95,13 @@ class ShdrLines:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _records(self, lines: list[bytes]) -> RawRecords:
+        if not lines:
+            return NO_RECORDS
+        offsets = np.arange(self._number + 1, self._number + len(lines) + 1)
+        self._number += len(lines)
+        return RawRecords.from_values(lines, offsets, self._name)
 
     def _connect(self) -> None:
         section = self._section

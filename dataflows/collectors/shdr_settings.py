@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dataflows.collectors.signal_settings import SignalRules
 from dataflows.section import Interval, Section
 
 
@@ -20,3 +21,4 @@ class ShdrCollector(Section):
         default=10.0, description="It is asked for a sign of life so often; after two without one it is away."
     )
     line_bytes_max: int = Field(default=1 << 20, ge=256, le=64 << 20, description="A longer line is cut there.")
+    signals: SignalRules = ()

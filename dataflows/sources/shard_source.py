@@ -57,12 +57,14 @@ class ShardInput:
     """A shard to be read: how to open its reader, and the plant or the stream whose records it holds.
 
     ``registry`` knows the schemas that the records name, where there is one; the reader does not ask it.
+    ``moving`` says that its position is committed also where it moved without a record.
     """
 
     open: Callable[[], Reader]
     mapping: PlantMapping | None = None
     stream: str = ""
     registry: SchemaRegistry | None = None
+    moving: bool = False
 
 
 class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
@@ -95,7 +97,7 @@ class ShardSource(FixedPartitionedSource[tuple[str, Item], None]):
         state = snapshot.state if snapshot else {}
         reader.seek(snapshot.position if snapshot else None, state)
         restored = Restored(Shard(for_part, shard.mapping, shard.stream), state)
-        return _Part(restored, reader, self._pace, self._clock, self._stop, self._costs_us)
+        return _Part(restored, reader, self._pace, self._clock, self._stop, self._costs_us, moving=shard.moving)
 
 
 class _Part(StatefulSourcePartition[tuple[str, Item], None]):
@@ -107,6 +109,8 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         clock: Clock,
         stop: Event,
         costs_us: dict[str, int],  # of a commit of each shard of the source
+        *,
+        moving: bool,
     ) -> None:
         self._shard = restored.shard
         self._items: list[Item] = [restored]
@@ -117,6 +121,7 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         self._idle = False
         self._behind = True
         self._ended = False
+        self._moving, self._committed = moving, reader.position() if moving else ""
 
     def next_batch(self) -> list[tuple[str, Item]]:
         if self._ended:
@@ -161,10 +166,12 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         """Let time pass for all, and commit if anything has happened."""
         self._interval_began_us, self._behind = now_us, True
         self._items.append(Work(now_us))
-        if not (self._rows or self._shard.pending or self._ended):
+        moved = self._moving and self._reader.position() != self._committed
+        if not (self._rows or moved or self._shard.pending or self._ended):
             return
         self._rows = 0
-        self._items.append(Commit(now_us, self._reader.position(), dict(self._reader.state())))
+        self._committed = position = self._reader.position()
+        self._items.append(Commit(now_us, position, dict(self._reader.state())))
         if self._vocabulary_limit is None:  # renewed an interval ago: now the texts in use are known
             self._vocabulary_limit = max(self._pace.vocabulary_max, 2 * len(self._shard.vocabulary))
         elif len(self._shard.vocabulary) > self._vocabulary_limit:

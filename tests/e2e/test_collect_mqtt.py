@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from dataflows.collectors.mqtt import MqttTopics
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
+from dataflows.collectors.signals import counts
 from dataflows.collectors.sparkplug import SparkplugNodes
 from dataflows.sources.errors import SourceUnavailable
 from tests.certificates import self_signed
@@ -80,10 +81,10 @@ def publisher(port: int, name: str = "mes") -> Client:
     return client
 
 
-def plain(port: int, **more) -> MqttTopics:
+def plain(port: int, position: str | None = None, state: dict | None = None, **more) -> MqttTopics:
     section = {"protocol": "mqtt", "host": "127.0.0.1", "port": port, "tls": False, "topics": ("mes/#",)}
-    reader = MqttTopics(MqttCollector(**(section | more)), "line", time.time_ns)
-    reader.seek(None, {})
+    reader = MqttTopics(MqttCollector(**(section | more)), "line", lambda: time.time_ns() // 1000)
+    reader.seek(position, state or {})
     return reader
 
 
@@ -123,6 +124,47 @@ def test_an_envelope_holds_the_topic_and_what_is_no_json_as_text(mosquitto):
         {"topic": "mes/press-7/state", "payload": {"good": 1.1}},
         {"topic": "mes/press-7/state", "payload": "on\\xff"},
     ]
+    reader.close()
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_what_is_left_out_is_acknowledged_and_what_was_held_comes_from_the_state(mosquitto):
+    """A broker sends no more than 20 messages that are not acknowledged."""
+    client = publisher(mosquitto.port, "sensor")
+    rules = [
+        {"items": ["mes/*/temp"], "rule": "swinging-door", "width": 0.5},
+        {"items": ["mes/*/pulse"], "rule": "pulse", "gap_s": 0.2},
+    ]
+    more = {"signals": rules, "signal_value": "v.now", "signal_at": "ts", "client_id": "thermometer"}
+    reader = plain(mosquitto.port, **more)
+    reader.poll()
+
+    def say(topic: str, at: object, value: object) -> None:
+        client.publish(topic, json.dumps({"ts": at, "v": {"now": value}}), 1).wait_for_publish(20)
+
+    for number in range(60):
+        say("mes/oven/temp", 1_760_000_000_000 + 500 * number, 20 + number % 2 / 4)
+    say("mes/oven/temp", "soon", 1)  # no instant: nobody can say that it is nothing new
+    for ms in (0, 4, 9, 700):
+        say("mes/press/pulse", f"2026-11-17T06:00:00.{ms:03}Z", True)
+    found, parts, deadline = [], {}, time.monotonic() + 20
+    while len(found) < 4:
+        assert time.monotonic() < deadline, found
+        raw = reader.poll()
+        found += [json.loads(raw.value(row)) for row in range(len(raw))]
+        parts |= reader.state()
+        reader.committed(reader.position())
+    assert [(each["ts"], each["v"]["now"]) for each in found] == [
+        (1_760_000_000_000, 20.0), ("soon", 1), ("2026-11-17T06:00:00.000Z", True), ("2026-11-17T06:00:00.700Z", True)
+    ]  # fmt: skip
+    assert counts(parts) == {"read": 64, "told": 3, "held": 1, "left_out": 60}
+    reader.close()
+    # Under another name, for the broker takes time to read what was acknowledged.
+    reader = plain(mosquitto.port, reader.position(), parts, **(more | {"client_id": "again", "session_expiry_s": 0}))
+    reader.poll()
+    say("mes/oven/temp", 1_760_000_030_000, 30)
+    assert [each["v"]["now"] for each in told(reader, 1)] == [20.25], "the last before the bend"
     reader.close()
     client.disconnect()
     client.loop_stop()

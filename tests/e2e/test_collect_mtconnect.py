@@ -18,7 +18,6 @@ MAPPING = """
 plant = "N"
 time_zone = "UTC"
 format = "json"
-default_type = "partial"
 [input]
 collected = ["line"]
 [fields]
@@ -26,7 +25,11 @@ source = "uuid"
 session = "instanceId"
 seq = "seq"
 occurred = "timestamp"
-good_counter = "quantity"
+type = "type"
+good_counter = { path = "quantity", when = { path = "type", is = "PartCount" } }
+[types]
+PartCount = "partial"
+Load = "telemetry"
 [sequencing]
 gap_timeout_s = 1
 [counters]
@@ -245,15 +248,18 @@ def test_a_machines_own_day_comes_whole(agent):
 
 
 def test_kills_of_both_sides_lose_and_double_nothing_and_a_gap_is_declared(agent, tmp_path):
-    collector = f'protocol = "mtconnect"\nurl = "{agent.url}"\nevery_s = 0.1'
+    collector = f'protocol = "mtconnect"\nurl = "{agent.url}"\nevery_s = 0.1\n'
+    collector += '[[collect.line.signals]]\nitems = ["load"]\nrule = "swinging-door"\nwidth = 0.5'
     site = CollectSite(tmp_path, MAPPING, collector)
     try:
         site.start("collect", "confirmations")
         for number in range(1, 11):
+            agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
             agent.say("PART_COUNT", number)
         until(site.good, 10)
         site.kill("collect")
         for number in range(11, 21):
+            agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
             agent.say("PART_COUNT", number)
         site.start("collect")
         until(site.good, 20)
@@ -265,7 +271,14 @@ def test_kills_of_both_sides_lose_and_double_nothing_and_a_gap_is_declared(agent
         site.start("confirmations")
         until(site.good, 45)
         anew.close()
-        assert len(site.spooled()) == 30
+        records = [json.loads(record) for record in site.spooled()]
+        loads = [each for each in records if each["type"] == "Load"]
+        assert len(records) == 30 + len(loads)
+        # One line from end to end, whose end was held, over the kill, until another agent showed that it was the last.
+        assert [(each["timestamp"][-3:-1], each["quantity"], each["instanceId"]) for each in loads] == [
+            ("01", 2.5, "1"), ("20", 40, "1")
+        ]  # fmt: skip
+        assert [each["seq"] for each in records] == [*range(22), *range(15, 25)]
         (gap,) = (json.loads(stored.value) for stored in site._read("plantsync.db", "gaps"))
         assert (gap["session"], gap["first_seq"], gap["last_seq"]) == ("2", 0, 14)
     finally:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from dataflows.collectors.signals import counts
+from sinks.sqlite import SqliteStreams
 from tests.collect_site import CollectSite, until
 from tests.peers.shdr_adapter import Adapter
 
@@ -36,6 +40,7 @@ def adapter():
 @pytest.fixture
 def site(tmp_path, adapter):
     collector = f'protocol = "shdr"\nhost = "127.0.0.1"\nport = {adapter.port}\nheartbeat_s = 0.5'
+    collector += '\n[[collect.line.signals]]\nitems = ["load"]\nrule = "deadband"\nwidth = 2'
     site = CollectSite(tmp_path, MAPPING, collector)
     yield site
     site.close()
@@ -48,7 +53,7 @@ def test_what_was_made_while_either_side_was_away_is_counted_once(site, adapter)
 
     def part() -> int:
         number = next(made)
-        adapter.say(f"2026-11-17T06:00:{number:02d}Z|parts|{number}")
+        adapter.say(f"2026-11-17T06:00:{number:02d}Z|parts|{number}|load|{50 + number % 2}")
         return number
 
     for _ in range(4):
@@ -71,3 +76,11 @@ def test_what_was_made_while_either_side_was_away_is_counted_once(site, adapter)
     assert site.faults() == 0
     connections = [line.split(b"|")[2] for line in site.spooled() if b"collector_connected" in line]
     assert connections == [b"1", b"2", b"3"]
+    assert sum(b"|load|" in line for line in site.spooled()) == 1, "also after kills the first load is the last told"
+    adapter.say("2026-11-17T06:00:59Z|load|52")  # makes no record, and is counted
+
+    def readings() -> dict[str, int]:
+        with closing(SqliteStreams(site.folder / "state" / "spool.db")) as spool:
+            return counts(spool.snapshots(["collected:line"])["collected:line"].state)
+
+    until(readings, {"read": 10, "told": 1, "held": 0, "left_out": 9})

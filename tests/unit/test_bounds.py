@@ -12,6 +12,7 @@ from canonical import wire
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import attest, heap
+from dataflows.collectors import pulses, signals
 from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
@@ -25,7 +26,7 @@ LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
 SECTIONS |= {"traces", "gathering", "postings", "erps", "spool", "slo", "alerts", "tower"}
 CONSTANTS = (attest, heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
-CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch)
+CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch, pulses, signals)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:

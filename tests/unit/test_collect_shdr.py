@@ -10,6 +10,9 @@ import pytest
 from canonical.records import RawRecords
 from dataflows.collectors.shdr import CONNECTED, ShdrLines
 from dataflows.collectors.shdr_settings import ShdrCollector
+from dataflows.collectors.shdr_signals import ShdrSignals
+from dataflows.collectors.signal_settings import DeadbandSignal, SwingingDoorSignal
+from dataflows.collectors.signals import counts
 from dataflows.sources.errors import SourceUnavailable
 from tests.peers.shdr_adapter import Adapter
 
@@ -139,3 +142,54 @@ def test_a_line_without_end_is_cut_and_told_once(adapter, lines):
     adapter.say("x" * 100_000, "T2|a|2")
     said = heard(lines, 2)
     assert said == ["x" * 256, "T2|a|2"]
+
+
+T = "2026-11-17T06:00:0{}Z"
+LOAD = DeadbandSignal(items=["load", "Z*"], rule="deadband", width=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (T.format(2) + "|load|50.5", []),
+        (T.format(2) + "|load| 52|parts|7", ["as it is"]),
+        (T.format(2) + "|parts|7|load|50|mode|AUTO", [T.format(2) + "|parts|7|mode|AUTO"]),
+        (T.format(2) + "@100.0|load|51|Z1|3", [T.format(2) + "@100.0|Z1|3"]),
+        (T.format(2) + "|parts|7", ["as it is"]),
+        (T.format(2) + "|load|UNAVAILABLE", ["as it is"]),
+        (T.format(2) + "|load", ["as it is"]),
+        (T.format(2), ["as it is"]),
+        (T.format(2) + '|message|"a\\|load|50"|load|50', ["as it is"]),
+        (T.format(2) + "|@ASSET@|load|50|x", ["as it is"]),
+        ("now|load|50", ["as it is"]),
+        ("2026-11-17T06:00:02|load|50", ["as it is"]),
+        ("</load>|load|50", ["as it is"]),
+        ("* device: load", ["as it is"]),
+    ],
+)
+def test_of_a_line_goes_what_is_left_out_and_nothing_else(line, told):
+    signals = ShdrSignals([LOAD])
+    assert signals.told([(T.format(1) + "|load|50").encode()], 0) == [(T.format(1) + "|load|50").encode()]
+    assert signals.told([line.encode()], 0) == [line.encode() if each == "as it is" else each.encode() for each in told]
+
+
+def test_what_is_held_is_a_line_of_its_own_before_the_one_that_bends(adapter, clock):
+    door = SwingingDoorSignal(items=["load"], rule="swinging-door", width=0, heartbeat_s=9)
+    section = ShdrCollector(protocol="shdr", host="127.0.0.1", port=adapter.port, signals=(door,))
+    reader = ShdrLines(section, "okuma", clock)
+    reader.seek(None, {})
+    reader.poll()
+    adapter.wait_connected()
+    adapter.say(*(f"{T.format(n)}|load|{n}|parts|{n // 2}" for n in range(3)), T.format(3) + "|load|7")
+    said = heard(reader, 4)
+    assert said == [
+        f"{T.format(0)}|load|0|parts|0", f"{T.format(1)}|parts|0", f"{T.format(2)}|parts|1", f"{T.format(2)}|load|2"
+    ]  # fmt: skip
+    position, state = reader.position(), dict(reader.state())
+    reader.close()
+    again = ShdrLines(section, "okuma", clock)
+    again.seek(position, state)
+    clock.now_us += 10_000_000
+    assert texts(again.poll()) == [T.format(3) + "|load|7"], "the last is told when its time is over"
+    assert counts(state | again.state()) == {"read": 4, "told": 3, "held": 0, "left_out": 1}
+    again.close()

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from dataflows import settings
 from dataflows.collect_settings import AnyCollector
+from dataflows.collectors.signal_settings import SignalRule
 from dataflows.kafka_settings import KafkaSection
 from dataflows.settings import Settings, SettingsInvalid
 from sinks.kafka_settings import KafkaSettings
@@ -280,6 +281,11 @@ def test_the_page_of_collectors_has_every_key_with_its_default_and_no_other():
         (protocol,) = get_args(section.model_fields["protocol"].annotation)
         chapter = text.partition(f"\n## {protocol}: ")[2].partition("\n## ")[0]
         assert re.findall(r"^\| `[\w.]+` \|.*\|$", chapter, re.MULTILINE) == list(_rows(section))
+    chapter = text.partition("\n## signals: ")[2].partition("\n## ")[0]
+    for rule in get_args(get_args(SignalRule)[0]):
+        (name,) = get_args(rule.model_fields["rule"].annotation)
+        part = chapter.partition(f'\n### rule = "{name}"\n')[2].partition("\n### ")[0]
+        assert re.findall(r"^\| `[\w.]+` \|.*\|$", part, re.MULTILINE) == list(_rows(rule))
 
 
 SFTP = 'protocol = "sftp"\nhost = "h"\nuser = "u"\nknown_hosts = "k"\nkey_file = "i"\ninto = "drop"\n'
@@ -304,12 +310,42 @@ def test_files_that_are_fetched_land_where_one_plant_reads_them(tmp_path, plant,
     assert bool(told) == bool(said)
 
 
+SIGNAL = '[[collect.line.signals]]\nitems = ["load"]\nrule = "deadband"\nwidth = 0.5\n'
+
+
+@pytest.mark.parametrize(
+    ("protocol", "mapped", "told"),
+    [
+        ('"mtconnect"\nurl = "http://a:5000"', 'seq = "seq"', ""),
+        ('"mtconnect"\nurl = "http://a:5000"', 'seq = "sequence"', "numbers, so what is left out would be a gap"),
+        ('"mtconnect"\nurl = "http://a:5000"', '[sequencing]\nmode = "arrival"', ""),
+        ('"shdr"\nhost = "h"', 'seq = "n"', "plant S counts on the source's own numbers"),
+        ('"mqtt"\nhost = "h"\ntopics = ["t"]', 'seq = "n"', "signals, signal_value and signal_at belong together"),
+        ('"mqtt"\nhost = "h"\ntopics = ["t"]\nsignal_value = "v"\nsignal_at = "t"', 'seq = "n"', "would be a gap"),
+        ('"sparkplug"\nhost = "h"', 'seq = "seq"', "signals: sparkplug has none (an edge node numbers its messages"),
+        ('"webhook"\nport = 1', 'seq = "seq"', "signals: webhook has none (its records are events"),
+        ('"shdr"\nhost = "h"', "width", "collect.line.signals.0.width: required, and not set"),
+    ],
+)
+def test_nothing_is_left_out_of_what_a_source_numbers(tmp_path, protocol, mapped, told):
+    rule = SIGNAL.replace("width = 0.5", "") if mapped == "width" else SIGNAL
+    mapping = 'plant = "S"\nformat = "json"\ndefault_type = "partial"\n[input]\ncollected = ["line"]\n[fields]\n'
+    fields = 'source = "s"\noccurred = "t"\ngood = "g"\n' + (mapped if mapped != "width" else 'seq = "n"')
+    (tmp_path / "plant.toml").write_text(mapping + fields)
+    path = tmp_path / "plantsync.toml"
+    path.write_text(f'plants = ["plant.toml"]\n[collect.line]\nprotocol = {protocol}\n{rule}')
+    said = "\n".join(_said(path))
+    assert told in said
+    assert bool(told) == bool(said)
+
+
 @pytest.mark.parametrize(
     ("sections", "told"),
     [
         ("", "plants.0: reads collect.line, which is not there (add [collect.line])"),
         (f'{LINE}host = "h"\n{LINE.replace("line", "other")}host = "h"', "collect.other: no plant reads it"),
         (LINE, "collect.line.host: required, and not set"),
+        (f'{LINE}host = "h"\nport = 0', "plantsync.toml:5: collect.line.port: input should be greater"),
         (LINE.replace("shdr", "smoke") + 'host = "h"', "collect.line"),
     ],
 )

@@ -165,6 +165,19 @@ def test_so_many_records_are_committed_however_long_the_interval(limit):
     assert costing(*BACKLOG, **{limit: 30})[:4] == [0.2, 0.5, 0.8, 1.1]
 
 
+@pytest.mark.parametrize(("moving", "expected"), [(False, []), (True, ["3", "6", "8"])])
+def test_a_position_that_moves_without_a_record_is_committed_where_that_is_asked_for(moving, expected):
+    script = Script([(NOW_US + 100_000 * i, NO_RECORDS) for i in range(1, 9)], NOW_US + 5_000_000, now_us=NOW_US)
+    inputs = {"shard": ShardInput(lambda: script, moving=moving)}
+    source = ShardSource(inputs, lambda _shard: None, Pace(commit_interval_us=250_000), script.clock, Event())
+    part = source.build_part("raw", "shard", None)
+    items = []
+    for _ in range(20):
+        items += [item for _, item in part.next_batch()]
+        script.now_us += 300_000 if script.at_end() else 0
+    assert [item.position for item in items if isinstance(item, Commit)] == expected
+
+
 @dataclass
 class Backlog(Script):
     """A reader that always has a record, and takes 0.01 s to tell it; a commit takes so long."""
