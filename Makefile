@@ -48,7 +48,7 @@ check-lint: $(READY) ## Are the rules of pyproject.toml kept?
 	@$(BIN)/ruff check --quiet .
 
 check-types: $(READY) ## Do the types fit?
-	@echo "check-types: the types of the packages, with mypy --strict"
+	@echo "check-types: the types of the packages and benchmarks, with mypy --strict"
 	@$(BIN)/mypy --no-error-summary
 
 check-imports: $(READY) ## Does each room import only what it may?

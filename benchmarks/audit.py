@@ -182,8 +182,12 @@ def main() -> None:
         fixed_s, far_s = fitted(runs, FAR)
         console.print(f"The straight line through the times: {fixed_s:.2f} s, and {far_s:,.1f} s for {FAR:,} events.")
     if not options.no_history:
-        line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(), "machine": machine()}
-        line |= {"audit": [{k: round(v, 3) for k, v in run.items()} for run in runs]}
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "machine": machine(),
+            "audit": [{name: round(value, 3) for name, value in run.items()} for run in runs],
+        }
         with HISTORY.open("a") as history:
             history.write(json.dumps(line) + "\n")
 

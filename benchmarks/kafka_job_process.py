@@ -85,7 +85,8 @@ def main(what: str, servers: str, topic: str, partitions: str, *more: str) -> No
     """Prepare, run, and tell what it took."""
     keep_heap()
     collect_seldom()
-    run = {"job": job, "bare": bare}[what](servers, topic, int(partitions), *more)
+    made: dict[str, Callable[..., Callable[[], None]]] = {"job": job, "bare": bare}
+    run = made[what](servers, topic, int(partitions), *more)
     cpu, thread_s, began_s = os.times(), time.thread_time(), time.perf_counter()
     run()
     flow_s, after = time.perf_counter() - began_s, os.times()

@@ -77,7 +77,7 @@ def committed(servers: str, topic: str) -> Iterator[bytes]:
     while left:
         for message in consumer.consume(500, 0.2):
             if message.error() is None:
-                yield message.value()
+                yield message.value() or b""
             else:
                 left.discard(message.partition())
     consumer.close()

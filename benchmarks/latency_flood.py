@@ -41,7 +41,12 @@ def main(servers: str, rate: str) -> None:
     os.nice(5)
     producer, flood = Producer({"bootstrap.servers": servers, "linger.ms": 5}), telemetry()
     closed = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+
+    def until_told() -> None:
+        sys.stdin.read()
+        closed.set()
+
+    threading.Thread(target=until_told, daemon=True).start()
     print("ready", flush=True)
     began_s, sent = time.monotonic(), 0
     while not closed.is_set():

@@ -27,14 +27,19 @@ def main(servers: str, seen_in: str, *topics: str) -> None:
         place.offset = consumer.get_watermark_offsets(place, 10)[1]
     consumer.assign(places)
     closed = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+
+    def until_told() -> None:
+        sys.stdin.read()
+        closed.set()
+
+    threading.Thread(target=until_told, daemon=True).start()
     print("ready", flush=True)
     seen: dict[str, float] = {}
     while not closed.is_set():
         messages, at_s = consumer.consume(1_000, 0.05), time.monotonic()
         for message in messages:
             assert message.error() is None, message.error()
-            lot = orjson.loads(message.value()).get("lot", "")
+            lot = orjson.loads(message.value() or b"{}").get("lot", "")
             if lot.startswith("probe"):
                 seen.setdefault(lot, at_s)
     consumer.close()

@@ -20,6 +20,7 @@ import orjson
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.kafka_topic import committed
 from benchmarks.workload import ROOT
 from sinks.commit_log import CommitLogUnavailable, Snapshot
 from sinks.kafka import KafkaLog
@@ -106,7 +107,7 @@ class Site:
     def records(self, stream: str) -> Iterator[bytes]:
         """Yield the committed records of a stream, those of a key in order."""
         if self.servers:
-            yield from _consumed(self.servers, KafkaSettings({"bootstrap.servers": self.servers}).topic(stream))
+            yield from committed(self.servers, KafkaSettings({"bootstrap.servers": self.servers}).topic(stream))
             return
         with closing(SqliteStreams(self.log)) as streams:
             after = 0
@@ -211,21 +212,6 @@ def offset(snapshot: Snapshot) -> int:
     """Return how far a shard has got: files of a folder, records of a partition."""
     place = orjson.loads(snapshot.position)
     return int(place.get("ordinal", place.get("offset", 0)))
-
-
-def _consumed(servers: str, topic: str) -> Iterator[bytes]:
-    """Yield all that is committed in a topic."""
-    properties = {"bootstrap.servers": servers, "group.id": "benchmark", "isolation.level": "read_committed"}
-    consumer = Consumer({**properties, "enable.partition.eof": True})
-    left = set(consumer.list_topics(topic).topics[topic].partitions)
-    consumer.assign([TopicPartition(topic, number, 0) for number in left])
-    while left:
-        for message in consumer.consume(500, 0.2):
-            if message.error() is None:
-                yield message.value()
-            else:
-                left.discard(message.partition())
-    consumer.close()
 
 
 def _toml(values: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ STARTED_S = time.monotonic()
 
 import json  # noqa: E402 - the clock starts before anything is imported
 import sys  # noqa: E402
-from collections import Counter  # noqa: E402
+from collections import defaultdict  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -27,7 +27,7 @@ from dataflows import confirmations  # noqa: E402
 from sinks.kafka import KafkaLog  # noqa: E402
 from sinks.sqlite import SqliteLog  # noqa: E402
 
-SPENT: Counter[str] = Counter()
+SPENT: defaultdict[str, float] = defaultdict(float)
 
 
 def timed(phase: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,9 +49,10 @@ def main(told: Path) -> None:
     runtime: Any = dataflows.runtime
     runtime.open_log = timed("open", runtime.open_log)
     runtime.confirmations_shards = timed("open", runtime.confirmations_shards)
-    for log in (SqliteLog, KafkaLog):
-        log.restore = timed("restore", log.restore)  # type: ignore[attr-defined]
-        log.commit = timed("commit", once_told(told, log.commit))  # type: ignore[attr-defined]
+    logs: tuple[Any, ...] = (SqliteLog, KafkaLog)
+    for log in logs:
+        log.restore = timed("restore", log.restore)
+        log.commit = timed("commit", once_told(told, log.commit))
     KafkaLog.take_over = timed("restore", KafkaLog.take_over)  # type: ignore[method-assign]
     confirmations.STAGES = {name: timed("decode", build) for name, build in confirmations.STAGES.items()}  # type: ignore[misc]
     dataflows.cli.main()

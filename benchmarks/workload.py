@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import orjson
@@ -128,7 +129,7 @@ def canon(rows: Iterable[dict[str, object]]) -> tuple[int, str]:
 
 def as_peers_row(value: bytes) -> dict[str, object]:
     """Return a confirmation of W in the words of job J."""
-    told = json.loads(value)
+    told: dict[str, Any] = json.loads(value)
     exact = {"good_qty": ("good", 1000), "scrap_qty": ("scrap", 1000), "runtime_ms": ("machine_us", 1000)}
     exact["energy_wh"] = ("energy_mwh", 1000)
     for name, (ours, factor) in exact.items():

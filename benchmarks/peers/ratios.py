@@ -76,7 +76,7 @@ def verdicts(courses: dict[str, Course]) -> list[Verdict]:
     found = []
     for target in TARGETS:
         pair = courses.get(target.of), courses.get(target.over)
-        work = (ratio(*pair, figure) for figure in ("wall_s", "cpu_s"))
-        whole = (ratio(*pair, figure, Course.whole) for figure in ("own_s", "wall_s"))
-        found.append(Verdict(target, *work, *whole, judged_by))
+        by_wall, by_cpu = (ratio(*pair, figure) for figure in ("wall_s", "cpu_s"))
+        by_own, with_start = (ratio(*pair, figure, Course.whole) for figure in ("own_s", "wall_s"))
+        found.append(Verdict(target, by_wall, by_cpu, by_own, with_start, judged_by))
     return found

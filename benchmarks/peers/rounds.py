@@ -62,7 +62,7 @@ class Course:
 
     def start(self, figure: str) -> float:
         """Seconds of the quickest start-up: what disturbs one must not make the work of a run look short."""
-        return min(getattr(start, figure) for start in self.starts)
+        return min(float(getattr(start, figure)) for start in self.starts)
 
 
 def rounds(workload: Workload, rivals: list[Rival], count: int, tell: Callable[[str], None]) -> list[Course]:
