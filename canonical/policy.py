@@ -6,6 +6,7 @@ Every bound is a field here, with its unit last in its name (DESIGN law 7).
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -137,6 +138,10 @@ class StatePolicy(Policy):
     setup_reasons: tuple[str, ...] = Field(
         default=("SETUP",), description="A start or stop for one of these canonical reasons is setup."
     )
+    output_ends_stops: bool = Field(
+        default=True,
+        description="Good output after a stop that nothing ended ends it. false: the machines tell every change.",
+    )
 
 
 class LimitPolicy(Policy):
@@ -149,12 +154,38 @@ class LimitPolicy(Policy):
     past_max_s: Seconds = Field(default=400 * 86_400.0, description="Behind the time of reading.")
 
 
+ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class BreakPolicy(Policy):
+    """A break of a shift: the half-open interval [start, end) of plant-local time, within the shift."""
+
+    start: ClockTime
+    end: ClockTime
+
+
 class ShiftPolicy(Policy):
     """One shift: the half-open interval [start, end) of plant-local time; it may cross midnight."""
 
     name: str = Field(min_length=1, max_length=64)
-    start: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    end: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(
+    start: ClockTime
+    end: ClockTime
+    days: tuple[Weekday, ...] = Field(
         default=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), description="Days on which the shift starts."
+    )
+    breaks: tuple[BreakPolicy, ...] = Field(
+        default=(), description="When all machines stand in each of these shifts; no part of planned busy time."
+    )
+
+
+class MaintenancePolicy(Policy):
+    """Planned maintenance: the half-open interval [start, end) of plant-local time; it may cross midnight."""
+
+    start: ClockTime
+    end: ClockTime
+    days: tuple[Weekday, ...] = Field(default=(), description="Days of the week on which it starts.")
+    dates: tuple[date, ...] = Field(default=(), description="Days on which it starts, as 2026-11-28.")
+    work_centers: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Canonical keys of those that stand; empty: all of the plant."
     )

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from canonical.columns import IntColumn
-from canonical.shifts import offset_changes
+from canonical.wall_clock import offset_changes
 
 _DAY_US: Final = 86_400_000_000
 _COVER_DAYS: Final = 32

@@ -17,7 +17,7 @@ Source: M15, M41; DOMAIN 2.3 (overnight shift and boundary pulse counted twice).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -26,17 +26,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from canonical.columns import CodeColumn, IntColumn
-from canonical.policy import ShiftPolicy
+from canonical.planned_stops import Stop, planned_stops
+from canonical.policy import MaintenancePolicy, ShiftPolicy
+from canonical.wall_clock import (
+    DAY_US,
+    EPOCH,
+    MINUTE_US,
+    WEEKDAYS,
+    DateColumn,
+    WallClock,
+    minutes,
+    on_weekdays,
+    span_minutes,
+)
 
-DateColumn = NDArray[np.int32]
-"""Days since 1970-01-01."""
-
-_DAY_US: Final = 86_400_000_000
-_MINUTE_US: Final = 60_000_000
 _WEEK_MINUTES: Final = 7 * 1440
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
 _MARGIN_DAYS: Final = 3  # of clock known around the days covered: a shift and a fold reach at most 2 days
 _COVER_DAYS: Final = 32  # added on both sides of what was asked for, so that time going on rarely extends
 
@@ -45,13 +49,17 @@ class ShiftCalendar:
     """Shifts of one plant. Knows the days it has been asked about and extends itself to others.
 
     Args:    time_zone: IANA name. shifts: may be empty, may repeat a name (a short Friday), may not overlap.
+             maintenance: when machines are planned to stand, besides the breaks of the shifts.
     Raises:  ValueError naming every shift that overlaps the next; ZoneInfoNotFoundError.
     State:   O(days between the earliest and the latest instant seen).
     """
 
-    def __init__(self, time_zone: str, shifts: Sequence[ShiftPolicy]) -> None:
+    def __init__(
+        self, time_zone: str, shifts: Sequence[ShiftPolicy], maintenance: Sequence[MaintenancePolicy] = ()
+    ) -> None:
         self._zone: Final = ZoneInfo(time_zone)
         self._shifts: Final = tuple(shifts)
+        self._maintenance: Final = tuple(maintenance)
         self.names: Final = ("", *dict.fromkeys(shift.name for shift in shifts))
         """Names of the shifts; index 0 stands for no shift."""
         overlaps = list(_overlaps(self._shifts))
@@ -88,16 +96,21 @@ class ShiftCalendar:
             if piece < last and here == (int(self._shift[piece + 1]), int(self._posting_date[piece + 1])):
                 continue  # a midnight, or a change of the clock, within a shift
             until_us = min(end_us, int(self._pieces[piece + 1])) if piece < last else end_us
-            yield at_us, until_us, self.names[here[0]], date.fromordinal(_EPOCH.toordinal() + here[1])
+            yield at_us, until_us, self.names[here[0]], date.fromordinal(EPOCH.toordinal() + here[1])
             at_us = until_us
+
+    def stops(self, start_us: int, end_us: int) -> Iterator[Stop]:
+        """Yield when machines are planned to stand in [start_us, end_us), as far as that is within shifts."""
+        pieces = [piece for piece in self.pieces(start_us, end_us) if piece[2]]
+        return planned_stops(self._zone, self._shifts, self._maintenance, pieces)
 
     def _locate(self, occurred_us: IntColumn) -> NDArray[np.intp]:
         """Return the piece of time each instant is in, extending the calendar when it must."""
         if not len(occurred_us):
             return np.empty(0, np.intp)
         low, high = int(occurred_us.min()), int(occurred_us.max())
-        if low < self._first_day * _DAY_US or high >= self._end_day * _DAY_US:
-            self._extend(low // _DAY_US, high // _DAY_US + 1)
+        if low < self._first_day * DAY_US or high >= self._end_day * DAY_US:
+            self._extend(low // DAY_US, high // DAY_US + 1)
         # A batch spans few pieces; a search among those costs less than one among all.
         first, last = (np.searchsorted(self._pieces, (low, high), side="right") - 1).tolist()
         found = np.searchsorted(self._pieces[first + 1 : last + 1], occurred_us, side="right")
@@ -109,7 +122,7 @@ class ShiftCalendar:
         if self._end_day > self._first_day:
             first_day, end_day = min(first_day, self._first_day), max(end_day, self._end_day)
         self._first_day, self._end_day = first_day - _COVER_DAYS, end_day + _COVER_DAYS
-        clock = _Clock(self._zone, self._first_day - 2 * _MARGIN_DAYS, self._end_day + 2 * _MARGIN_DAYS)
+        clock = WallClock(self._zone, self._first_day - 2 * _MARGIN_DAYS, self._end_day + 2 * _MARGIN_DAYS)
         start_us, end_us, shift, start_day = self._intervals(
             clock, np.arange(self._first_day - _MARGIN_DAYS, self._end_day + _MARGIN_DAYS, dtype=np.int64)
         )
@@ -124,17 +137,15 @@ class ShiftCalendar:
         self._posting_date[inside] = start_day[current[inside]]
 
     def _intervals(
-        self, clock: _Clock, days: IntColumn
+        self, clock: WallClock, days: IntColumn
     ) -> tuple[IntColumn, IntColumn, NDArray[np.int64], NDArray[np.int64]]:
         """Return start, end, name and day of the shifts that start on these local days, by start."""
-        weekday = (days + _EPOCH_WEEKDAY) % 7
         parts = [np.empty((4, 0), np.int64)]
         for shift in self._shifts:
-            starts = days[np.isin(weekday, [_WEEKDAYS.index(day) for day in shift.days])]
-            start, length = _minutes(shift)
-            wall_us = starts * _DAY_US + start * _MINUTE_US
+            starts = on_weekdays(days, shift.days)
+            wall_us = starts * DAY_US + minutes(shift.start) * MINUTE_US
             name = np.full(len(starts), self.names.index(shift.name), np.int64)
-            ends = clock.first(wall_us + length * _MINUTE_US)
+            ends = clock.first(wall_us + span_minutes(shift.start, shift.end) * MINUTE_US)
             parts.append(np.stack((clock.first(wall_us), ends, name, starts)))
         table = np.concatenate(parts, axis=1)
         table = table[:, table[0] < table[1]]  # a shift inside a skipped hour has no instants
@@ -142,83 +153,15 @@ class ShiftCalendar:
         return start_us, end_us, names, start_days
 
 
-class _Clock:
-    """The plant's wall clock over some days: UTC offsets and the instants at which they change."""
-
-    def __init__(self, zone: ZoneInfo, first_day: int, end_day: int) -> None:
-        changes = list(offset_changes(zone, first_day, end_day))
-        self.change_us: Final = np.array([us for us, _ in changes], np.int64)
-        self._offset_us: Final = np.array([offset for _, offset in changes], np.int64)
-        self._until_us: Final = np.append(self.change_us[1:], end_day * _DAY_US)
-        # The latest wall time shown up to the end of each stretch; after a step back it stands still.
-        self._shown_us: Final = np.maximum.accumulate(self._until_us + self._offset_us)
-
-    def first(self, wall_us: IntColumn) -> IntColumn:
-        """Return the first instants at which the clock shows these wall times or later ones."""
-        stretch = np.searchsorted(self._shown_us, wall_us, side="right")
-        stretch = np.minimum(stretch, len(self.change_us) - 1)
-        instants: IntColumn = np.maximum(self.change_us[stretch], wall_us - self._offset_us[stretch])
-        return instants
-
-    def midnights(self) -> IntColumn:
-        """Return the instants at which the clock shows 00:00."""
-        return np.concatenate(
-            [
-                np.arange(-(-(start + offset) // _DAY_US), -(-(end + offset) // _DAY_US), dtype=np.int64) * _DAY_US
-                - offset
-                for start, end, offset in zip(
-                    self.change_us.tolist(), self._until_us.tolist(), self._offset_us.tolist(), strict=True
-                )
-            ]
-        )
-
-    def dates(self, instant_us: IntColumn) -> DateColumn:
-        """Return the dates the clock shows at these instants."""
-        stretch = np.searchsorted(self.change_us, instant_us, side="right") - 1
-        return ((instant_us + self._offset_us[stretch]) // _DAY_US).astype(np.int32)
-
-
-def offset_changes(zone: ZoneInfo, first_day: int, end_day: int) -> Iterator[tuple[int, int]]:
-    """Yield (instant, UTC offset from then on) in microseconds, beginning with the first UTC day since 1970.
-
-    Zones are asked once a day and bisected to the second where the answers differ: the standard
-    library tells offsets but not when they change.
-    """
-
-    def offset_us(second: int) -> int:
-        offset = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
-        assert offset is not None, "a zone always knows its offset"
-        return offset // timedelta(microseconds=1)
-
-    known = offset_us(first_day * 86_400)
-    yield first_day * _DAY_US, known
-    for day in range(first_day, end_day):
-        before, after = day * 86_400, (day + 1) * 86_400
-        following = offset_us(after)
-        if following == known:
-            continue
-        while after - before > 1:
-            middle = (before + after) // 2
-            if offset_us(middle) == known:
-                before = middle
-            else:
-                after = middle
-        known = following
-        yield after * 1_000_000, known
-
-
-def _minutes(shift: ShiftPolicy) -> tuple[int, int]:
-    """Return start and length on paper, in minutes; a shift that ends when it starts lasts a day."""
-    start, end = (int(text[:2]) * 60 + int(text[3:]) for text in (shift.start, shift.end))
-    return start, (end - start - 1) % 1440 + 1
-
-
 def _overlaps(shifts: Sequence[ShiftPolicy]) -> Iterator[str]:
     """Yield each shift of the week on paper that ends after the next one starts."""
     week = sorted(
-        (_WEEKDAYS.index(day) * 1440 + start, length, f"{shift.name} on {day}")
+        (
+            WEEKDAYS.index(day) * 1440 + minutes(shift.start),
+            span_minutes(shift.start, shift.end),
+            f"{shift.name} on {day}",
+        )
         for shift in shifts
-        for start, length in (_minutes(shift),)
         for day in shift.days
     )
     if not week:

@@ -7,13 +7,14 @@ without overlap, and only the newest has no end. The sums of ``state_time`` equa
 Marks become intervals in the transaction that stores them. A source's intervals are made anew from the instant
 of its earliest new mark on, so marks that come in order, as nearly all do, touch only the interval that is open.
 
-Which shifts there are is told by the plants' calendars, each shift once, when the first mark reaches it: what a
-plant changes later changes nothing that was.
+Which shifts there are, and which planned stops within them, is told by the plants' calendars, each once, when the first
+mark reaches it: what a plant changes later changes nothing that was. How much of an interval lies within planned stops
+of its work centre is told beside its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -41,6 +42,11 @@ def _instant(name: str, comment: str, *, nullable: bool = False) -> Column:
     return Column(name, name, "BIGINT", nullable=nullable, comment=comment)
 
 
+def _planned(sql_type: str, also: str = "") -> Column:
+    comment = f"Of it within planned stops of the work centre, in microseconds{also}."
+    return Column("planned_us", "planned_us", sql_type, nullable=False, comment=comment)
+
+
 _PLANT: Final = _text("plant", "Canonical key of the plant.")
 _SHIFT: Final = (
     _text("shift", "Shift; empty where the plant has none then."),
@@ -60,6 +66,18 @@ SHIFTS: Final = Table(
     "The shifts of the plants one by one, and the time between them.",
     (_PLANT, *_SHIFT, _instant("begin_us", "Start"), _instant("end_us", "Start of what follows")),
 )
+STOPS: Final = Table(
+    "planned_stop",
+    "When machines were planned to stand within the shifts, one by one: breaks and maintenance.",
+    (
+        _PLANT,
+        _text("work_center", "Work centre; empty: all of the plant."),
+        _text("kind", "break or maintenance."),
+        *_SHIFT,
+        _instant("begin_us", "Start"),
+        _instant("end_us", "End"),
+    ),
+)
 INTERVALS: Final = Table(
     "state_interval",
     "What each source did from when until when, cut at shifts. The newest of a source has no end, and the shift of its "
@@ -67,6 +85,7 @@ INTERVALS: Final = Table(
     (
         _PLANT, _SOURCE, *_WHAT, *_SHIFT,
         _instant("begin_us", "Start"), _instant("end_us", "End; none while it lasts", nullable=True),
+        _planned("BIGINT", "; 0 while it lasts"),
     ),
 )  # fmt: skip
 TIMES: Final = Table(
@@ -76,9 +95,10 @@ TIMES: Final = Table(
         _PLANT, _SOURCE, *_WHAT, *_SHIFT,
         Column("duration_us", "duration_us", "HUGEINT", nullable=False, comment="Time in microseconds."),
         Column("intervals", "intervals", "HUGEINT", nullable=False, comment="Number of intervals."),
+        _planned("HUGEINT"),
     ),
 )  # fmt: skip
-DERIVED: Final = (SHIFTS, INTERVALS, TIMES)
+DERIVED: Final = (SHIFTS, STOPS, INTERVALS, TIMES)
 """What is made of the marks."""
 
 _KEYS: Final = ", ".join(column.name for column in (_PLANT, _SOURCE, *_WHAT, *_SHIFT))
@@ -116,31 +136,52 @@ SELECT
     shift_time.shift,
     shift_time.posting_date,
     greatest(spans.begin_us, shift_time.begin_us) AS begin_us,
-    CASE WHEN spans.end_us IS NOT NULL THEN least(spans.end_us, shift_time.end_us) END AS end_us
+    CASE WHEN spans.end_us IS NOT NULL THEN least(spans.end_us, shift_time.end_us) END AS end_us,
+    CAST(0 AS BIGINT) AS planned_us
 FROM spans JOIN shift_time
 ON spans.plant = shift_time.plant
     AND shift_time.end_us > spans.begin_us
     AND shift_time.begin_us < coalesce(spans.end_us, spans.begin_us + 1)
 WHERE spans.end_us IS NULL OR spans.end_us > spans.begin_us
 """  # noqa: S608
+_ANY_STOP: Final = "SELECT 1 FROM planned_stop LIMIT 1"
+_STOPPED: Final = """
+UPDATE temp.made SET planned_us = stopped.planned_us FROM (
+    SELECT
+        made.rowid AS place,
+        sum(least(made.end_us, stop.end_us) - greatest(made.begin_us, stop.begin_us)) AS planned_us
+    FROM temp.made JOIN planned_stop AS stop
+    ON stop.plant = made.plant
+        AND stop.shift = made.shift
+        AND stop.posting_date = made.posting_date
+        AND stop.begin_us < made.end_us
+        AND stop.end_us > made.begin_us
+    WHERE stop.work_center IN ('', made.work_center)
+    GROUP BY made.rowid
+) AS stopped
+WHERE made.rowid = stopped.place
+"""
 _SUMMED: Final = f"""
 MERGE INTO state_time AS old USING (
     SELECT
         {_KEYS},
         CAST(sum(sign * (CAST(end_us AS HUGEINT) - begin_us)) AS HUGEINT) AS duration_us,
-        CAST(sum(sign) AS HUGEINT) AS intervals
+        CAST(sum(sign) AS HUGEINT) AS intervals,
+        CAST(sum(sign * planned_us) AS HUGEINT) AS planned_us
     FROM (
-        SELECT {_KEYS}, begin_us, end_us, 1 AS sign FROM temp.made
+        SELECT {_KEYS}, begin_us, end_us, planned_us, 1 AS sign FROM temp.made
         UNION ALL
-        SELECT {_KEYS}, begin_us, end_us, -1 AS sign FROM temp.dropped
+        SELECT {_KEYS}, begin_us, end_us, planned_us, -1 AS sign FROM temp.dropped
     )
     WHERE end_us IS NOT NULL
     GROUP BY {_KEYS}
-    HAVING sum(sign) <> 0 OR sum(sign * (CAST(end_us AS HUGEINT) - begin_us)) <> 0
+    HAVING sum(sign) <> 0 OR sum(sign * (CAST(end_us AS HUGEINT) - begin_us)) <> 0 OR sum(sign * planned_us) <> 0
 ) AS new ON {" AND ".join(f"old.{name} = new.{name}" for name in _KEYS.split(", "))}
 WHEN MATCHED AND old.intervals + new.intervals = 0 THEN DELETE
 WHEN MATCHED THEN UPDATE SET
-    duration_us = old.duration_us + new.duration_us, intervals = old.intervals + new.intervals
+    duration_us = old.duration_us + new.duration_us,
+    intervals = old.intervals + new.intervals,
+    planned_us = old.planned_us + new.planned_us
 WHEN NOT MATCHED THEN INSERT BY NAME
 """  # noqa: S608
 _DELETED: Final = """
@@ -156,7 +197,7 @@ _INSERTED: Final = "INSERT INTO state_interval BY NAME FROM temp.made"
 def calendars(mappings: Iterable[PlantMapping]) -> dict[str, ShiftCalendar]:
     """Return the calendar of each plant; of a mapping that reads its plant from the records, of those it names."""
     return {
-        plant: ShiftCalendar(mapping.time_zone, mapping.shifts)
+        plant: ShiftCalendar(mapping.time_zone, mapping.shifts, mapping.maintenance)
         for mapping in mappings
         for plant in ([mapping.plant] if mapping.plant else mapping.keys.get("plant", {}).values())
     }
@@ -167,6 +208,7 @@ class Intervals:
 
     def __init__(self, db: duckdb.DuckDBPyConnection, calendars: Mapping[str, ShiftCalendar]) -> None:
         self._db, self._calendars = db, calendars
+        self._stop_known = False
 
     def follow(self, table: Table, incoming: str, place: Mapping[str, object]) -> None:
         """Bring the intervals up to date with the marks of ``incoming``, which are stored already.
@@ -185,6 +227,8 @@ class Intervals:
         first = {"first": min(first_us for _, first_us, _ in spans)}
         self._db.execute(_DROPPED, first)
         self._db.execute(_MADE, first)
+        if self._any_stop():
+            self._db.execute(_STOPPED).fetchall()
         self._db.execute(_SUMMED).fetchall()
         self._db.execute(_DELETED, first).fetchall()
         self._db.execute(_INSERTED).fetchall()
@@ -196,19 +240,29 @@ class Intervals:
         """
         calendar = self._calendars.get(plant, _ELSEWHERE)
         if covered is None:
-            pieces = list(_whole(calendar, first_us - _COVER_US, last_us + _COVER_US))
+            runs = [list(_whole(calendar, first_us - _COVER_US, last_us + _COVER_US))]
         else:
             begin_us, end_us = covered
-            pieces = list(_before(calendar, first_us, begin_us)) + list(_behind(calendar, last_us, end_us))
-        if pieces:
-            begins, ends, shifts, dates = zip(*pieces, strict=True)
-            told = {
-                "plant": [plant] * len(pieces), "shift": shifts, "posting_date": dates,
-                "begin_us": begins, "end_us": ends,
-            }  # fmt: skip
-            self._db.register("incoming_shifts", pa.table({name: pa.array(column) for name, column in told.items()}))
-            self._db.execute("INSERT INTO shift_time BY NAME FROM incoming_shifts").fetchall()
-            self._db.unregister("incoming_shifts")
+            runs = [list(_before(calendar, first_us, begin_us)), list(_behind(calendar, last_us, end_us))]
+        for pieces in runs:
+            if not pieces:
+                continue
+            self._tell(SHIFTS, [(plant, shift, day, begin_us, end_us) for begin_us, end_us, shift, day in pieces])
+            stops = calendar.stops(pieces[0][0], pieces[-1][1])
+            self._tell(STOPS, [(plant, s.work_center, s.kind, s.shift, s.posting_date, *s[:2]) for s in stops])
+
+    def _tell(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Add rows to a table, whose columns they have in its order."""
+        if rows:
+            columns = zip((column.name for column in table.columns), zip(*rows, strict=True), strict=True)
+            self._db.register("incoming_times", pa.table({name: pa.array(values) for name, values in columns}))
+            self._db.execute(f"INSERT INTO {table.name} BY NAME FROM incoming_times").fetchall()
+            self._db.unregister("incoming_times")
+
+    def _any_stop(self) -> bool:
+        """Return whether a planned stop is known: most plants tell none, and then nothing is asked about them."""
+        self._stop_known = self._stop_known or bool(self._db.execute(_ANY_STOP).fetchall())
+        return self._stop_known
 
 
 _Pieces = Iterator[tuple[int, int, str, date]]

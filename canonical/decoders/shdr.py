@@ -27,18 +27,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from canonical.columns import IntColumn
-from canonical.contracts.event import EventType
 from canonical.contracts.fault import FaultCode
 from canonical.decoders.lines import Lines, Mask, read, spans
 from canonical.decoders.parsed import Parsed
 from canonical.mapping import PlantMapping
+from canonical.mapping.plant import SHDR_TYPES
 from canonical.records import RawRecords
 
 COUNTERS: Final = ("good_counter", "scrap_counter")
 UNAVAILABLE: Final = "UNAVAILABLE"
 """The value of an item that its machine cannot tell now."""
 
-_TYPES: Final = pa.array([EventType.TELEMETRY.value, EventType.STATE.value, EventType.PARTIAL.value])
+_TYPES: Final = pa.array([kind.value for kind in SHDR_TYPES])
 _PIPE, _AT, _BACKSLASH = b"|@\\"
 _DATE: Final = ((0, b"0123456789"), (4, b"-"), (7, b"-"), (10, b"T"))
 _PASSED_OVER: Final = ("<", "*", "--multiline--")
@@ -51,8 +51,9 @@ def parse_shdr(mapping: PlantMapping, records: RawRecords) -> Parsed:
 
     Args:    mapping: of format shdr. records: RAW[n], one line each.
     Returns: ``occurred``, the timestamp without its duration (``@...``); ``type``: partial where
-             the line carries a reading of a counter, else state where it carries the item mapped
-             as type, else telemetry; ``session_start`` (bool): the line says that the item that
+             the line carries a reading of a counter, else where it carries the item mapped as type
+             its value, if the mapping has words for it, and state if not, else telemetry;
+             ``session_start`` (bool): the line says that the item that
              opens a session is available; and each mapped item, null where the line does not carry
              it or its value is empty or UNAVAILABLE. If a line carries an item twice the last counts.
              Faults OVERSIZE, NOT_UTF8, MALFORMED, TRUNCATED. Rows in neither are no records.
@@ -75,6 +76,9 @@ def parse_shdr(mapping: PlantMapping, records: RawRecords) -> Parsed:
     state = section.items.get("type")
     states = observations.carry(state.path) if state else np.zeros_like(reads)
     fields["type"] = _TYPES.take(pa.array(np.where(reads, 2, np.where(states, 1, 0)), pa.int64()))
+    if state and (mapping.types or mapping.packml):
+        told = observations.values(state.path)
+        fields["type"] = pc.if_else(pc.and_(told.is_valid(), pa.array(~reads)), told, fields["type"])
     if section.session_start:
         fields["session_start"] = observations.values(section.session_start).is_valid()
     fields["occurred"] = observations.timestamps()

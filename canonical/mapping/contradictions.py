@@ -16,6 +16,7 @@ from canonical.mapping.reads import Read
 from canonical.mapping.toml_lines import Key
 from canonical.policy import ShiftPolicy
 from canonical.units import ALIASES, known
+from canonical.wall_clock import minutes, span_minutes
 from canonical.writer_schema import writer_schema
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -31,6 +32,7 @@ def contradictions(mapping: PlantMapping) -> Iterator[Finding]:
     yield from _fields(mapping)
     yield from _units(mapping)
     yield from _shifts(mapping)
+    yield from _stops(mapping)
 
 
 def _zone(mapping: PlantMapping) -> Iterator[Finding]:
@@ -77,8 +79,8 @@ def _required(mapping: PlantMapping) -> Iterator[Finding]:
         )
     if mapping.format == "shdr":
         for section in ("types", "packml"):
-            if getattr(mapping, section):
-                yield (section,), "what an SHDR line carries tells its type", "remove this section"
+            if getattr(mapping, section) and "type" not in sources:
+                yield (section,), "no item of the lines tells a state", "map shdr.items.type, or remove this section"
     elif "type" not in sources and mapping.default_type is None:
         yield ("default_type",), "no field names the type of a record", "map fields.type or set default_type"
 
@@ -177,6 +179,21 @@ def _shifts(mapping: PlantMapping) -> Iterator[Finding]:
             yield ("shifts", a), f"the shift {first.name} overlaps itself", "each day may start it once"
         else:
             yield ("shifts", b), f"the shift {second.name} overlaps {first.name}", "a shift ends where the next begins"
+
+
+def _stops(mapping: PlantMapping) -> Iterator[Finding]:
+    for i, shift in enumerate(mapping.shifts):
+        for j, each in enumerate(shift.breaks):
+            behind = (minutes(each.start) - minutes(shift.start)) % _DAY_MINUTES
+            if behind + span_minutes(each.start, each.end) > span_minutes(shift.start, shift.end):
+                yield (
+                    ("shifts", i, "breaks", j),
+                    f"the break is not within the shift {shift.name}",
+                    "both are local time",
+                )
+    for i, planned in enumerate(mapping.maintenance):
+        if not (planned.days or planned.dates):
+            yield ("maintenance", i), "no day on which it starts", 'such as days = ["sat"], or dates = ["2026-11-28"]'
 
 
 def _week_minutes(shift: ShiftPolicy) -> Iterator[tuple[int, int]]:

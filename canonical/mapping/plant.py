@@ -22,6 +22,7 @@ from canonical.policy import (
     AggregatePolicy,
     CounterPolicy,
     LimitPolicy,
+    MaintenancePolicy,
     Policy,
     Route,
     SequencePolicy,
@@ -112,6 +113,10 @@ class ShdrSection(Policy):
     items: Fields = Field(min_length=1, description="Canonical field = data item.")
 
 
+SHDR_TYPES: Final = (EventType.TELEMETRY, EventType.STATE, EventType.PARTIAL)
+"""What a line of SHDR is by what it carries: nothing of the others, a state, or a reading of a counter."""
+
+
 class AvroSchema(Policy):
     """A writer schema: the file that holds it and its text."""
 
@@ -186,6 +191,9 @@ class PlantMapping(Policy):
     states: StatePolicy = StatePolicy()
     routes: dict[EventType, Route] = Field(default_factory=lambda: dict(DEFAULT_ROUTES))
     shifts: tuple[ShiftPolicy, ...] = ()
+    maintenance: tuple[MaintenancePolicy, ...] = Field(
+        default=(), description="When machines are planned to stand, besides breaks; counts within shifts."
+    )
     csv: CsvSection | None = None
     fixed: FixedSection | None = None
     shdr: ShdrSection | None = None
@@ -246,10 +254,14 @@ class PlantMapping(Policy):
 
     @cached_property
     def words(self) -> dict[str, EventType]:
-        """The plant's words for types of events: its verbs, and its states as PackML means them."""
+        """The plant's words for types of events: its verbs, and its states as PackML means them.
+
+        A line of SHDR that tells no state has a type all the same, by what it carries, and that is in our words.
+        """
         if not self.types and not self.packml:
             return {kind.value: kind for kind in EventType}
-        return {local: PACKML_TYPES[state] for local, state in self.packml.items()} | self.types
+        words = {local: PACKML_TYPES[state] for local, state in self.packml.items()} | self.types
+        return words if self.shdr is None else words | {kind.value: kind for kind in SHDR_TYPES}
 
     @cached_property
     def sources(self) -> dict[FieldName, FieldSource]:

@@ -1,7 +1,8 @@
 """Marks: the instants from which sources are in a state, as their events tell (M22).
 
 Laws, for every session: each start, pause, resume, complete and downtime among its rows is one mark; so is good
-output (type partial) after a stop or setup that nothing told to be over, since a machine that makes something runs.
+output (type partial) after a stop or setup that nothing told to be over, since a machine that makes something runs:
+unless the policy says that its machines tell every change.
 The marks depend on the rows, never on how these were cut into steps nor on a restart between two of them.
 
 A late row is a mark at its own instant and changes nothing else: who puts marks in the order of their instants finds
@@ -50,10 +51,11 @@ _State = NDArray[np.int8]
 class Marks:
     """Which sessions of a shard stand still, as far as they told. State: O(those sessions), and a byte a session."""
 
-    __slots__ = ("_count", "_is_setup", "_sessions", "_setup", "_state_of", "_stopped", "_tells")
+    __slots__ = ("_count", "_output_ends_stops", "_sessions", "_setup", "_state_of", "_stopped", "_tells")
 
     def __init__(self, policy: StatePolicy, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._output_ends_stops: Final = policy.output_ends_stops
         self._setup: Final = sessions.vocabulary.codes(policy.setup_reasons)
         state_of = np.full(SPAN, _NONE, np.int8)
         state_of[: len(EVENT_TYPES)] = [_CODE[STATE_OF[t]] if t in STATE_OF else _NONE for t in EVENT_TYPES]
@@ -90,8 +92,9 @@ class Marks:
         marks = cls(policy, sessions)
         sids = session_rows(decode_table(KIND, {VERSION}, data)[1], sessions)
         marks._grow()
-        marks._stopped[sids] = True
-        marks._count = len(sids)
+        if policy.output_ends_stops:
+            marks._stopped[sids] = True
+            marks._count = len(sids)
         return marks
 
     def _told(self, batch: EventBatch) -> tuple[IntColumn, _State]:
@@ -107,7 +110,7 @@ class Marks:
     def _ready(self, batch: EventBatch) -> tuple[IntColumn, _State]:
         """Return the rows that are marks, and the state from each on; remember which sessions stand still."""
         rows, state = self._told(batch)
-        if not len(rows) and not self._count:
+        if not self._output_ends_stops or (not len(rows) and not self._count):
             return rows, state
         self._grow()
         rows, state = self._with_output(batch, rows, state)

@@ -12,7 +12,7 @@ from dataflows.simulator.truth import PlantTruth, Truth
 from dataflows.simulator.world import machines
 
 TIMES: Final = """
-SELECT plant, work_center, posting_date, shift, pbt, apt, asut, adet, adot FROM times_by_shift
+SELECT plant, work_center, posting_date, shift, pot, pbt, apt, asut, adet, adot FROM times_by_shift
 """
 QUALITY: Final = """
 SELECT plant, work_center, posting_date, shift, unit, pq, gq, sq, rq FROM quality_by_shift
@@ -68,9 +68,10 @@ def _times(plant: PlantTruth) -> _Figures:
     for row in plant.states:
         key = (plant.plant, row.work_center, str(row.posting_date), row.shift)
         if row.state in _ELEMENTS:
-            figures[*key, _ELEMENTS[row.state]] += row.duration_us
-        busy[key, row.source] = row.busy_us
-    for (key, _), busy_us in busy.items():
+            figures[*key, _ELEMENTS[row.state]] += row.duration_us - row.planned_us
+        busy[key, row.source] = row.operation_us, row.busy_us
+    for (key, _), (operation_us, busy_us) in busy.items():
+        figures[*key, "pot"] += operation_us
         figures[*key, "pbt"] += busy_us
     return figures
 
@@ -98,7 +99,7 @@ def _oee(truth: Truth, plant: PlantTruth) -> _Figures:
     planned: Counter[tuple[str, str, str, str, str]] = Counter()
     for row in plant.centers:
         place = (row.work_center, str(row.posting_date), row.shift)
-        if row.shift and place in known:
+        if row.shift and place in known and row.order in run_us:
             planned[*place, row.unit, "pru_gq"] += run_us[row.order] * row.good
             planned[*place, row.unit, "pru_pq"] += run_us[row.order] * (row.good + row.scrap + row.rework)
     for (_, day, _, _, name), sum_us in planned.items():

@@ -2,6 +2,7 @@
 
 A connection begins with a dump of all data items, the part count among them; from then on a line
 tells what changed. A reconnection is a new session, and what was made meanwhile nobody counted.
+Now and then its operator holds the program for some minutes.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ from dataflows.simulator.configuration import SimulationConfig
 from dataflows.simulator.damage import codes_among
 from dataflows.simulator.disturbance import instants
 from dataflows.simulator.drop import Delivery, Drop, hourly
-from dataflows.simulator.witness import Fate, Made, Meaning, Witness
+from dataflows.simulator.witness import Fate, Made, Meaning, Said, Witness
 from dataflows.simulator.world import chance
 
 LINES_PER_PART: Final = 80
 SECOND_US: Final = 1_000_000
+LINE_US: Final = 1_000
+"""From one line to the next."""
+HELD_SHARE: Final = 0.01
+"""Of four times a part, how often it is held."""
+STATES: Final = {"ACTIVE": "production", "READY": "delay", "PROGRAM_COMPLETED": "delay", "FEED_HOLD": "down"}
+"""What the machine does in each state of execution."""
 CONDITIONS: Final = ("system", "HydraulicSystem1_cond", "LubricationSystem1_cond", "CoolantSystem1_cond")
 BLOCKS: Final = ("G00X200Z150", "G01Z-42.5F0.2", "G71P10Q20U0.4", "M08", "G28U0W0", "MT=0101")
 
@@ -31,7 +38,8 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
     assert mapping.shdr is not None
     source = mapping.shdr.source
     rng = chance(config, "M")
-    witness = Witness("M", Calendar.of(mapping))
+    center = mapping.constants["work_center"]
+    witness = Witness("M", Calendar.of(mapping), {center: center}, tells_every_state=True)
     deliveries: list[Delivery] = []
     share = config.disturbance.duplicates
     for at_us, line, meaning in _Adapter(rng, config, mapping, records).lines():
@@ -39,7 +47,7 @@ def traffic(config: SimulationConfig, mapping: PlantMapping, records: int) -> tu
             break
         witness.event(meaning)
         deliveries.append(Delivery(at_us, 2 * len(deliveries), source, line))
-        if meaning is Fate.ANALYTICS_ONLY and b"|avail|" not in line and rng.random() < share:
+        if not isinstance(meaning, Made) and b"|avail|" not in line and rng.random() < share:
             witness.duplicates += 1
             deliveries.append(Delivery(at_us, 2 * len(deliveries), source, line))
     for number, code in enumerate(codes_among(rng, DAMAGES, config.disturbance.malformed, len(deliveries))):
@@ -60,7 +68,9 @@ class _Adapter:
         self._rng = rng
         self._config = config
         self._calendar = Calendar.of(mapping)
+        self._holds = chance(config, "M", "holds")
         self._source = mapping.shdr.source
+        self._center = mapping.constants["work_center"]
         self._unit = mapping.unit
         self._part_us = (config.end_us - config.start_us) * LINES_PER_PART * 0.8 / records
         self._now_us = config.start_us
@@ -98,7 +108,7 @@ class _Adapter:
     def _part(self) -> Iterator[_Line]:
         """Yield one part: bursts of axis telemetry at 10 to 100 Hz, then the count."""
         rng = self._rng
-        yield self._line("pexecution|ACTIVE", Fate.ANALYTICS_ONLY)
+        yield self._executes("ACTIVE")
         until_us = self._now_us + int(self._part_us / self._calendar.pace(self._now_us) * rng.uniform(0.8, 1.2))
         bursts = 4
         pause_us = (until_us - self._now_us) // bursts
@@ -118,10 +128,18 @@ class _Adapter:
                 yield self._line(fault, Fate.ANALYTICS_ONLY)
                 yield self._line("CoolantSystem1_cond|NORMAL||||", Fate.ANALYTICS_ONLY)
             self._now_us = max(self._now_us, begin_us + pause_us)
-        yield self._line("pexecution|PROGRAM_COMPLETED", Fate.ANALYTICS_ONLY)
+            if self._holds.random() < HELD_SHARE:
+                yield self._executes("FEED_HOLD")
+                self._now_us += self._holds.randint(60, 900) * SECOND_US
+                yield self._executes("ACTIVE")
+        yield self._executes("PROGRAM_COMPLETED")
         self._count += 1
         yield self._line(f"ppartcount|{self._count}|Z1load|2", self._counted(1000))
-        yield self._line("pexecution|READY", Fate.ANALYTICS_ONLY)
+        yield self._executes("READY")
+
+    def _executes(self, execution: str) -> _Line:
+        said = Said(self._source, self._center, self._now_us + LINE_US, STATES[execution], Fate.ANALYTICS_ONLY)
+        return self._line(f"pexecution|{execution}", said)
 
     def _axes(self, position: float) -> str:
         rng = self._rng
@@ -135,13 +153,13 @@ class _Adapter:
             case _:
                 return f"S1load|{rng.randint(0, 90)}|S1speed|{rng.randint(1400, 1600)}"
 
-    def _line(self, items: str, meaning: Meaning, step_us: int = 1_000, behind_us: int = 0) -> _Line:
+    def _line(self, items: str, meaning: Meaning, step_us: int = LINE_US, behind_us: int = 0) -> _Line:
         """Return the next line; adapters stamp to 100 ns, and no two lines are alike."""
         self._now_us += step_us
         return self._now_us, f"{_stamp(self._now_us - behind_us, self._rng.randrange(10))}|{items}".encode(), meaning
 
     def _counted(self, good: int) -> Made:
-        return Made(self._source, "", "", "", self._unit, self._now_us + 1_000, good=good)
+        return Made(self._source, "", "", "", self._unit, self._now_us + LINE_US, self._center, good=good)
 
 
 def _stamp(us: int, tenth: int) -> str:

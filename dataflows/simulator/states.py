@@ -6,7 +6,7 @@ Reckoned from what was noted, minute by minute where shifts change, and apart fr
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import pairwise
 
@@ -45,18 +45,24 @@ class States:
     def sums(self) -> Iterator[StateSums]:
         """Yield how long each machine was in each state, by shift."""
         times: Counter[tuple[str, str, date, str, str]] = Counter()
+        planned: Counter[tuple[str, str, date, str, str]] = Counter()
         for source, said in self._said.items():
             said.sort()
             last_us, _, _, work_center = said[-1]
             ends = [*said, (max(last_us, self._heard.get(work_center, last_us)), 0, "", "")]
             for (begin_us, _, state, center), (end_us, *_) in pairwise(ends):
                 for piece_us, until_us in self._pieces(begin_us, end_us):
-                    times[center, source, *self._calendar.shift(piece_us), state] += until_us - piece_us
-        busy = self._busy()
-        for (center, source, day, shift, state), duration_us in sorted(times.items()):
+                    what = (center, source, *self._calendar.shift(piece_us), state)
+                    times[what] += until_us - piece_us
+                    planned[what] += (until_us - piece_us) * self._calendar.stands(piece_us, center)
+        lasts = self._lasts()
+        for what, duration_us in sorted(times.items()):
+            center, source, day, shift, state = what
+            operation_us, stopped_us = lasts[center, day, shift]
             yield StateSums(
                 work_center=center, source=source, posting_date=day, shift=shift, state=state,
-                duration_us=duration_us, busy_us=busy[day, shift] if shift else 0,
+                duration_us=duration_us, planned_us=planned[what],
+                operation_us=operation_us, busy_us=operation_us - stopped_us,
             )  # fmt: skip
 
     def _pieces(self, begin_us: int, end_us: int) -> Iterator[tuple[int, int]]:
@@ -66,12 +72,17 @@ class States:
             yield begin_us, until_us
             begin_us = until_us
 
-    def _busy(self) -> Counter[tuple[date, str]]:
-        """Return how long each shift around what was noted lasts."""
+    def _lasts(self) -> Mapping[tuple[str, date, str], tuple[int, int]]:
+        """Return how long each shift around what was noted lasts, and how long each work centre is to stand in it."""
         instants = [us for said in self._said.values() for us, *_ in said] + list(self._heard.values())
-        busy: Counter[tuple[date, str]] = Counter()
+        centers = {center for said in self._said.values() for *_, center in said}
+        lasts: defaultdict[tuple[str, date, str], tuple[int, int]] = defaultdict(lambda: (0, 0))
         if instants:
             first_us = (min(instants) - DAY_US) // MINUTE_US * MINUTE_US
             for us in range(first_us, max(instants) + DAY_US, MINUTE_US):
-                busy[self._calendar.shift(us)] += MINUTE_US
-        return busy
+                day, shift = self._calendar.shift(us)
+                for center in centers if shift else ():
+                    operation_us, stopped_us = lasts[center, day, shift]
+                    stopped_us += MINUTE_US * self._calendar.stands(us, center)
+                    lasts[center, day, shift] = (operation_us + MINUTE_US, stopped_us)
+        return lasts

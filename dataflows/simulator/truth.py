@@ -76,7 +76,10 @@ class CenterSums(_Row):
 
 
 class StateSums(_Row):
-    """How long one source was in one state in one shift, of ``busy_us`` that the shift lasts."""
+    """How long one source was in one state in one shift, and how much of that lies in planned stops.
+
+    ``operation_us`` is how long the shift lasts, ``busy_us`` that without planned stops of the work centre.
+    """
 
     work_center: str
     source: str
@@ -84,6 +87,8 @@ class StateSums(_Row):
     shift: str
     state: str
     duration_us: int
+    planned_us: int
+    operation_us: int
     busy_us: int
 
 

@@ -52,12 +52,13 @@ class Made(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What one operational event says of its machine: the state from then on."""
+    """What one event says of its machine: the state from then on."""
 
     source: str
     work_center: str
     occurred_us: int
     state: str
+    fate: Fate = Fate.OPERATIONAL
 
 
 Meaning = Made | Said | Fate
@@ -67,8 +68,19 @@ Meaning = Made | Said | Fate
 class Witness:
     """Counts and sums of one plant; each delivery of a record is reported to it exactly once."""
 
-    def __init__(self, plant: str, calendar: Calendar, centers: Mapping[str, str] | None = None) -> None:
-        """Begin with nothing; ``centers`` are the canonical keys of the plant's names of work centres."""
+    def __init__(
+        self,
+        plant: str,
+        calendar: Calendar,
+        centers: Mapping[str, str] | None = None,
+        *,
+        tells_every_state: bool = False,
+    ) -> None:
+        """Begin with nothing.
+
+        Args: centers: the canonical keys of the plant's names of work centres. tells_every_state: what machines make
+        says nothing of their states.
+        """
         self._plant = plant
         self._names = centers or {}
         self._calendar = calendar
@@ -79,6 +91,7 @@ class Witness:
         self._shifts: defaultdict[tuple[date, str, str], list[int]] = defaultdict(_nothing)
         self._centers: defaultdict[tuple[str, date, str, str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._states = States(calendar)
+        self._tells_every_state = tells_every_state
         self.duplicates = 0
         self.repeated: Counter[FaultCode | None] = Counter()
         """Records in files that repeat an earlier file whole, by fault; None counts the copies of events."""
@@ -90,8 +103,9 @@ class Witness:
             self._fates[meaning] += 1
             return
         if isinstance(meaning, Said):
-            self._fates[Fate.OPERATIONAL] += 1
-            self._states.said(session, *meaning._replace(work_center=self._names[meaning.work_center]))
+            self._fates[meaning.fate] += 1
+            source, work_center, occurred_us, state, _ = meaning
+            self._states.said(session, source, self._names[work_center], occurred_us, state)
             return
         if meaning.work_center:
             self._at_center(meaning._replace(work_center=self._names[meaning.work_center]), session)
@@ -116,7 +130,7 @@ class Witness:
         place = session, made.source, made.work_center, made.occurred_us
         if made.ends:
             self._states.said(*place, "idle")
-        elif made.good:
+        elif made.good and not self._tells_every_state:
             self._states.made(*place)
         self._states.heard(made.work_center, made.occurred_us)
 

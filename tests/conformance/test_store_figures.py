@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from canonical.contracts import Confirmation, OrderOperation, OrderReference, StateMark
-from canonical.policy import ShiftPolicy
+from canonical.policy import BreakPolicy, MaintenancePolicy, ShiftPolicy
 from canonical.schemas import arrow_schema
 from canonical.shifts import ShiftCalendar
 from sinks.store import Store, StoreConfig
@@ -59,9 +59,11 @@ def rows(model, values, offset):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    shifts = [ShiftPolicy(name="day", start="06:00", end="18:00")]
+    shifts = [ShiftPolicy(name="day", start="06:00", end="18:00", breaks=(BreakPolicy(start="10:00", end="10:30"),))]
+    repair = {"start": "15:00", "end": "16:00", "days": ("fri",)}
+    planned = [MaintenancePolicy(**repair, work_centers=(name,)) for name in ("WC", "WC-ELSEWHERE")]
     config = StoreConfig(path=folder / "store.duckdb", published=folder / "analytics.duckdb")
-    opened = Store(config, calendars={"A": ShiftCalendar("UTC", shifts)})
+    opened = Store(config, calendars={"A": ShiftCalendar("UTC", shifts, planned)})
     opened.restore("a")
     marks = [mark(source, hour, state).model_dump() for source, each in STATES.items() for hour, state in each.items()]
     made = [confirmation(number, operation, *each) for number, (operation, each) in enumerate(MADE.items())]
@@ -80,15 +82,19 @@ def only(store, query):
 
 def test_figures_of_a_shift_and_a_day(store):
     times = only(store, "FROM times_by_shift WHERE shift = 'day'")
-    hours = {name: float(times[name]) / 3600 for name in ("pbt", "apt", "asut", "aupt", "adet", "aubt", "adot")}
-    # m1: 2 + 2 + 4 hours of production within the shift; m2: 12 to 17, when the newest output was.
-    assert hours == {"pbt": 24, "apt": 8 + 5, "asut": 1, "aupt": 14, "adet": 1, "aubt": 15, "adot": 2}
+    hours = {name: float(times[name]) / 3600 for name in ("pot", "pbt", "apt", "asut", "aupt", "adet", "aubt", "adot")}
+    # m1: 2 + 2 + 4 hours of production within the shift; m2: 12 to 17, when the newest output was. Of either, one is
+    # planned maintenance, and half an hour of m1's two hours down is the break.
+    assert hours == {
+        "pot": 24, "pbt": 24 - 3, "apt": 7 + 4, "asut": 1, "aupt": 12, "adet": 1, "aubt": 13, "adot": 1.5
+    }  # fmt: skip
+    assert float(only(store, "FROM stops_by_reason WHERE state = 'down'")["seconds"]) == 5400
     assert times["work_units"] == 2
-    assert times["availability"] == pytest.approx(13 / 24)
-    assert times["allocation_efficiency"] == pytest.approx(15 / 24)
-    assert times["utilization_efficiency"] == pytest.approx(13 / 15)
-    assert times["technical_efficiency"] == pytest.approx(13 / 14)
-    assert times["setup_rate"] == pytest.approx(1 / 14)
+    assert times["availability"] == pytest.approx(11 / 21)
+    assert times["allocation_efficiency"] == pytest.approx(13 / 21)
+    assert times["utilization_efficiency"] == pytest.approx(11 / 13)
+    assert times["technical_efficiency"] == pytest.approx(11 / 12)
+    assert times["setup_rate"] == pytest.approx(1 / 12)
     day = only(store, "FROM times_by_day")
     assert {name: day[name] for name in hours} == {name: times[name] for name in hours}
     outside = only(store, "FROM times_by_shift WHERE shift = ''")
@@ -109,9 +115,9 @@ def test_figures_of_a_shift_and_a_day(store):
         oee = only(store, f"FROM {view}")
         assert float(oee["pru_pq"]) == 1000 * 18 + 500 * 36
         assert float(oee["pru_gq"]) == 900 * 18 + 500 * 36
-        assert oee["effectiveness"] == pytest.approx(36_000 / (13 * 3600))
+        assert oee["effectiveness"] == pytest.approx(36_000 / (11 * 3600))
         assert oee["quality_ratio"] == pytest.approx(34_200 / 36_000)
         assert oee["oee"] == pytest.approx(oee["availability"] * oee["effectiveness"] * oee["quality_ratio"])
-        assert oee["nee"] == pytest.approx(14 / 24 * oee["effectiveness"] * oee["quality_ratio"])
+        assert oee["nee"] == pytest.approx(12 / 21 * oee["effectiveness"] * oee["quality_ratio"])
     cycle = only(store, "FROM cycle_time")
     assert cycle["seconds_per_unit"] == pytest.approx(4 * 3600 / 1500)

@@ -136,6 +136,8 @@ def test_a_machine_that_stood_still_a_moment_longer_would_be_found(folder):
     (told,) = outcome.differences
     assert f"{states[first].shift}, adot: " in told
     assert len(plant.states) > 20
+    assert sum(row.planned_us for row in plant.states) > 0 < sum(row.planned_us for row in truth.plants["B"].states)
+    assert {row.state for row in truth.plants["M"].states} == {"production", "delay", "down"}
     assert sum(row.state == "production" for row in truth.plants["B"].states) > 10
     assert outcome.differences != read_outcome(folder / "analytics.duckdb", truth).differences == ()
 

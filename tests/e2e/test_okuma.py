@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_sessions_are_separated_and_four_parts_are_confirmed(whole: scripted_flo
     sessions = {c["session"] for c in told}
     assert len(sessions) == 4
     assert {s: sum(c["good"] for c in told if c["session"] == s) for s in sessions} == dict.fromkeys(sessions, 1_000)
+
+
+def test_the_machine_produced_while_its_programs_ran(whole: scripted_flow.Outcome) -> None:
+    """States by EXECUTION (M22): each of four programs begins, ends, and leaves the machine idle."""
+    marks = [json.loads(line) for record in whole.stored("states") for line in record.value.splitlines()]
+    by_session: dict[str, list[str]] = {}
+    for mark in marks:
+        by_session.setdefault(mark["session"], []).append(mark["state"])
+    assert list(by_session.values()) == [["production", "delay", "delay"]] * 4
+    assert {mark["work_center"] for mark in marks} == {"WC-M100"}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

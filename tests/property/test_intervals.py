@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from canonical.contracts import MachineState, StateMark, TelemetryMinute
-from canonical.policy import ShiftPolicy
+from canonical.policy import BreakPolicy, MaintenancePolicy, ShiftPolicy
 from canonical.schemas import arrow_schema
 from canonical.shifts import ShiftCalendar
 from sinks.store import Store, StoreConfig
@@ -21,10 +21,11 @@ from sinks.store import Store, StoreConfig
 HOUR_US = 3_600_000_000
 DAWN_US = int(datetime(2026, 10, 23, tzinfo=UTC).timestamp()) * 1_000_000  # the clock goes back within these days
 SHIFTS = (
-    ShiftPolicy(name="day", start="06:00", end="18:00"),
+    ShiftPolicy(name="day", start="06:00", end="18:00", breaks=(BreakPolicy(start="12:00", end="13:00"),)),
     ShiftPolicy(name="night", start="22:00", end="04:00", days=("fri", "sat")),
 )
-PLANTS = {"B": ShiftCalendar("Europe/Berlin", SHIFTS)}
+MAINTENANCE = MaintenancePolicy(start="16:00", end="23:00", days=("fri", "sun"), work_centers=("WC-2",))
+PLANTS = {"B": ShiftCalendar("Europe/Berlin", SHIFTS, [MAINTENANCE])}
 NUMBERS = count(1)
 
 
@@ -66,7 +67,7 @@ def test_hour_by_hour_the_last_mark_counts(store, told, data):
     given_marks = [
         StateMark(
             plant=plant, source=source, seq=seq, occurred_us=DAWN_US + hour * HOUR_US, type="downtime", state=state,
-            reason=reason, work_center="WC",
+            reason=reason, work_center=f"WC-{source[1]}",
         )
         for seq, (plant, source, hour, state, reason) in enumerate(told)
     ]  # fmt: skip
@@ -75,21 +76,22 @@ def test_hour_by_hour_the_last_mark_counts(store, told, data):
         size = data.draw(st.sampled_from([1, 4, len(left)]))
         committed(store, shard, StateMark, "state_mark", left[:size], offset)
         left, offset = left[size:], offset + 1
-    times, now = expected(given_marks)
+    times, planned, now = expected(given_marks)
     found = store._db.execute(
-        "SELECT plant, source, state, reason, shift, posting_date, duration_us FROM state_time"
+        "SELECT plant, source, state, reason, shift, posting_date, duration_us, planned_us FROM state_time"
     ).fetchall()
-    assert {tuple(row[:-1]): row[-1] for row in found} == times
+    assert {tuple(row[:-2]): row[-2] for row in found} == times
+    assert {tuple(row[:-2]): row[-1] for row in found if row[-1]} == planned
     assert len(found) == len(times), "one row for each key"
     summed = store._db.execute(
-        "SELECT plant, source, state, reason, shift, posting_date, CAST(sum(end_us - begin_us) AS HUGEINT), count(*)"
-        " FROM state_interval WHERE end_us IS NOT NULL GROUP BY ALL ORDER BY ALL"
+        "SELECT plant, source, state, reason, shift, posting_date, CAST(sum(end_us - begin_us) AS HUGEINT), count(*),"
+        " CAST(sum(planned_us) AS HUGEINT) FROM state_interval WHERE end_us IS NOT NULL GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     assert (
         summed
         == store._db.execute(
-            "SELECT plant, source, state, reason, shift, posting_date, duration_us, intervals FROM state_time"
-            " ORDER BY ALL"
+            "SELECT plant, source, state, reason, shift, posting_date, duration_us, intervals, planned_us"
+            " FROM state_time ORDER BY ALL"
         ).fetchall()
     )
     open_now = store._db.execute(
@@ -107,8 +109,9 @@ def test_hour_by_hour_the_last_mark_counts(store, told, data):
 
 
 def expected(told):
-    """The naive twin: asks of every hour which mark was the last, and which shift it is in."""
+    """The naive twin: asks of every hour which mark was the last, which shift it is in, and what is planned."""
     times: Counter = Counter()
+    planned: Counter = Counter()
     now = {}
     for plant, source in {(mark.plant, mark.source) for mark in told}:
         own = [mark for mark in told if (mark.plant, mark.source) == (plant, source)]
@@ -120,7 +123,11 @@ def expected(told):
             (shift,), (day,) = calendar.attribute(np.array([at_us]))
             day = date.fromordinal(date(1970, 1, 1).toordinal() + int(day))
             times[plant, source, last.state, last.reason, calendar.names[shift], day] += HOUR_US
-    return times, now
+            for stop in calendar.stops(at_us, at_us + HOUR_US):
+                if stop.work_center in ("", last.work_center):
+                    key = (plant, source, last.state, last.reason, stop.shift, stop.posting_date)
+                    planned[key] += stop.end_us - stop.begin_us
+    return times, planned, now
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

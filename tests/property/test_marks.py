@@ -57,20 +57,21 @@ def as_rows(columns):
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def expected_marks(told, late):
+def expected_marks(told, late, policy):
     """The naive twin: one row after the other."""
     stopped, marks, numbers = {}, [], Counter()
     for row in [*told, *late]:
         seq = numbers[row["source"]]
         numbers[row["source"]] += 1
         state = STATES.get(row["type"])
-        if state and state != "idle" and row["reason"] in POLICY.setup_reasons:
+        if state and state != "idle" and row["reason"] in policy.setup_reasons:
             state = "setup"
         if any(row is each for each in late):
             if state:
                 marks.append((row["source"], seq, row["occurred_us"], state))
             continue
-        if state is None and row["type"] == "partial" and row["good"] and stopped.get(row["source"]):
+        ends = policy.output_ends_stops and row["good"] and stopped.get(row["source"])
+        if state is None and row["type"] == "partial" and ends:
             state = "production"
         if state:
             stopped[row["source"]] = state in ("setup", "delay", "down")
@@ -79,10 +80,11 @@ def expected_marks(told, late):
 
 
 @settings(max_examples=100, deadline=None)
-@given(rows, rows, st.data())
-def test_marks_are_those_of_one_row_after_the_other(told, late, data):
+@given(rows, rows, st.booleans(), st.data())
+def test_marks_are_those_of_one_row_after_the_other(told, late, output_ends_stops, data):
     sessions = Sessions(Vocabulary())
-    marks, numbers, found = Marks(POLICY, sessions), Counter(), []
+    policy = POLICY.model_copy(update={"output_ends_stops": output_ends_stops})
+    marks, numbers, found = Marks(policy, sessions), Counter(), []
     left = list(told)
     while left:
         size = data.draw(st.integers(1, len(left)))
@@ -95,10 +97,10 @@ def test_marks_are_those_of_one_row_after_the_other(told, late, data):
         if data.draw(st.booleans()):
             state, sessions = marks.encode(), Sessions(Vocabulary())
             sessions.vocabulary.code("another process has other codes")
-            marks = Marks.decode(POLICY, sessions, state)
+            marks = Marks.decode(policy, sessions, state)
     found += as_rows(marks.step(EventBatch.empty(), batch(late, sessions, numbers)))
     said = sorted((row["source"], row["seq"], row["occurred_us"], row["state"]) for row in found)
-    assert said == expected_marks(told, late)
+    assert said == expected_marks(told, late, policy)
     told_by = {(row["source"], row["seq"]): row for row in found}
     numbers = Counter()
     for row in [*told, *late]:

@@ -10,8 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canonical.policy import ShiftPolicy
+from canonical.policy import BreakPolicy, MaintenancePolicy, ShiftPolicy
 from canonical.shifts import ShiftCalendar
+from canonical.wall_clock import minutes, span_minutes
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -123,3 +124,79 @@ def test_pieces_tile_a_span_and_each_is_of_one_shift_and_date(
         indices, days = calendar.attribute(np.clip(inside, begin_us, end_us - 1))
         assert {calendar.names[index] for index in indices.tolist()} == {shift}
         assert set(days.tolist()) == {(day - EPOCH.date()).days}
+
+
+def clock(quarter: int) -> str:
+    return f"{quarter % 96 // 4:02}:{quarter % 4 * 15:02}"
+
+
+@st.composite
+def planned(draw: st.DrawFn) -> tuple[list[ShiftPolicy], list[MaintenancePolicy]]:
+    """Shifts, some with a break, and maintenance that may overlap breaks, shifts and itself."""
+    shifts = []
+    for shift in draw(calendars()):
+        length = span_minutes(shift.start, shift.end) // 15
+        first = draw(st.integers(0, length - 1))
+        last = draw(st.integers(first + 1, length))
+        begin = minutes(shift.start) // 15
+        each = BreakPolicy(start=clock(begin + first), end=clock(begin + last))
+        shifts.append(shift.model_copy(update={"breaks": (each,) if draw(st.booleans()) else ()}))
+    maintenance = st.builds(
+        MaintenancePolicy,
+        start=st.integers(0, 95).map(clock),
+        end=st.integers(0, 95).map(clock),
+        days=st.sets(st.sampled_from(DAYS)).map(tuple),
+        dates=st.just((datetime(2026, 3, 29, tzinfo=UTC).date(), datetime(2026, 10, 25, tzinfo=UTC).date())),
+        work_centers=st.sampled_from([(), ("X",), ("X", "Y")]),
+    )
+    return shifts, draw(st.lists(maintenance, max_size=3))
+
+
+def stops_at(
+    zone: ZoneInfo, shifts: list[ShiftPolicy], maintenance: list[MaintenancePolicy], instant: datetime
+) -> set[tuple[str, str]]:
+    """The naive twin: which work centres stand at an instant, and why."""
+
+    def within(day: datetime, start: str, length: int) -> bool:
+        begin = day + timedelta(minutes=minutes(start))
+        end = begin + timedelta(minutes=length)
+        return first_showing(begin, zone) <= instant < first_showing(end, zone)
+
+    if not twin(zone, shifts, instant)[0]:
+        return set()
+    why: dict[str, str] = {}
+    today = datetime.fromisoformat(f"{instant.astimezone(zone).date()}T00:00")
+    for day in (today - timedelta(days=back) for back in range(-2, 4)):
+        for each in maintenance:
+            on_that_day = day.date() in each.dates or DAYS[day.weekday()] in each.days
+            if on_that_day and within(day, each.start, span_minutes(each.start, each.end)):
+                why |= dict.fromkeys(each.work_centers or [""], "maintenance")
+    for day in (today - timedelta(days=back) for back in range(-2, 4)):
+        for shift in shifts:
+            for each in shift.breaks if DAYS[day.weekday()] in shift.days else ():
+                after_midnight = timedelta(days=minutes(each.start) < minutes(shift.start))
+                if within(day + after_midnight, each.start, span_minutes(each.start, each.end)):
+                    why[""] = "break"
+    return {("", why[""])} if "" in why else set(why.items())
+
+
+@settings(max_examples=30, deadline=None)
+@given(zone=st.sampled_from(ZONES), plan=planned(), when=instants())
+def test_planned_stops_are_where_the_twin_puts_them(
+    zone: str, plan: tuple[list[ShiftPolicy], list[MaintenancePolicy]], when: list[datetime]
+) -> None:
+    shifts, maintenance = plan
+    calendar = ShiftCalendar(zone, shifts, maintenance)
+    for instant in when:
+        at_us = (instant - EPOCH) // MICROSECOND
+        around = list(calendar.stops(at_us - 30 * 3_600_000_000, at_us + 3_600_000_000))
+        here = [stop for stop in around if stop.begin_us <= at_us < stop.end_us]
+        stands = {(stop.work_center, stop.kind) for stop in here}
+        assert stands == stops_at(ZoneInfo(zone), shifts, maintenance, instant)
+        assert len(here) == len(stands), "no stop twice"
+        name, day, _ = twin(ZoneInfo(zone), shifts, instant)
+        assert {(stop.shift, (stop.posting_date - EPOCH.date()).days) for stop in here} <= {(name, day)}
+        (piece,) = calendar.pieces(at_us, at_us + 1)
+        assert list(calendar.stops(at_us, at_us + 1)) == [
+            stop._replace(begin_us=piece[0], end_us=piece[1]) for stop in here
+        ]

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from canonical.columns import EVENT_TYPES, Vocabulary
 from canonical.contracts.fault import FaultCode
+from canonical.decoders import decode
 from canonical.decoders.parsed import Parsed
 from canonical.decoders.shdr import parse_shdr
 from canonical.mapping import PlantMapping, load
@@ -92,6 +94,29 @@ def observation(cells: str, mapping: PlantMapping = MAPPING) -> dict[str, Any]:
 )
 def test_observation(cells: str, fields: dict[str, Any]) -> None:
     assert observation(cells) == fields
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "said"),
+    [
+        ("execution|ACTIVE", "resume", None),
+        ("X1load|1|execution|READY|count|", "pause", None),
+        ("execution|FEED_HOLD|execution|ACTIVE", "resume", None),  # the last counts
+        ("execution|FEED_HOLD", "downtime", None),
+        ("execution|UNAVAILABLE", "state", None),
+        ("execution|", "state", None),
+        ("execution|READY|count|7", "partial", None),  # what counts is counted
+        ("X1load|56", "telemetry", None),
+        ("execution|complete", None, "type (execution): not in [types] of the mapping: 'complete'"),
+        ("execution|GONE", None, "type (execution): not in [types] of the mapping: 'GONE'"),
+    ],
+)
+def test_words_of_execution_are_states_of_the_machine(cells: str, kind: str | None, said: str | None) -> None:
+    words = {"packml": {"ACTIVE": "Execute", "READY": "Idle"}, "types": {"FEED_HOLD": "downtime"}}
+    mapping = PlantMapping.model_validate({**MAPPING.model_dump(by_alias=True, exclude_defaults=True), **words})
+    done = decode(mapping, RawRecords.from_lines(f"{NOW}|{cells}\n".encode()), Vocabulary(), 1_660_000_000_000_000)
+    assert [EVENT_TYPES[code].value for code in done.events["type"].tolist()] == ([kind] if kind else [])
+    assert [fault.detail for fault in done.faults] == ([said] if said else [])
 
 
 def test_timestamp_is_handed_on_as_it_is_but_for_a_duration() -> None:
@@ -192,7 +217,9 @@ def test_readings_and_sessions_of_a_real_log(okuma: bytes) -> None:
     assert [reading for reading in readings if reading[1] is not None] == [
         (1, "0"), (1, "1"), (2, "0"), (2, "1"), (3, "2"), (3, "3"), (4, "0"), (4, "1"),
     ]  # fmt: skip
-    assert Counter(fields["type"].to_pylist()) == {"telemetry": 10_505, "state": 12, "partial": 8}
+    said = {"telemetry": 10_505, "ACTIVE": 4, "PROGRAM_COMPLETED": 4, "READY": 4, "partial": 8}
+    assert Counter(fields["type"].to_pylist()) == said
+    assert said.keys() <= MULTUS.words.keys()
 
 
 def test_a_real_log_reads_the_same_however_it_is_cut(okuma: bytes) -> None:

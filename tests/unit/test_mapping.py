@@ -30,6 +30,10 @@ machine = { path = "cycle", unit = "ms" }
 """
 
 
+def shift(more):
+    return f'[[shifts]]\nname = "A"\nstart = "06:00"\nend = "14:00"\n{more}\n'
+
+
 def write(tmp_path, text):
     path = tmp_path / "a.toml"
     path.write_text(text, "utf-8")
@@ -71,6 +75,9 @@ def test_a_good_mapping_loads(tmp_path):
         (("", "[limits]\ndepth_max = 0\n"), 16, "limits.depth_max", "greater than or equal to 1"),
         (("", '[[shifts]]\nname = "A"\nstart = "6:00"\nend = "14:00"\n'), 17, "shifts.0.start", "pattern"),
         (("", '[[shifts]]\nname = "A"\nstart = "06:00"\n'), 15, "shifts.0.end", "required"),
+        (("", shift('breaks = [{ start = "13:45", end = "14:15" }]')), 19, "shifts.0.breaks.0", "not within"),
+        (("", shift('breaks = [{ start = "12:00", end = "14:00" }]')), 19, "", ""),
+        (("", '[[maintenance]]\nstart = "22:00"\nend = "06:00"\n'), 15, "maintenance.0", "no day on which it starts"),
         (('plant = "A"', "plant = A"), 1, "", "not TOML"),
         (("", 'x = "'), 15, "", "not TOML"),
     ],

@@ -171,6 +171,7 @@ def test_plant_m_reads_the_part_count():
         b"2026-03-28T11:00:00.0000000Z|avail|AVAILABLE|pexecution|READY|ppartcount|7",
         b"2026-03-28T11:00:00.5000009Z|Z1load|10",
         b"2026-03-28T11:00:01.0000000Z|ppartcount|8|Z1load|2",
+        b"2026-03-28T11:00:02.0000000Z|pexecution|INTERRUPTED",
     )
     events, faults = decoded("M", *lines)
     assert faults == []
@@ -178,8 +179,9 @@ def test_plant_m_reads_the_part_count():
         ("partial", 7_000, 0),
         ("telemetry", None, 500_000),
         ("partial", 8_000, 1_000_000),
+        ("downtime", None, 2_000_000),
     ]
-    assert [e.get("session_start", False) for e in events] == [True, False, False]
+    assert [e.get("session_start", False) for e in events] == [True, False, False, False]
 
 
 def test_plant_p_reads_devices_of_an_edge_node():

@@ -7,24 +7,45 @@ CREATE OR REPLACE VIEW times_by_work_unit AS
 WITH heard AS (
     SELECT plant, work_center, max(last_occurred_us) AS until_us FROM production GROUP BY plant, work_center
 ),
+lasting AS (
+    SELECT
+        open.plant,
+        open.work_center,
+        open.source,
+        shift_time.posting_date,
+        shift_time.shift,
+        open.state,
+        greatest(open.begin_us, shift_time.begin_us) AS begin_us,
+        least(heard.until_us, shift_time.end_us) AS end_us
+    FROM state_interval AS open
+    JOIN heard ON heard.plant = open.plant AND heard.work_center = open.work_center
+    JOIN shift_time
+    ON shift_time.plant = open.plant
+        AND shift_time.begin_us < heard.until_us
+        AND shift_time.end_us > open.begin_us
+    WHERE open.end_us IS NULL AND heard.until_us > open.begin_us
+),
 times AS (
-    SELECT plant, work_center, source, posting_date, shift, state, duration_us FROM state_time
+    SELECT plant, work_center, source, posting_date, shift, state, duration_us - planned_us AS duration_us
+    FROM state_time
+    UNION ALL
+    SELECT plant, work_center, source, posting_date, shift, state, end_us - begin_us FROM lasting
     UNION ALL
     SELECT
         lasting.plant,
         lasting.work_center,
         lasting.source,
-        shift_time.posting_date,
-        shift_time.shift,
+        lasting.posting_date,
+        lasting.shift,
         lasting.state,
-        least(heard.until_us, shift_time.end_us) - greatest(lasting.begin_us, shift_time.begin_us) AS duration_us
-    FROM state_interval AS lasting
-    JOIN heard ON heard.plant = lasting.plant AND heard.work_center = lasting.work_center
-    JOIN shift_time
-    ON shift_time.plant = lasting.plant
-        AND shift_time.begin_us < heard.until_us
-        AND shift_time.end_us > lasting.begin_us
-    WHERE lasting.end_us IS NULL AND heard.until_us > lasting.begin_us
+        greatest(lasting.begin_us, stop.begin_us) - least(lasting.end_us, stop.end_us)
+    FROM lasting JOIN planned_stop AS stop
+    ON stop.plant = lasting.plant
+        AND stop.posting_date = lasting.posting_date
+        AND stop.shift = lasting.shift
+        AND stop.begin_us < lasting.end_us
+        AND stop.end_us > lasting.begin_us
+    WHERE stop.work_center IN ('', lasting.work_center)
 ),
 summed AS (
     SELECT
@@ -41,10 +62,15 @@ summed AS (
     GROUP BY plant, work_center, source, posting_date, shift
 ),
 planned AS (
-    SELECT plant, posting_date, shift, sum(end_us - begin_us) AS pbt_us
+    SELECT plant, posting_date, shift, sum(end_us - begin_us) AS pot_us
     FROM shift_time
     WHERE shift <> ''
     GROUP BY plant, posting_date, shift
+),
+stood AS (
+    SELECT plant, work_center, posting_date, shift, sum(end_us - begin_us) AS stop_us
+    FROM planned_stop
+    GROUP BY plant, work_center, posting_date, shift
 )
 SELECT
     summed.plant,
@@ -52,15 +78,27 @@ SELECT
     summed.source,
     summed.posting_date,
     summed.shift,
-    seconds(coalesce(planned.pbt_us, 0)) AS pbt,
+    seconds(coalesce(planned.pot_us, 0)) AS pot,
+    seconds(coalesce(planned.pot_us - coalesce(plants.stop_us, 0) - coalesce(own.stop_us, 0), 0)) AS pbt,
     seconds(apt_us) AS apt,
     seconds(asut_us) AS asut,
     seconds(adet_us) AS adet,
     seconds(adot_us) AS adot
 FROM summed LEFT JOIN planned
-ON planned.plant = summed.plant AND planned.posting_date = summed.posting_date AND planned.shift = summed.shift;
+ON planned.plant = summed.plant AND planned.posting_date = summed.posting_date AND planned.shift = summed.shift
+LEFT JOIN stood AS plants
+ON plants.plant = summed.plant
+    AND plants.posting_date = summed.posting_date
+    AND plants.shift = summed.shift
+    AND plants.work_center = ''
+LEFT JOIN stood AS own
+ON own.plant = summed.plant
+    AND own.posting_date = summed.posting_date
+    AND own.shift = summed.shift
+    AND own.work_center = summed.work_center
+    AND own.work_center <> '';
 COMMENT ON VIEW times_by_work_unit IS
-    'Seconds of each source by shift (ISO 22400-2). What lasts counts until the newest output of the work centre.';
+    'Seconds of each source by shift, planned stops apart (ISO 22400-2). What lasts counts until the newest output.';
 COMMENT ON COLUMN times_by_work_unit.source IS 'The work unit: the machine, terminal or system whose time it is.';
 
 CREATE OR REPLACE VIEW times_by_shift AS
@@ -70,6 +108,7 @@ SELECT
     posting_date,
     shift,
     count(DISTINCT source) AS work_units,
+    sum(pot) AS pot,
     sum(pbt) AS pbt,
     sum(apt) AS apt,
     sum(asut) AS asut,
@@ -90,6 +129,7 @@ CREATE OR REPLACE VIEW times_by_day AS
 SELECT
     plant,
     posting_date,
+    sum(pot) AS pot,
     sum(pbt) AS pbt,
     sum(apt) AS apt,
     sum(asut) AS asut,

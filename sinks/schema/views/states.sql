@@ -24,12 +24,13 @@ SELECT
     work_center,
     state,
     reason,
-    seconds(sum(duration_us)) AS seconds,
+    seconds(sum(duration_us - planned_us)) AS seconds,
     CAST(sum(intervals) AS BIGINT) AS intervals,
-    round(sum(duration_us) / sum(sum(duration_us)) OVER (PARTITION BY plant), 4) AS share
+    round(sum(duration_us - planned_us) / sum(sum(duration_us - planned_us)) OVER (PARTITION BY plant), 4) AS share
 FROM state_time
 WHERE state IN ('setup', 'delay', 'down')
-GROUP BY plant, work_center, state, reason;
+GROUP BY plant, work_center, state, reason
+HAVING sum(duration_us - planned_us) > 0;
 COMMENT ON VIEW stops_by_reason IS
-    'Time not produced per plant, work centre, state (setup, delay, down) and reason; share is of the plant''s.';
+    'Time lost per plant, work centre, state (setup, delay, down) and reason, planned stops apart; share of the plant''s.';
 COMMENT ON COLUMN stops_by_reason.share IS 'Part of the plant''s time of these states, 0 to 1.';
