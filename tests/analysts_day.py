@@ -17,8 +17,10 @@ from canonical.contracts import (
     Confirmation,
     Event,
     OrderReference,
+    PeriodReference,
     Posting,
     Receipt,
+    RouteReference,
     StateMark,
     Unposted,
 )
@@ -110,8 +112,10 @@ MARKS = [
     mark(4, 95, "production"),
     mark(5, 125, "idle"),
     mark(6, 130, "production"),
-    mark(7, 470, "idle"),
-    mark(8, 480, "production"),
+    mark(7, 240, "delay", "BREAK"),  # which is planned then, so it is no loss
+    mark(8, 270, "production"),
+    mark(9, 470, "idle"),
+    mark(10, 480, "production"),
 ]
 WRONG = {
     "exception_id": UUID(int=900), "code": "ORDER_NOT_RELEASED", "owner": "plant-supervisor", "severity": "line-stop",
@@ -127,11 +131,14 @@ MOVE = {
     "cause": "move-17", "kind": "stock-transfer", "state": "waiting", "plant": "A", "material": "PUMP", "lot": "P-1",
     "good": 0, "causes": ["move-17"], "at_us": SIX_US + 510 * MINUTE_US,
 }  # fmt: skip
+PERIOD = {"changed_us": SIX_US, "erp": "s4", "first": "2026-10-01", "last": "2026-10-31", "open": True}
 TABLES: dict[str, tuple[type[BaseModel], Sequence[dict[str, Any]]]] = {
     "order_reference": (
         OrderReference,
         [order("WO-7", "HOUSING", 200_000), order("WO-9", "PUMP", 100_000), order("WO-11", "PUMP", 50_000, "created")],
     ),
+    "route_reference": (RouteReference, [{"changed_us": SIX_US, "plant": "A", "erp": "s4", "erp_plant": "1010"}]),
+    "period_reference": (PeriodReference, [PERIOD]),
     "confirmation": (Confirmation, CONFIRMATIONS),
     "event": (Event, EVENTS),
     "state_mark": (StateMark, MARKS),
