@@ -1,7 +1,8 @@
-"""What is shipped for Prometheus and Grafana fits the metrics there are (M36, M38)."""
+"""What is shipped to run beside plantsync fits it: Prometheus, Grafana (M36, M38), and services of systemd (A18)."""
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import shutil
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from typer.main import get_command
 
+from dataflows.cli.app import app
 from dataflows.flow_names import FlowName
 from dataflows.metrics.declared import Declared
 from dataflows.metrics.hops import HOPS
@@ -111,6 +114,27 @@ def test_what_is_scraped_is_what_the_page_serves():
     files = re.findall(r"- \./([\w./]+):", (DEPLOY / "compose.yaml").read_text())
     assert len(files) == 4
     assert all((DEPLOY / path).exists() for path in files)
+
+
+def test_services_run_commands_there_are_and_stay_down_for_what_does_not_pass():
+    units = {path.stem: path.read_text() for path in DEPLOY.glob("*.service")}
+    assert units.keys() == {"plantsync@", "plantsync-tower"}
+    page = (DEPLOY.parent / "docs/operations.md").read_text()
+    (shown,) = re.findall(r"^# /etc/systemd/system/plantsync@\.service\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert units["plantsync@"].endswith(shown)
+    commands = get_command(app).commands
+    for name, unit in units.items():
+        sections = configparser.ConfigParser(interpolation=None)
+        sections.optionxform = str
+        sections.read_string(unit)
+        _, _, words = sections["Service"]["ExecStart"].partition("/.venv/bin/plantsync ")
+        command, *arguments = words.split()
+        assert command in commands
+        assert arguments == (["%i"] if name == "plantsync@" else [])
+        codes = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", page, re.MULTILINE)
+        for_ever = {code for code, what_to_do in codes if code != "0" and what_to_do != "start it again"}
+        assert {"1", "2"} <= set(sections["Service"]["RestartPreventExitStatus"].split()) <= for_ever
+        assert int(sections["Service"]["TimeoutStopSec"]) > 0
 
 
 @pytest.mark.elsewhere
