@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from dataflows.cli.exit_codes import ERROR
-from dataflows.cli.options import CONFIG, Config, Json
-from dataflows.cli.replay import INSTANTS, instant_us
-
-ORDERS_SHOWN = 40
+from dataflows.cli.options import CONFIG, INSTANTS, Config, Json, instant_us
+from dataflows.cli.order_table import ORDERS_SHOWN, order_table
 
 
 def canary(
@@ -76,7 +75,8 @@ def _print(told: dict[str, Any]) -> None:
     numbers |= {f"fault {code}": (each["old"], each["new"]) for code, each in told["faults"].items()}
     console.print(_numbers(numbers))
     if told["orders"]:
-        console.print(_orders(told["orders"][:ORDERS_SHOWN]))
+        title = "Orders whose confirmed quantities would be others"
+        console.print(order_table(told["orders"][:ORDERS_SHOWN], _old_and_new, title))
         if (more := len(told["orders"]) - ORDERS_SHOWN) > 0:
             say(f"And {more:,} rows more; --json shows all.")
     fields = ", ".join(f"{name} in {count:,}" for name, count in made["changed_fields"].items())
@@ -104,20 +104,6 @@ def _numbers(numbers: dict[str, tuple[int, int]]) -> Any:
     return table
 
 
-def _orders(orders: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold", title="Orders whose confirmed quantities would be others")
-    keys = ("plant", "order", "operation", "lot")
-    for name in keys:
-        table.add_column(name)
-    numbers = ("events", "good", "scrap", "rework")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    table.add_column("unit")
-    for row in orders:
-        values = [(row["old"][name], row["new"][name], 1 if name == "events" else 1000) for name in numbers]
-        words = [f"{a / by:,g}" if a == b else f"{a / by:,g} -> {b / by:,g}" for a, b, by in values]
-        table.add_row(*(Text(row[name]) for name in keys), *words, Text(row["unit"]))
-    return table
+def _old_and_new(order: Mapping[str, Any], name: str, by: int) -> str:
+    old, new = order["old"][name], order["new"][name]
+    return f"{old / by:,g}" if old == new else f"{old / by:,g} -> {new / by:,g}"

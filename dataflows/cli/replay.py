@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +12,13 @@ import typer
 from canonical.contracts.fault import FaultCode
 from dataflows.cli.actor import Actor, Reason, stated
 from dataflows.cli.exit_codes import ERROR
-from dataflows.cli.options import CONFIG, Config, Json
+from dataflows.cli.options import CONFIG, INSTANTS, Config, Json, instant_us
+from dataflows.cli.order_table import ORDERS_SHOWN, order_table
 
 if TYPE_CHECKING:
     from dataflows.replay import Plan, Replayed
 
-ORDERS_SHOWN = 40
 WORDS = {"confirmation": "new", "supplementary": "new supplementary"}
-INSTANTS = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 
 
 class Origin(StrEnum):
@@ -116,13 +116,6 @@ def replay(
         raise typer.Exit(ERROR)
 
 
-def instant_us(instant: datetime | None) -> int | None:
-    """Return what an option says, taken for UTC, in microseconds."""
-    from datetime import UTC
-
-    return None if instant is None else round(instant.replace(tzinfo=UTC).timestamp() * 1_000_000)
-
-
 def _print(plan: Plan, done: Replayed | None) -> None:
     from dataflows.cli.output import results
 
@@ -144,7 +137,7 @@ def _print(plan: Plan, done: Replayed | None) -> None:
     parts = [f"{ledger[name]:+,} {name}" for name in ("released", "late", "duplicates", "held") if ledger.get(name)]
     say(f"The ledger: {', '.join(parts) or 'no change'}. Duplicates change nothing; what is held waits for others.")
     if would["orders"]:
-        console.print(_table(would["orders"][:ORDERS_SHOWN]))
+        console.print(order_table(would["orders"][:ORDERS_SHOWN], _difference))
         if (more := len(would["orders"]) - ORDERS_SHOWN) > 0:
             say(f"And {more:,} rows more; --json shows all.")
     made = [f"{count:,} {WORDS[kind]}" for kind, count in would["confirmations"].items()]
@@ -177,19 +170,5 @@ def _left_out(left_out: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _table(orders: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold")
-    for name in ("plant", "order", "operation", "lot"):
-        table.add_column(name)
-    numbers = ("events", "good", "scrap", "rework")
-    for name in numbers:
-        table.add_column(name, justify="right")
-    table.add_column("unit")
-    for row in orders:
-        texts = [Text(row[name]) for name in ("plant", "order", "operation", "lot")]
-        sums = [Text(f"{row['events']:+,}"), *(Text(f"{row[name] / 1000:+,g}") for name in numbers[1:])]
-        table.add_row(*texts, *sums, Text(row["unit"]))
-    return table
+def _difference(order: Mapping[str, Any], name: str, by: int) -> str:
+    return f"{order[name]:+,}" if by == 1 else f"{order[name] / by:+,g}"
