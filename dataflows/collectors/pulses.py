@@ -1,18 +1,22 @@
 """Pulses: of messages that are one piece each, what contacts add when they bounce is left out.
 
-Law: what is told of a value is no nearer than ``gap_us`` to what was told of it before; what is nearer is left out,
-also where it comes twice or late; nothing is held. Each value has a gap of its own, so that a contact may tell that it
-opens as soon as it has closed.
+Law: what is told of a value is no nearer than ``gap_us`` to any of the ``TOLD_MAX`` readings that were told before;
+what is nearer is left out, also where it comes late or again; nothing is held. Each value has a gap of its own, so that
+a contact may tell that it opens as soon as it has closed.
+
+More than the last is remembered because a broker sends again what it does not know to be acknowledged: the bounce of a
+piece long told must not become another piece.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, ClassVar, Final
 
 from dataflows.collectors.reading import Reading
 
-VALUES_MAX: Final = 16
-"""Values of a signal whose gap is known; of more, the one told longest ago is forgotten."""
+TOLD_MAX: Final = 64
+"""Readings of a signal that are remembered: brokers have 10 to 32 messages under way, unless told otherwise."""
 
 
 class Pulses:
@@ -24,28 +28,25 @@ class Pulses:
 
     def __init__(self, gap_us: int) -> None:
         self._gap_us = gap_us
-        self._told_us: dict[str, int] = {}
+        self._told: deque[tuple[int, str]] = deque(maxlen=TOLD_MAX)
 
     def take(self, reading: Reading) -> list[Reading]:
         """Return the reading, if it is to be told."""
-        told_us = self._told_us.get(reading.text)
-        if told_us is not None and abs(reading.at_us - told_us) < self._gap_us:
+        at_us, text = reading.at_us, reading.text
+        if any(told == text and abs(at_us - told_us) < self._gap_us for told_us, told in self._told):
             return []
-        self._told_us.pop(reading.text, None)
-        self._told_us[reading.text] = reading.at_us
-        if len(self._told_us) > VALUES_MAX:
-            del self._told_us[next(iter(self._told_us))]
+        self._told.append((at_us, text))
         return [reading]
 
     def release(self) -> list[Reading]:
-        """Return nothing: nothing waits."""
+        """Return nothing: nothing is held."""
         return []
 
     def encode(self) -> list[Any]:
-        """Return when which value was told."""
-        return [list(each) for each in self._told_us.items()]
+        """Return when what was told."""
+        return list(self._told)
 
     def decode(self, state: list[Any], held: Reading | None) -> None:
         """Go on from a state."""
         assert held is None
-        self._told_us = dict(state)
+        self._told.extend((told_us, told) for told_us, told in state)

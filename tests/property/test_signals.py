@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflows.collectors import signals as module
+from dataflows.collectors.pulses import TOLD_MAX
 from dataflows.collectors.reading import Reading
 from dataflows.collectors.signal_settings import (
     DeadbandSignal,
@@ -162,6 +163,12 @@ def test_a_contact_that_bounces_is_one_piece_and_a_flicker_is_no_state():
     assert [(each.at_us // ms, each.text) for each in fed(Signals([RULES[4]]), said)] == [
         (0, "1"), (3, "0"), (700, "1"), (1_400, "0")
     ]  # fmt: skip
+    signals = Signals([RULES[4]])
+    fed(signals, said)
+    assert fed(signals, said[2:]) == [], "a broker sends again what it does not know to be acknowledged"
+    many = [("a", Reading(10_000 * ms * count, "1")) for count in range(1, TOLD_MAX + 1)]
+    assert fed(signals, many) == [each for _, each in many]
+    assert len(fed(signals, said[:1])) == 1, "what was told so long ago is forgotten"
     states = [(0, "ACTIVE"), (1_000, "STOPPED"), (1_020, "ACTIVE"), (3_000, "STOPPED"), (3_500, "READY")]
     said = [("a", Reading(at * ms, text)) for at, text in states]
     assert [(each.at_us // ms, each.text) for each in fed(Signals([RULES[3]]), said)] == [

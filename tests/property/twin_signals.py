@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from dataflows.collectors.pulses import TOLD_MAX
 from dataflows.collectors.reading import Reading
 from dataflows.collectors.signal_settings import (
     DeadbandSignal,
@@ -42,8 +43,8 @@ class Twin:
         self.last_us = reading.at_us
         match self.rule:
             case PulseSignal(gap_s=gap_s):
-                last = next((each for each in reversed(self.told) if each.text == reading.text), None)
-                if last is None or abs(reading.at_us - last.at_us) >= gap_s * 1e6:
+                alike = [each for each in self.told[-TOLD_MAX:] if each.text == reading.text]
+                if all(abs(reading.at_us - each.at_us) >= gap_s * 1e6 for each in alike):
                     self.tell(reading)
             case _ if back or not self.told:
                 self.told += self.held()

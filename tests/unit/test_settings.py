@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from dataflows import settings
-from dataflows.collect_settings import AnyCollector
+from dataflows.collect_settings import AnyCollector, CollectSection
 from dataflows.collectors.signal_settings import SignalRule
 from dataflows.kafka_settings import KafkaSection
 from dataflows.settings import Settings, SettingsInvalid
@@ -282,6 +283,8 @@ def test_the_page_of_collectors_has_every_key_with_its_default_and_no_other():
         chapter = text.partition(f"\n## {protocol}: ")[2].partition("\n## ")[0]
         assert re.findall(r"^\| `[\w.]+` \|.*\|$", chapter, re.MULTILINE) == list(_rows(section))
     chapter = text.partition("\n## signals: ")[2].partition("\n## ")[0]
+    example = tomllib.loads(chapter.partition("```toml")[2].partition("```")[0])["collect"]["lathe-1"]
+    assert len(TypeAdapter(CollectSection).validate_python(example).signals) == 2
     for rule in get_args(get_args(SignalRule)[0]):
         (name,) = get_args(rule.model_fields["rule"].annotation)
         part = chapter.partition(f'\n### rule = "{name}"\n')[2].partition("\n### ")[0]
