@@ -2,7 +2,7 @@
 
 Views are asked as a reader asks them, with two threads and 1 GB: all their rows are computed, and of those that have an
 order, those of one. Cold means that the system has none of the files in memory. The writer is the flow itself
-(``analytics_process``) on a core of its own, and the readers share another, since what is asked is whether they wait for
+(``analytics_process``) on a core of its own; the readers share another, since what is asked is whether they wait for
 each other, not who of them gets the processor; each takes one thread and waits a second after each answer.
 """
 

@@ -53,8 +53,8 @@ def now() -> Times:
     return time.perf_counter(), cpu.user + cpu.system
 
 
-def main(chunks: str, log_path: str, form: str = "json", first: str = "0") -> None:
-    """Read the chunks to their end into the log; ``form`` is json or avro."""
+def main(chunks: str, log_path: str, form: str = "json", first: str = "0", interval_s: str = "1") -> None:
+    """Read the chunks to their end into the log; ``form`` is json or avro, ``interval_s`` the time between commits."""
     keep_heap()
     collect_seldom()
     clock, log = SystemClock(), SqliteLog(Path(log_path))
@@ -63,7 +63,8 @@ def main(chunks: str, log_path: str, form: str = "json", first: str = "0") -> No
     folder = Stages(config, clock)
     folder.first = int(first)
     shard = ShardInput(lambda: folder, load(mapping))
-    flow = confirmations({"w": shard}, log, Pace(until_end=True, commit_interval_us=1_000_000), clock, Event())
+    pace = Pace(until_end=True, commit_interval_us=round(float(interval_s) * 1e6))
+    flow = confirmations({"w": shard}, log, pace, clock, Event())
     began, began_cpu = now()
     cli_main(flow)
     ended, ended_cpu = now()

@@ -23,6 +23,7 @@ from benchmarks.kafka_topic import source_of
 from benchmarks.overtaken import overtaken
 from benchmarks.table import Told, table
 from benchmarks.workload import MAPPING, ROOT, Workload, workload
+from dataflows.pace_settings import PaceSection
 
 SOURCES = (1_000, 10_000, 100_000)
 """Of each number the same eight million events in all, disordered as they arrive (``benchmarks.overtaken``). W of so
@@ -47,11 +48,11 @@ Figures = dict[str, float]
 
 
 def files(made: Workload, chunks: Path) -> Figures:
-    """Run the job over files on one core; return what ``benchmarks.job_process`` tells."""
+    """Run the job over files on one core, at the pace of a plant; return what ``benchmarks.job_process`` tells."""
     with tempfile.TemporaryDirectory(prefix="plantsync-scaling-") as folder:
         log = Path(folder) / "log.db"
         command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.job_process", str(chunks), str(log)]
-        command += ["json", str(FIRST)]
+        command += ["json", str(FIRST), str(PaceSection().commit_interval_s)]
         done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         told: Figures = json.loads(done.stdout)
         job.check(made, log)

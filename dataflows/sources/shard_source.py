@@ -47,7 +47,7 @@ class Pace:
     commit_results_max: int = 1_000_000
     commit_rows_max: int = 4_000_000
     idle_wait_us: int = 50_000
-    vocabulary_max: int = 1_000_000
+    vocabulary_max: int = 200_000
     until_end: bool = False
     ticking: bool = False
 
