@@ -90,6 +90,9 @@ def test_records_are_numbered_over_connections_and_restarts(adapter, lines, cloc
     raw = again.poll()
     again.close()
     assert (texts(raw), raw.offsets.tolist()) == ([CONNECTION + "2"], [3])
+    before_signals = '{"number":7,"connections":3}'
+    again.seek(before_signals, {})
+    assert again.position() == '{"number":7,"connections":3,"heard":0}'
 
 
 def test_what_was_said_before_the_end_is_told_before_the_end(adapter, lines):
