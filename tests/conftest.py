@@ -60,7 +60,7 @@ def kafka():
         yield kafka_broker.Broker(servers)
         return
     try:
-        with kafka_broker.running() as broker:
+        with kafka_broker.running(brief=True) as broker:
             yield broker
     except kafka_broker.BrokerUnavailable as error:
         pytest.skip(str(error))

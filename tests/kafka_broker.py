@@ -91,17 +91,19 @@ def jars() -> Path:
 
 
 @contextlib.contextmanager
-def running(*, secure: bool = False, properties: Mapping[str, str] | None = None) -> Iterator[Broker]:
+def running(
+    *, secure: bool = False, properties: Mapping[str, str] | None = None, brief: bool = False
+) -> Iterator[Broker]:
     """Run a broker while the block runs.
 
     ``secure`` adds a SASL_SSL listener (SCRAM-SHA-512, certificate made now); ``properties`` are
-    further broker properties.
+    further broker properties; a ``brief`` one does not compile itself as well as it can, which pays after minutes.
 
     Raises: BrokerUnavailable.
     """
     classpath = jars()
     with tempfile.TemporaryDirectory(prefix="plantsync-kafka-") as scratch:
-        process, broker = _started(classpath, Path(scratch), dict(properties or {}), secure=secure)
+        process, broker = _started(classpath, Path(scratch), dict(properties or {}), secure=secure, brief=brief)
         try:
             yield broker
         finally:
@@ -109,9 +111,10 @@ def running(*, secure: bool = False, properties: Mapping[str, str] | None = None
 
 
 def _started(
-    classpath: Path, scratch: Path, properties: dict[str, str], *, secure: bool
+    classpath: Path, scratch: Path, properties: dict[str, str], *, secure: bool, brief: bool
 ) -> tuple[subprocess.Popen[bytes], Broker]:
     """Start until it is ready; a port that was taken in between is tried again with another."""
+    quick = (QUICK_START,) if brief else ()
     for attempt in range(STARTS_MAX):
         home = scratch / str(attempt)
         home.mkdir()
@@ -126,7 +129,7 @@ def _started(
         log = home / "broker.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*die_with_parent(), *java(classpath, "-Xmx512m"), "kafka.Kafka", str(config)],
+                [*die_with_parent(), *java(classpath, "-Xmx512m", *quick), "kafka.Kafka", str(config)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -275,7 +275,7 @@ def test_a_writer_that_was_only_paused_is_fenced(settings):
 
 
 def test_a_commit_whose_answer_is_lost_is_in_doubt_until_restored():
-    with available(kafka_broker.running()) as broker:
+    with available(kafka_broker.running(brief=True)) as broker:
         settings = replace(kafka_settings(broker.servers, "t."), transaction_timeout_ms=2_000)
         log = KafkaLog("flow", settings)
         log.restore("a")

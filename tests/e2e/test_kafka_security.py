@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kafka
 def secure():
     """Properties for a broker whose listener demands SASL over TLS."""
     try:
-        with kafka_broker.running(secure=True) as broker:
+        with kafka_broker.running(secure=True, brief=True) as broker:
             yield dict(broker.secure)
     except kafka_broker.BrokerUnavailable as error:
         pytest.skip(str(error))

@@ -75,7 +75,7 @@ class Torture:
         told = self.folder / "servers"
 
         def serve(_page):
-            with kafka_broker.running() as broker:
+            with kafka_broker.running(brief=True) as broker:
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
                 told.with_suffix(".tmp").write_text(broker.servers)
                 told.with_suffix(".tmp").rename(told)
