@@ -231,7 +231,7 @@ def whole_world() -> World:
     moved = w.move("stock-transfer", name, [name], 5_000, operation="0020", good=5_000)
     for p in (first, last, received, moved):
         w.accept(p)
-    for state in ("waiting", "ruled-out", "discarded", "superseded", "refused"):
+    for state in ("waiting", "ruled-out", "discarded", "superseded", "refused", "not-counted"):
         w.not_posted(w.confirm(1_000, order="b"), state)
     for good in (3_000, 4_000, 5_000):
         w.accept(*w.post_made(w.confirm(good, 1_000, order="c"), factor=3, unit="KGM"))

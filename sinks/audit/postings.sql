@@ -63,7 +63,7 @@ SELECT
     m.last_seq AS last_seq, m.order_id AS order_id, m.operation AS operation, p.posting_id AS posting_id, p.erp AS erp,
     m.last_occurred_us AS at_us, 'posted, or not posted' AS expected, format('posted, and {}', u.state) AS found,
     'the confirmation is posted, and told as one that is not to be' AS what
-FROM fate WHERE p.cause IS NOT NULL AND u.state IN ('ruled-out', 'discarded', 'superseded');
+FROM fate WHERE p.cause IS NOT NULL AND u.state IN ('ruled-out', 'not-counted', 'discarded', 'superseded');
 
 -- Of the operations that one confirmation is posted to, the last takes scrap, rework and times; all of it has passed
 -- those before as good.

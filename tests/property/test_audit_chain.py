@@ -12,7 +12,7 @@ from tests.property import twin_chain
 
 quantities = st.tuples(*[st.integers(0, 5).map(lambda n: 1_000 * n)] * 3)
 fates = st.sampled_from(["posted", "split", "received", "reversed", "refused", "withdrawn", "pending", "unread"])
-untold = st.sampled_from(["waiting", "ruled-out", "discarded", "superseded", "refused"])
+untold = st.sampled_from(["waiting", "ruled-out", "discarded", "superseded", "refused", "not-counted"])
 made_ = st.lists(
     st.tuples(st.one_of(fates, untold.map("told {}".format)), quantities, st.sampled_from("ab")), min_size=1, max_size=8
 )

@@ -10,7 +10,7 @@ from tests.chain_world import Row, World, event_name
 
 Told = tuple[str, str | None, str | None]
 """Kind, posting id, document where the finding is one about documents."""
-FINAL = {"ruled-out", "discarded", "superseded"}
+FINAL = {"ruled-out", "not-counted", "discarded", "superseded"}
 
 
 def findings(world: World) -> set[Told]:

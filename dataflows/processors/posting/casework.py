@@ -9,7 +9,9 @@ Source: M10, M12, M19, M24, M30; docs/decisions/0015.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from canonical.contracts import (
     Action,
@@ -27,8 +29,9 @@ from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Contexts
 from dataflows.processors.posting.draft import Draft
-from dataflows.processors.posting.examination import Ready, RuledOut, Verdict, examined
+from dataflows.processors.posting.examination import NotCounted, Ready, RuledOut, Verdict, examined
 from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.finals import ending
 from dataflows.processors.posting.history import History
 from dataflows.processors.posting.limits import Limits
 from dataflows.processors.posting.lots import LotShelf
@@ -193,12 +196,19 @@ class Casework:
 
     # -- postings ------------------------------------------------------------------------------
 
-    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut, now_us: int) -> None:
+    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut | NotCounted, now_us: int) -> None:
+        posted: tuple[Ready, ...] = verdict if isinstance(verdict, tuple) else ()
         if not case.derived:
-            self.counts["ruled out" if isinstance(verdict, RuledOut) else "posted"] += 1
-        posted: tuple[Ready, ...] = () if isinstance(verdict, RuledOut) else verdict
-        if isinstance(verdict, RuledOut):
-            self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
+            self.counts[_FATES.get(type(verdict), "posted")] += 1
+        match verdict:
+            case RuledOut():
+                self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
+            case NotCounted():
+                self.accounting.ended(case.draft, UnpostedState.NOT_COUNTED, verdict.why)
+                if case.draft.final:  # Whoever counts: that the operation is complete holds.
+                    self._follow(case, ending(case.draft), case.sort, now_us)
+            case _:
+                pass
         if case.draft.kind is PostingKind.GOODS_ISSUE and not case.derived:
             # Lines of components that the ERP issues itself are left out (M18).
             left_out = len(case.draft.movements) - sum(len(ready.draft.movements) for ready in posted)
@@ -295,6 +305,10 @@ class Casework:
     def _number(self) -> int:
         self._next += 1
         return self._next
+
+
+_FATES: Final[Mapping[type, str]] = {RuledOut: "ruled out", NotCounted: "not counted"}
+"""What ``counts`` calls a verdict that posts nothing."""
 
 
 def _lane(name: str) -> Lane | None:

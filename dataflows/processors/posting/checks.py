@@ -254,6 +254,12 @@ def confirmed_by_milestone(operation: OrderOperation, order: OrderReference) -> 
     return bool(operation.confirmed_by) and any(known.operation == operation.confirmed_by for known in order.operations)
 
 
+def counts(source: str, operation: OrderOperation, order: OrderReference) -> bool:
+    """Return whether what this source counts of the operation is posted; where none is named, all of it is."""
+    sources = operation.counting_sources or order.counting_sources
+    return not (source and sources) or source in sources
+
+
 def movement_fault(draft: Draft, movement: Movement, view: View) -> Failure | None:
     """Return why a line cannot be posted: its material, its lot or its unit."""
     material = material_of(draft, movement.material, view)

@@ -31,16 +31,14 @@ from canonical.contracts import (
     Event,
     EventType,
     ExceptionCode,
-    Lane,
     OrderReference,
     Resolution,
     UnpostedState,
 )
 from canonical.identity import document_name, posting_id
-from dataflows.processors.posting import documents
 from dataflows.processors.posting.case import Line
 from dataflows.processors.posting.casework import Casework
-from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.draft import Draft, confirmed
 from dataflows.processors.posting.examination import BINDING
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.finals import without_final
@@ -87,7 +85,7 @@ class Desk(Casework):
     def confirmation(self, confirmation: Confirmation, now_us: int) -> None:
         """Take a confirmation. Raises: Refused."""
         sort = sort_of(confirmation)
-        draft = documents.confirmed(confirmation, Lane.STANDARD)
+        draft = confirmed(confirmation)
         c = confirmation
         if self.gathering.finals is not None and not c.revision:
             draft = without_final(draft)

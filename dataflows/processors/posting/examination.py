@@ -2,6 +2,7 @@
 
 Laws: it changes nothing, so it may be repeated whenever something it depends on has changed. Of a completion that
 confirms several operations, the last takes scrap, rework and times; those before it have let all of it pass as good.
+Who counts for the last decides whether it counts at all; one of those before that only others count is left to them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Context, Contexts, key_of
 from dataflows.processors.posting.conversion import in_unit
-from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.draft import Draft, counted_by
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
 
@@ -58,7 +59,14 @@ class RuledOut:
     why: str
 
 
-Verdict = tuple[Ready, ...] | Failure | RuledOut
+@dataclass(frozen=True, slots=True)
+class NotCounted:
+    """Not to be posted, since others count these pieces; for this reason."""
+
+    why: str
+
+
+Verdict = tuple[Ready, ...] | Failure | RuledOut | NotCounted
 
 
 class Failed(Exception):
@@ -104,7 +112,7 @@ class _Examination:
         context = None if self.case.waived or self.case.erp else self.contexts.get(key)
         if context is None:
             found = self._context()
-            if isinstance(found, RuledOut):
+            if not isinstance(found, tuple):
                 return found
             draft, context = found
             if draft.unit == self.draft.unit and not self.case.waived and not self.case.erp:
@@ -122,7 +130,7 @@ class _Examination:
             for part in parts
         )
 
-    def _context(self) -> tuple[Draft, Context] | RuledOut:
+    def _context(self) -> tuple[Draft, Context] | RuledOut | NotCounted:
         """Look up all that does not depend on quantities; return the draft in the order's unit with it."""
         draft, view = self.draft, self.view
         view.book.timed = False
@@ -135,6 +143,15 @@ class _Examination:
         own = [pair for pair in known if order is None or not checks.confirmed_by_milestone(pair[0], order)]
         if not own:
             return RuledOut("a milestone confirms the operation")
+        if order is not None:
+            source, last = counted_by(draft), own[-1][0]
+            if not checks.counts(source, last, order):
+                others = ", ".join(last.counting_sources or order.counting_sources)
+                return NotCounted(
+                    f"{source} does not count operation {last.operation} of order {order.order}, {others} does"
+                )
+            # Where others count one of those before, they post it.
+            own = [pair for pair in own if checks.counts(source, pair[0], order)]
         posted = []
         for operation, work_center in own:
             named = work_center or operation.work_center or draft.work_center
