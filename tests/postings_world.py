@@ -164,7 +164,7 @@ class Plant:
                 case Confirmation():
                     self.desk.confirmation(record, self.now_us)
                 case Event():
-                    self.desk.event(record, "event", self.now_us)
+                    self.desk.event(record, f"{record.type}-{record.seq}", self.now_us)
                 case Action():
                     self.desk.action(record, self.now_us)
                 case _:

@@ -83,7 +83,7 @@ class OrderOperation(BaseModel):
         default=None, description="Planned run time per unit (PRU), in microseconds; none: not told."
     )
     counting_sources: Sources = Field(
-        default=(), description="Sources whose counts of its pieces are posted; none: as the order has it."
+        default=(), description="Sources whose counts of its pieces are posted; none: those of the order."
     )
 
 
@@ -120,7 +120,7 @@ class OrderReference(Reference):
     components: tuple[OrderComponent, ...] = Field(default=(), description="Bill of material.")
     storage_location: Text = Field(default="", description="Where the product is received.")
     counting_sources: Sources = Field(
-        default=(), description="The same of operations that name none; none: every source counts."
+        default=(), description="Sources that count for operations that name none; none: every source counts."
     )
 
 

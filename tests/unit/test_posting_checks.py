@@ -97,6 +97,7 @@ def test_every_code_of_the_checks_is_tested():
         "ORDER_UNKNOWN", "YIELD_ABOVE_PREDECESSOR", "QUALITY_RELEASE_MISSING", "NOT_OWNER", "POSTING_UNKNOWN",
         "BOUND_REACHED", "RESIDENCY_REFUSED",  # below and in test_posting_desk
         "BIN_UNMAPPED", "COMPONENT_UNKNOWN", "COMPONENT_BACKFLUSHED", "SCRAP_ABOVE_LIMIT",  # consumption, scrap watch
+        "NO_ORDER_ACTIVE", "ORDER_AMBIGUOUS",  # attribution
         "ERP_REJECTED", "ERP_UNAVAILABLE", "ERP_ORDER_LOCKED", "ERP_ANSWER_UNKNOWN", "MOVEMENT_FAILED",  # delivery
     }  # fmt: skip
     assert {*CASES} | elsewhere == set(ExceptionCode)

@@ -27,6 +27,7 @@ from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.lots import LotShelf
 from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.processors.posting.presence import Presence
 from dataflows.processors.posting.reference_book import ReferenceBook, open_day
 
 _C: Final = ExceptionCode
@@ -39,6 +40,7 @@ class View:
     book: ReferenceBook
     lots: LotShelf
     policy: PostingPolicy
+    presence: Presence
     now_us: int = 0
 
 

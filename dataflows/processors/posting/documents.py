@@ -13,7 +13,7 @@ import orjson
 from canonical.contracts import Lane, Movement, Posting, PostingKind, StockType
 from canonical.identity import document_name
 from dataflows.processors.posting.draft import Draft
-from dataflows.processors.posting.examination import Ready
+from dataflows.processors.posting.verdict import Ready
 
 RECEIPT: Final = "101"
 TO_UNRESTRICTED: Final = "321"

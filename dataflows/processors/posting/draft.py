@@ -18,7 +18,7 @@ class Draft:
     ``cause`` identifies it among all drafts of its kind: the posting id of a confirmation, or the keys of what was
     gathered. ``causes`` are the ids of the confirmations and events it accounts for. Instants are UTC microseconds,
     quantities thousandths of ``unit``. ``movement_operations`` are the operations of the movements, where they tell.
-    ``source`` is who counted it, where one source did.
+    ``source`` is who counted it, where one source did. ``unattributed``: its order is still to be found.
     """
 
     cause: str
@@ -49,6 +49,7 @@ class Draft:
     causes: tuple[str, ...] = ()
     correlation_id: str = ""
     source: str = ""
+    unattributed: bool = False
 
 
 def confirmed(confirmation: Confirmation) -> Draft:

@@ -8,8 +8,7 @@ Who counts for the last decides whether it counts at all; one of those before th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from canonical.contracts import (
@@ -22,6 +21,7 @@ from canonical.contracts import (
     StockType,
 )
 from dataflows.processors.posting import checks, components, moves
+from dataflows.processors.posting.attribution import attributed
 from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Context, Contexts, key_of
@@ -29,44 +29,17 @@ from dataflows.processors.posting.conversion import in_unit
 from dataflows.processors.posting.draft import Draft, counted_by
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
+from dataflows.processors.posting.verdict import NotCounted, Ready, RuledOut, Verdict
 
 _C: Final = ExceptionCode
 BINDING: Final = frozenset(
     {_C.ROUTE_MISSING, _C.ORDER_UNKNOWN, _C.OPERATION_UNMAPPED, _C.UNIT_NOT_CONVERTIBLE, _C.PERIOD_CLOSED}
-    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED, _C.RESIDENCY_REFUSED}
+    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED, _C.RESIDENCY_REFUSED, _C.NO_ORDER_ACTIVE, _C.ORDER_AMBIGUOUS}
 )
 """Nobody can let these through: without what they ask for there is nothing that could be posted."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What passed all checks: a draft as the ERP says it. ``received`` is the order, where its product is received."""
-
-    draft: Draft
-    erp: str
-    erp_plant: str
-    posting_date: date
-    received: OrderReference | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuledOut:
-    """Not to be posted by rule, for this reason."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotCounted:
-    """Not to be posted, since others count these pieces; for this reason."""
-
-    why: str
-
-
-Verdict = tuple[Ready, ...] | Failure | RuledOut | NotCounted
 
 
 class Failed(Exception):
@@ -79,6 +52,8 @@ class Failed(Exception):
 
 def examined(case: Case, view: View, contexts: Contexts, progress: OrderProgress) -> Verdict:
     """Return what a case comes to as things are now."""
+    if case.draft.unattributed:
+        return attributed(case, view)
     try:
         return _Examination(case, view, contexts, progress).verdict()
     except Failed as failed:

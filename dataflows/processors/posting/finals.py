@@ -46,12 +46,18 @@ class Finals:
         known = self._kept.get(key)
         if c.final and (known is None or known[1].end_us <= c.last_occurred_us):
             self._kept.put(key, (now_us + self.wait_us, ending(confirmed(c))))
-        elif known is not None:
-            self._kept.put(key, (now_us + self.wait_us, known[1]))
+        else:
+            self.heard(*key, now_us)
         first = self._kept.first()
         if len(self._kept) > self.count_max and first is not None:
             return [self._kept.remove(first[1])[1]]
         return []
+
+    def heard(self, plant: str, order: str, operation: str, now_us: int) -> None:
+        """Learn that something of an operation has come to be known as its own."""
+        key = (plant, order, operation)
+        if (known := self._kept.get(key)) is not None:
+            self._kept.put(key, (now_us + self.wait_us, known[1]))
 
     def wake(self, now_us: int) -> list[Draft]:
         """Return the drafts that are due."""
