@@ -104,6 +104,18 @@ class AggregatePolicy(Policy):
     complete_closes: bool = Field(
         default=True, description="An event of type complete is the last of its confirmation."
     )
+    open_max: int = Field(
+        default=1,
+        ge=1,
+        le=65_536,
+        description="Confirmations a session has open at a time, one for each work centre; for one more, that of the "
+        "work centre silent longest ends. 1: every change of work centre ends it.",
+    )
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether a session may have several confirmations open."""
+        return self.open_max > 1 and "work_center" in self.split_by
 
 
 class Route(StrEnum):

@@ -2,7 +2,9 @@
 
 Laws (DESIGN 5, M15): over all confirmations of a source and session the ranges
 ``first_seq..last_seq`` tile the accounted input without overlap, never span a declared gap,
-and their quantities sum to the quantities of the events they account for.
+and their quantities sum to the quantities of the events they account for. Where a plant has
+confirmations open side by side (``aggregation.open_max``) a range stands for the numbers of its own
+work centre, and that holds for each work centre: ranges of several may interleave.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ static int is_one_type(const struct joining *job) {
     return !others;
 }
 
-/* Whether every code names a row and every session is one; finds out whether all types are the same. */
+/* Whether every code names a row and every session and track is one; finds out whether all types are the same. */
 static int is_sound(struct joining *job) {
     uint64_t wrong = 0;
     for (int64_t i = 0; job->codes && i < job->rows; i++) {
@@ -34,6 +34,8 @@ static int is_sound(struct joining *job) {
     }
     for (int64_t i = 0; i < job->rows; i++)
         wrong |= (uint64_t)(job->sid[i] < 0) | (job->sid[i] >= job->sessions);
+    for (int64_t i = 0; i < job->rows && (job->track != job->sid || job->tracks < job->sessions); i++)
+        wrong |= (uint64_t)(job->track[i] < 0) | (job->track[i] >= job->tracks);
     job->one_type = is_one_type(job);
     job->is_sound = !wrong;
     return !wrong;
@@ -112,7 +114,7 @@ MARK(mark_types, int8_t)
 static void mark(const struct joining *job, int64_t begin, int64_t end) {
     job->marks[begin] = 1;
     for (int64_t i = begin + 1; i < end; i++)
-        job->marks[i] = job->sid[i] != job->sid[i - 1] || is_gap(job, i, job->seq[i - 1], job->gaps[i - 1]);
+        job->marks[i] = job->track[i] != job->track[i - 1] || is_gap(job, i, job->seq[i - 1], job->gaps[i - 1]);
     if (!job->one_type)
         mark_types(job, &job->type, begin, end);
     for (int t = 0; t < SHIFT; t++)
@@ -150,6 +152,7 @@ void begin_run(struct joining *job, int64_t slot, int64_t i, int8_t type) {
     struct run *run = job->records + slot;
     memset(run, 0, sizeof *run);
     run->sid = job->sid[i];
+    run->track = job->track[i];
     run->first_seq = job->seq[i];
     run->gaps = job->gaps[i];
     for (int t = 0; t < SHIFT; t++)
@@ -192,14 +195,14 @@ static void close_run(struct joining *job, int64_t slot, int cut, struct tally *
 static int64_t stretch(struct joining *job, int64_t row, int64_t end, int64_t *stretches) {
     struct tally *last = NULL; /* the last stretch, where its run is still open */
     for (int64_t alike; row < end; row += alike) {
-        int64_t sid = job->sid[row], slot = job->slots[sid];
+        int64_t track = job->track[row], slot = job->slots[track];
         int8_t type = ITEM(int8_t, job->type, row);
         if (job->room - job->closed_n < 2 || job->guesses_n + *stretches == job->tallies_room || (slot < 0 && !job->free_n))
             break;
         int cut = slot < 0 ? FIRST : cut_before(job, job->records + slot, row, type);
         last = last && last->run == slot ? last : NULL;
         if (cut == FIRST)
-            slot = job->slots[sid] = (int32_t)job->free[--job->free_n];
+            slot = job->slots[track] = (int32_t)job->free[--job->free_n];
         else if (cut)
             close_run(job, slot, cut, last);
         if (cut) {
@@ -226,7 +229,7 @@ static int64_t stretch(struct joining *job, int64_t row, int64_t end, int64_t *s
             last = NULL;
             job->arrived_us[slot] = job->never_us;
             job->free[job->free_n++] = slot;
-            job->slots[sid] = -1;
+            job->slots[track] = -1;
         }
     }
     return row;
@@ -268,7 +271,7 @@ int64_t join_rows(struct joining *job) {
         return -1;
     if (!job->guesses_n) {
         leave_zeros_out(job);
-        guess_sessions(job);
+        guess_tracks(job);
         from = 0;
     }
     for (; job->guess < job->guesses_n; job->guess++) {

@@ -10,7 +10,7 @@ enum { NONE, COUNT, TIME, SHIFTED, KEY, GAP, COMPLETE, FIRST };
 
 /* RUN of dataflows/processors/runs.py, field by field. Sums wrap, as numpy's do. */
 struct run {
-    int32_t sid;
+    int32_t sid, track;
     int64_t first_seq, last_seq;
     int32_t gaps;
     int32_t texts[TEXTS];
@@ -22,7 +22,7 @@ struct run {
     int8_t cut;
 };
 
-/* Rows that join one run, and what they amount to; or those of a session, of which that is a guess. */
+/* Rows that join one run, and what they amount to; or those of a track, of which that is a guess. */
 struct tally {
     uint64_t sums[QUANTITIES];
     int64_t low, high; /* offset */
@@ -41,10 +41,12 @@ struct column {
 };
 
 struct joining {
-    int64_t rows, batches, sessions; /* sessions: of which totals, slots and a sid below there are */
+    int64_t rows, batches, sessions, tracks; /* sessions: of which totals, tracks: of which slots there are */
     const int64_t *codes;            /* int64[rows] */
     const int64_t *lengths, *before; /* int64[batches]: of the parts of each batch, and of all before it */
-    const int32_t *sid, *gaps;       /* int32[rows]; those of a session lie together */
+    /* int32[rows]; those of a session lie together to be routed, those of a track, which are of one session, to join. Where
+     * a session is a track, that is the same column. */
+    const int32_t *sid, *track, *gaps;
     const int64_t *seq;              /* int64[rows] */
     const int32_t *shift, *posting_date; /* int32[rows], or NULL where they end no run */
     struct column type, occurred_us, offset, texts[SHIFT], quantities[QUANTITIES];
@@ -64,7 +66,7 @@ struct joining {
      * which there may be others by now, int64[rows]. */
     struct run *closed;
     int64_t room, closed_n, *began, began_n;
-    /* What join_rows keeps from call to call: a guess for each session; which is next, and its next row. Behind the guesses
+    /* What join_rows keeps from call to call: a guess for each track; which is next, and its next row. Behind the guesses
      * there is room for as many stretches of rows, those of one call. */
     struct tally *tallies;
     int64_t tallies_room, guesses_n, guess, row;
@@ -88,7 +90,7 @@ static inline int64_t bucket_of(const struct joining *job, int64_t us) {
     return (int64_t)((uint64_t)us - (uint64_t)(rest < 0 ? rest + job->bucket_us : rest));
 }
 
-/* Whether a row, the next of a run's or of a session's, has a gap before it. */
+/* Whether a row, the next of a run's or of a track's, has a gap before it. */
 static inline int is_gap(const struct joining *job, int64_t i, int64_t last_seq, int32_t gaps) {
     return job->late ? (uint64_t)job->seq[i] != (uint64_t)last_seq + 1 : job->gaps[i] != gaps;
 }
@@ -98,7 +100,7 @@ void begin_run(struct joining *job, int64_t slot, int64_t row, int8_t type);
 void rows_joined(struct joining *job, int64_t slot, int64_t begin, int64_t end);
 
 /* join_guess.c */
-void guess_sessions(struct joining *job);
+void guess_tracks(struct joining *job);
 void read_sums(struct joining *job, int64_t stretches);
 
 #endif

@@ -1,12 +1,12 @@
 /* The batches are read from front to back.
  *
- * Mostly all rows of a session join the run that is open. So that is guessed, and each guess is proved by columns that are
+ * Mostly all rows of a session, which is mostly its track, join the run that is open. So that is guessed, and each guess is proved by columns that are
  * read in the order they lie in: in that of the rows, every item would be waited for. So are the columns that are summed,
  * when it is known what each row counts in.
  */
 #include "join.h"
 
-enum { ROWS_MIN = 4 }; /* of a session, on the average: a guess costs as much as some rows */
+enum { ROWS_MIN = 4 }; /* of a track, on the average: a guess costs as much as some rows */
 
 /* Whether reading all of the batches costs less than to look for so many of their rows. */
 static int is_worth_reading(const struct joining *job, int64_t rows) {
@@ -21,9 +21,9 @@ static inline int32_t kind(const struct joining *job, int8_t type) {
     return (type == job->complete) << 1 | (job->split_rework && type == job->rework);
 }
 
-/* Guess that rows join the run of their session, or all begin one; is_wrong where that is plain. */
+/* Guess that rows join the run of their track, or all begin one; is_wrong where that is plain. */
 static void guess(const struct joining *job, struct tally *guess, int64_t begin, int64_t end) {
-    int64_t slot = job->slots[job->sid[begin]];
+    int64_t slot = job->slots[job->track[begin]];
     const struct run *run = slot < 0 ? NULL : job->records + slot;
     int8_t type = ITEM(int8_t, job->type, begin);
     memset(guess, 0, sizeof *guess);
@@ -124,12 +124,12 @@ static int is_wrong_by_own(const struct joining *job, const struct tally *guess)
     return wrong;
 }
 
-/* Make a guess for each session, and let the rows join of which it is true. Where guessing does not pay, all rows are as if
- * they were of one session for which the guess is wrong. */
-void guess_sessions(struct joining *job) {
+/* Make a guess for each track, and let the rows join of which it is true. Where guessing does not pay, all rows are as if
+ * they were of one track for which the guess is wrong. */
+void guess_tracks(struct joining *job) {
     int64_t n = job->rows, heads = 1;
     for (int64_t i = 1; i < n; i++)
-        heads += job->sid[i] != job->sid[i - 1];
+        heads += job->track[i] != job->track[i - 1];
     if (heads * ROWS_MIN > n || heads > job->tallies_room / 2 || (job->codes && !is_worth_reading(job, n))) {
         job->tallies[0] = (struct tally){.is_wrong = 1, .end = n};
         job->guesses_n = 1;
@@ -137,7 +137,7 @@ void guess_sessions(struct joining *job) {
         return;
     }
     for (int64_t begin = 0, end; begin < n; begin = end) {
-        for (end = begin + 1; end < n && job->sid[end] == job->sid[begin];)
+        for (end = begin + 1; end < n && job->track[end] == job->track[begin];)
             end++;
         guess(job, job->tallies + job->guesses_n++, begin, end);
     }
@@ -153,12 +153,12 @@ void guess_sessions(struct joining *job) {
             prove(job, b, reads);
     }
     for (struct tally *guess = job->tallies; guess < job->tallies + job->guesses_n; guess++) {
-        int64_t sid = job->sid[guess->begin];
+        int64_t track = job->track[guess->begin];
         guess->is_wrong = guess->is_wrong || is_wrong_by_own(job, guess) || (guess->run < 0 && !job->free_n);
         if (guess->is_wrong)
             continue;
         if (guess->run < 0) {
-            guess->run = job->slots[sid] = (int32_t)job->free[--job->free_n];
+            guess->run = job->slots[track] = (int32_t)job->free[--job->free_n];
             begin_run(job, guess->run, guess->begin, ITEM(int8_t, job->type, guess->begin));
         }
         rows_joined(job, guess->run, guess->begin, guess->end);

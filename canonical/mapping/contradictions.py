@@ -77,6 +77,13 @@ def _required(mapping: PlantMapping) -> Iterator[Finding]:
             "order is for sources that do not number their records",
             'say "earliest" or "latest"',
         )
+    told_apart = "work_center" in sources and "work_center" in mapping.aggregation.split_by
+    if mapping.aggregation.open_max > 1 and not told_apart:
+        yield (
+            ("aggregation", "open_max"),
+            "work centres are not told apart, so one confirmation is open at a time",
+            "map fields.work_center, and name work_center in aggregation.split_by",
+        )
     if mapping.format == "shdr":
         for section in ("types", "packml"):
             if getattr(mapping, section) and "type" not in sources:

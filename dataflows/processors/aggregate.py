@@ -5,7 +5,8 @@ Laws, for every session:
 - conservation: the events and quantities of its confirmations and open runs are those of its
   aggregated rows, and released + late = accounted + analytics only + operational;
 - tiling: the ranges of its confirmations are disjoint and ascend, each aggregated row lies in one,
-  and none spans a declared gap; those of late rows hold every number between first and last;
+  and none spans a declared gap; those of late rows hold every number between first and last. Where
+  runs are open side by side (``open_max``) that holds for each work centre of the session;
 - indifference: confirmations depend on the rows and on when ``wake`` is called, never on the cut
   of the rows into steps nor on a restart between two of them.
 
@@ -14,6 +15,9 @@ or joins the open run of its session (aggregated), after ending it where ``bound
 completion ends the run it joins (``complete_closes``). ``wake`` ends runs that nothing has joined
 for ``idle_s``. Late rows have a lane of runs of their own, whose confirmations are supplementary;
 since more of them may never come, it also goes idle where no ``idle_s`` is set, after ``LATE_IDLE_US``.
+
+With ``open_max`` above 1 released rows join the open run of their work centre in the session (``tracks``), which
+ends by what comes of that work centre; late rows, which are few and of ranges without holes, are not told apart.
 
 A confirmation takes its texts, shift and posting date from its first event; the reason is the one
 non-empty reason of its events, or empty where the plant does not split by it. Shift and posting date
@@ -33,21 +37,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from canonical.coded import AnyColumn, listed
-from canonical.columns import EVENT_TYPES, QUANTITY_COLUMNS, TYPE_CODE, CodeColumn, EventBatch, IntColumn, Sessions
+from canonical.columns import EVENT_TYPES, CodeColumn, EventBatch, IntColumn, Sessions
 from canonical.contracts.confirmation import Confirmation
 from canonical.contracts.event import EventType
 from canonical.policy import AggregatePolicy, Route
 from canonical.shifts import ShiftCalendar
-from dataflows.processors.boundaries import Boundaries, Cut, LaneRows
+from dataflows.processors.boundaries import Boundaries, Cut
 from dataflows.processors.closed_runs import confirmation_columns
+from dataflows.processors.joined_by_columns import join_rows
 from dataflows.processors.joined_by_kernel import UNDATED, Rows, is_compiled
-from dataflows.processors.places import Places, heads_of
-from dataflows.processors.runs import RUN, RUN_TEXTS, RunArray, Runs, concat, pick, place, runs_of, runs_table
+from dataflows.processors.places import heads_of
+from dataflows.processors.runs import RunArray, Runs, concat, pick, place, runs_of, runs_table
 from dataflows.processors.state import decode_table, encode_table, session_columns, session_rows
+from dataflows.processors.tracks import Tracks
 
 SESSIONS_KIND: Final = "aggregate.sessions"
 RUNS_KIND: Final = "aggregate.runs"
 VERSION: Final = 1
+SIDE_BY_SIDE: Final = 2
+"""Version of the open runs where a session may have several, which earlier releases cannot go on with."""
 LATE_IDLE_US: Final = 60_000_000
 """A supplementary run nothing has joined for so long ends, where the plant sets no ``idle_s``."""
 
@@ -95,12 +103,13 @@ class Aggregated:
 
 @dataclass(slots=True)
 class _Lane:
-    """Open runs of released or of late rows, and where they end."""
+    """Open runs of released or of late rows, and where they end; ``tracks`` where a session may have several."""
 
     boundaries: Boundaries
     idle_us: int | None
     late: bool
     runs: Runs = field(default_factory=Runs)
+    tracks: Tracks | None = None
 
 
 class Aggregate:
@@ -110,7 +119,7 @@ class Aggregate:
     State:   O(open runs), and six totals a session.
     """
 
-    __slots__ = ("_calendar", "_closed", "_lanes", "_route", "_sessions", "_shift_codes", "_totals")
+    __slots__ = ("_calendar", "_closed", "_lanes", "_open_max", "_route", "_sessions", "_shift_codes", "_totals")
 
     def __init__(
         self,
@@ -129,6 +138,9 @@ class Aggregate:
             _Lane(Boundaries(policy, late=False), idle_us, late=False),
             _Lane(Boundaries(policy, late=True), LATE_IDLE_US if idle_us is None else idle_us, late=True),
         )
+        self._open_max: Final = policy.open_max if policy.is_side_by_side else 1
+        if self._open_max > 1:
+            self._track(self._lanes[0])
         self._totals: IntColumn = np.zeros((len(TOTALS), 0), np.int64)
         self._closed: list[NDArray[np.int32]] = []
 
@@ -168,6 +180,8 @@ class Aggregate:
                 runs = lane.runs.take_idle(now_us - lane.idle_us)
                 runs["cut"] = Cut.IDLE
                 closed.append(runs)
+                if lane.tracks is not None:
+                    lane.tracks.release(runs["track"])
         return Aggregated(self._confirmations(closed), EventBatch.empty())
 
     def due_us(self) -> int | None:
@@ -207,7 +221,8 @@ class Aggregate:
         columns = session_columns(sids, self._sessions)
         columns |= {name: pa.array(total[sids]) for name, total in zip(TOTALS, self._totals, strict=True)}
         table = runs_table([lane.runs for lane in self._lanes], sids, self._sessions.vocabulary)
-        return encode_table(SESSIONS_KIND, VERSION, pa.table(columns)) + encode_table(RUNS_KIND, VERSION, table)
+        version = VERSION if all(lane.tracks is None for lane in self._lanes) else SIDE_BY_SIDE
+        return encode_table(SESSIONS_KIND, VERSION, pa.table(columns)) + encode_table(RUNS_KIND, version, table)
 
     @classmethod
     def decode(
@@ -220,6 +235,8 @@ class Aggregate:
     ) -> Aggregate:
         """Return the state that ``encode`` stored, bound to the session rows of this process.
 
+        Where sessions have more open runs than there may be now, the next row of each ends what is too much.
+
         Raises:
             StateVersionUnknown: a later release wrote it.
         """
@@ -230,11 +247,20 @@ class Aggregate:
         aggregate._grow(len(sessions))
         for total, name in zip(aggregate._totals, TOTALS, strict=True):
             total[sids] = table.column(name).to_numpy()
-        runs, arrived_us = runs_of(decode_table(RUNS_KIND, {VERSION}, reader)[1], sids, sessions.vocabulary)
+        _, table = decode_table(RUNS_KIND, {VERSION, SIDE_BY_SIDE}, reader)
+        runs, arrived_us = runs_of(table, sids, sessions.vocabulary)
         for lane in aggregate._lanes:
-            own = runs["late"] == lane.late
-            lane.runs.put(pick(runs, own), arrived_us[own])
+            mine = runs["late"] == lane.late
+            own = pick(runs, mine)
+            if lane.tracks is None and len(np.unique(own["sid"])) < len(own):
+                aggregate._track(lane)
+            if lane.tracks is not None:
+                lane.tracks.restore(own)
+            lane.runs.put(own, arrived_us[mine])
         return aggregate
+
+    def _track(self, lane: _Lane) -> None:
+        lane.tracks = Tracks(self._open_max, lane.boundaries.completing())
 
     def _known(self) -> IntColumn:
         """Return the sessions that have had a row."""
@@ -267,6 +293,11 @@ class Aggregate:
             if not len(batch):
                 return concat(()), operational
             rows = Rows(batch, self._route, self._totals)
+        told = None
+        if lane.tracks is not None:
+            told = lane.tracks.tell(batch, lane.runs)
+            batch = told.batch
+            rows = Rows(batch, self._route, self._totals, told.tracks, len(lane.tracks))
         shifts = self._attribute(batch["occurred_us"]) if lane.boundaries.needs_shifts() else None
         closed, began = rows.join(lane.runs, lane.boundaries.terms(), shifts, now_us)
         self._date(closed)
@@ -274,6 +305,8 @@ class Aggregate:
             runs = pick(lane.runs.records, began)
             self._date(runs)
             place(runs, began, lane.runs.records)
+        if lane.tracks is not None and told is not None:
+            closed = concat((closed, lane.tracks.settle(told, lane.runs)))
         return closed, operational
 
     def _date(self, runs: RunArray) -> None:
@@ -285,56 +318,11 @@ class Aggregate:
 
     def _join(self, lane: _Lane, batch: EventBatch, now_us: int) -> RunArray:
         """Let aggregated rows, each session's together, join the lane's runs; return those that closed."""
-        heads = heads_of(batch["sid"])
-        found, opened = lane.runs.take(batch["sid"][heads])
-        attributed = self._attribute(batch["occurred_us"]) if lane.boundaries.needs_shifts() else (None, None)
-        rows = LaneRows(batch, heads, heads[found], opened, *attributed)
-        cuts = lane.boundaries.find(rows)
-
-        first = np.zeros(len(batch), np.bool_)
-        first[heads] = True
-        starts = np.flatnonzero(first | (cuts > 0))
-        runs = self._runs(rows, starts, keeps_reason=lane.boundaries.keeps_reason())
-        runs["late"] = lane.late
-        joins = cuts[rows.at] == Cut.NONE
-        _prepend(runs, np.searchsorted(starts, rows.at[joins]), pick(opened, joins))
-
-        # A run ends where the next one of its session begins; the last one of a session by its own last row.
-        last = np.append(first[starts[1:]], True)
-        runs["cut"][:-1] = np.where(last[:-1], Cut.NONE, cuts[starts[1:]])
-        ends = np.append(starts[1:], len(batch)) - 1
-        runs["cut"][last] = np.where(lane.boundaries.completes(batch, ends[last]), Cut.COMPLETE, Cut.NONE)
-        opened["cut"][~joins] = cuts[rows.at[~joins]]
-        lane.runs.put(pick(runs, runs["cut"] == Cut.NONE), now_us)
-        return concat((pick(opened, ~joins), pick(runs, runs["cut"] != Cut.NONE)))
-
-    def _runs(self, rows: LaneRows, starts: Places, *, keeps_reason: bool) -> RunArray:
-        """Return RUN[m]: what the rows from each start to the next amount to."""
-        batch, n = rows.batch, len(rows.batch)
-        ends = np.append(starts[1:], n) - 1
-        runs = np.zeros(len(starts), RUN)
-        seq, offset = batch["seq"], batch["offset"]
-        runs["sid"], runs["gaps"] = batch["sid"][starts], batch["gaps"][starts]
-        runs["first_seq"], runs["last_seq"], runs["events"] = seq[starts], seq[ends], ends - starts + 1
-        first_us = runs["first_occurred_us"] = batch.at("occurred_us", starts)
-        runs["last_occurred_us"] = batch.at("occurred_us", ends)
-        runs["first_offset"] = np.minimum.reduceat(offset, starts)
-        runs["last_offset"] = np.maximum.reduceat(offset, starts)
-        runs["is_rework"] = batch["type"][starts] == TYPE_CODE[EventType.REWORK]
-        if rows.shift is None or rows.posting_date is None:
-            runs["shift"], runs["posting_date"] = self._attribute(first_us)
-        else:
-            runs["shift"], runs["posting_date"] = rows.shift[starts], rows.posting_date[starts]
-        for name in RUN_TEXTS:
-            if name in batch and name != "reason":
-                runs[name] = batch.at(name, starts)
-        if keeps_reason and "reason" in batch:
-            # The reasons of a run are empty or equal, and the empty text has code 0.
-            runs["reason"] = np.maximum.reduceat(batch["reason"], starts)
-        for name in QUANTITY_COLUMNS:
-            if name in batch:
-                runs[name] = np.add.reduceat(batch[name], starts)
-        return runs
+        if lane.tracks is None:
+            return join_rows(batch, batch["sid"], lane.runs, lane.boundaries, self._attribute, now_us)
+        told = lane.tracks.tell(batch, lane.runs)
+        closed = join_rows(told.batch, told.tracks, lane.runs, lane.boundaries, self._attribute, now_us)
+        return concat((closed, lane.tracks.settle(told, lane.runs)))
 
     def _attribute(self, occurred_us: IntColumn) -> tuple[CodeColumn, CodeColumn]:
         """Return shift (text code) and posting date (days) of each instant."""
@@ -354,16 +342,3 @@ class Aggregate:
         if size > known:
             more = np.zeros((len(TOTALS), max(size - known, known)), np.int64)
             self._totals = np.concatenate((self._totals, more), axis=1)
-
-
-def _prepend(runs: RunArray, at: Places, opened: RunArray) -> None:
-    """Let the runs at ``at`` continue these open runs; ``opened`` is written over."""
-    after = pick(runs, at)
-    for name in ("last_seq", "last_occurred_us"):
-        opened[name] = after[name]
-    for name in ("events", *QUANTITY_COLUMNS):
-        opened[name] += after[name]
-    np.minimum(opened["first_offset"], after["first_offset"], out=opened["first_offset"])
-    for name in ("last_offset", "reason"):
-        np.maximum(opened[name], after[name], out=opened[name])
-    place(opened, at, runs)

@@ -51,9 +51,9 @@ class Cut(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LaneRows:
-    """EVENT[n] of one lane, each session's rows together and in order, and the runs open before them.
+    """EVENT[n] of one lane, each track's rows together and in order, and the runs open before them.
 
-    ``heads`` are the first rows of the sessions, ``at`` those of sessions with an open run, and
+    ``heads`` are the first rows of the tracks, ``at`` those of tracks with an open run, and
     ``opened`` RUN[len(at)] these runs. ``shift`` (text codes) and ``posting_date`` (days) are None
     where they do not end a run.
     """
@@ -80,6 +80,11 @@ class Boundaries:
         self._rework = "rework" in policy.split_by
         self._shift = "shift" in policy.split_by
         self._late = late
+
+    @property
+    def late(self) -> bool:
+        """Whether they are those of late rows."""
+        return self._late
 
     def find(self, rows: LaneRows) -> NDArray[np.int8]:
         """Return Cut[n]: why the open run ends before each row; NONE where the row joins it."""
@@ -117,12 +122,16 @@ class Boundaries:
         return {
             "split": sum(1 << RUN_TEXTS.index(name) for name in split),
             "split_rework": self._rework,
-            "complete": TYPE_CODE[EventType.COMPLETE] if self._complete_closes else -1,
+            "complete": self.completing(),
             "rework": TYPE_CODE[EventType.REWORK],
             "bucket_us": self._bucket_us or 0,
             "count_max": self._count_max or 0,
             "late": self._late,
         }
+
+    def completing(self) -> int:
+        """Return the code of the type whose rows close their run, or -1 where none does."""
+        return TYPE_CODE[EventType.COMPLETE] if self._complete_closes else -1
 
     def completes(self, batch: EventBatch, places: Places) -> NDArray[np.bool_]:
         """Return whether the rows at ``places`` close their run themselves."""

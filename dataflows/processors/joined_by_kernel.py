@@ -41,8 +41,9 @@ class _Job(ctypes.Structure):
     """``struct joining`` of join.c, member by member."""
 
     _fields_ = (
-        *((name, INT64) for name in ("rows", "batches", "sessions")),
-        *((name, POINTER) for name in ("codes", "lengths", "before", "sid", "gaps", "seq", "shift", "posting_date")),
+        *((name, INT64) for name in ("rows", "batches", "sessions", "tracks")),
+        *((name, POINTER) for name in ("codes", "lengths", "before", "sid", "track")),
+        *((name, POINTER) for name in ("gaps", "seq", "shift", "posting_date")),
         ("columns", _Column * len(_READ)),
         ("routes", POINTER),
         *((name, INT64) for name in ("is_sound", "one_type")),
@@ -76,20 +77,29 @@ def is_compiled() -> bool:
 
 
 class Rows:
-    """EVENT[n], n > 0, each session's rows together, as the kernel takes them.
+    """EVENT[n], n > 0, as the kernel takes them: each session's rows together, or each track's where there are tracks.
 
     Args: routes: int8[256], the route of each event type, negative where there is none.
           totals: int64[t, s] by session row: of each route, then of each quantity that is summed. They are added to.
+          tracks: int32[n] below tracks_n, by which open runs are found; by session where there are none.
     """
 
     __slots__ = ("_batch", "_job", "_lengths", "_n", "_read")
 
-    def __init__(self, batch: EventBatch, routes: NDArray[np.int8], totals: IntColumn) -> None:
+    def __init__(
+        self,
+        batch: EventBatch,
+        routes: NDArray[np.int8],
+        totals: IntColumn,
+        tracks: CodeColumn | None = None,
+        tracks_n: int = 0,
+    ) -> None:
         self._batch, self._n = batch, len(batch)
         self._read: list[NDArray[Any]] = []  # what the job points to must live as long
         self._job = job = _Job(rows=len(batch), sessions=totals.shape[1])
         job.routes, job.totals = self._at(routes), self._at(totals)
         job.sid, job.gaps, job.seq = (batch.address(name) for name in ("sid", "gaps", "seq"))
+        job.track, job.tracks = (job.sid, job.sessions) if tracks is None else (self._at(tracks), tracks_n)
         batches, codes = batch.origin or ({}, None)
         job.batches = count = max(batches, default=0) + 1
         table = np.zeros((len(_READ) + 2, count), np.int64)
@@ -146,7 +156,7 @@ class Rows:
             job.may, job.reads, job.reads_n = map(self._at, (may, reads, np.empty(job.batches, np.int64)))
         parts, done = [], 0
         while not done:
-            runs.grow(1, job.sessions)
+            runs.grow(1, job.tracks)
             for name in ("records", "arrived_us", "free", "slots"):
                 setattr(job, name, self._at(getattr(runs, name)))
             job.free_n, job.closed_n = runs.free_n, 0

@@ -1,7 +1,8 @@
 """Runs: consecutive events that will be confirmed together, one record each.
 
-Law: a session has at most one open run a lane, and a run holds what its events amount to and
-nothing of the events themselves; memory is O(open runs), plus four bytes a session.
+Law: a track has at most one open run a lane, and a run holds what its events amount to and
+nothing of the events themselves; memory is O(open runs), plus four bytes a track. A session is a
+track, or each of its work centres is one (``tracks``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ RUN_TEXTS: Final = ("order", "operation", "work_center", "material", "lot", "rea
 RUN: Final = np.dtype(
     [
         ("sid", np.int32),
+        ("track", np.int32),  # what it is found by, while it is open
         ("first_seq", np.int64),
         ("last_seq", np.int64),
         ("gaps", np.int32),  # gaps declared in the session before the run
@@ -43,7 +45,7 @@ RUN: Final = np.dtype(
 RunArray = NDArray[np.void]
 """RUN[k]."""
 
-_NUMBERS: Final = tuple(str(name) for name in RUN.names or () if name not in {*RUN_TEXTS, "sid", "cut"})
+_NUMBERS: Final = tuple(str(name) for name in RUN.names or () if name not in {*RUN_TEXTS, "sid", "track", "cut"})
 NEVER_US: Final = np.iinfo(np.int64).max
 """The arrival at a slot without a run."""
 _BLOCK: Final = 1_024
@@ -67,7 +69,7 @@ def concat(parts: Sequence[RunArray]) -> RunArray:
 
 
 class Runs:
-    """The open runs of one lane of a shard, found by ``sid``, with the arrival of their newest event.
+    """The open runs of one lane of a shard, found by track, with the arrival of their newest event.
 
     The arrays are public for the kernel (``joined_by_kernel``), which adds and removes runs as ``put`` and ``take`` do.
     """
@@ -79,16 +81,16 @@ class Runs:
         self.arrived_us: IntColumn = np.zeros(0, np.int64)  # by slot, as records; NEVER_US where the slot is free
         self.free: IntColumn = np.zeros(0, np.int64)  # the first free_n are a stack of free slots
         self.free_n = 0
-        self.slots: NDArray[np.int32] = np.zeros(0, np.int32)  # by sid; -1 where no run is open
+        self.slots: NDArray[np.int32] = np.zeros(0, np.int32)  # by track; -1 where no run is open
 
     def __len__(self) -> int:
         return len(self.records) - self.free_n
 
-    def take(self, sids: NDArray[np.integer]) -> tuple[NDArray[np.bool_], RunArray]:
-        """Remove the open runs of these sessions: whether each had one, and those runs in that order."""
-        known = sids < len(self.slots)
-        slots = np.full(len(sids), -1, np.int64)
-        slots[known] = self.slots[sids[known]]
+    def take(self, tracks: NDArray[np.integer]) -> tuple[NDArray[np.bool_], RunArray]:
+        """Remove the open runs of these tracks: whether each had one, and those runs in that order."""
+        known = tracks < len(self.slots)
+        slots = np.full(len(tracks), -1, np.int64)
+        slots[known] = self.slots[tracks[known]]
         found = slots >= 0
         return found, self._remove(slots[found])
 
@@ -97,16 +99,16 @@ class Runs:
         return self._remove(np.flatnonzero(self.arrived_us <= until_us))
 
     def put(self, runs: RunArray, arrived_us: int | IntColumn) -> None:
-        """Add open runs of sessions that have none."""
+        """Add open runs of tracks that have none."""
         k = len(runs)
         if not k:
             return
-        self.grow(k, int(runs["sid"].max()) + 1)
+        self.grow(k, int(runs["track"].max()) + 1)
         self.free_n -= k
         slots = self.free[self.free_n : self.free_n + k]
         place(runs, slots, self.records)
         self.arrived_us[slots] = arrived_us
-        self.slots[runs["sid"]] = slots
+        self.slots[runs["track"]] = slots
 
     def oldest_us(self) -> int | None:
         """Return the arrival at the run that has been silent longest, or None if no run is open."""
@@ -117,11 +119,11 @@ class Runs:
         return int(self.records["events"][self.arrived_us != NEVER_US].sum())
 
     def add_to(self, sums: Mapping[str, IntColumn]) -> None:
-        """Add these fields of the open runs to sums by ``sid``; a session has one run here at most."""
+        """Add these fields of the open runs to sums by ``sid``."""
         slots = np.flatnonzero(self.arrived_us != NEVER_US)
         sids = self.records["sid"][slots]
         for name, column in sums.items():
-            column[sids] += self.records[name][slots]
+            np.add.at(column, sids, self.records[name][slots])
 
     def blocks(self) -> Iterator[tuple[RunArray, IntColumn]]:
         """Yield copies of the open runs and the arrival of the newest event of each, ``_BLOCK`` runs at a time."""
@@ -130,8 +132,8 @@ class Runs:
             part = slots[begin : begin + _BLOCK]
             yield pick(self.records, part), self.arrived_us[part]
 
-    def grow(self, runs: int, sessions: int) -> None:
-        """Make room for ``runs`` more runs and for session rows below ``sessions``."""
+    def grow(self, runs: int, tracks: int) -> None:
+        """Make room for ``runs`` more runs and for tracks below ``tracks``."""
         if runs > self.free_n:
             size = len(self.records)
             more = max(runs - self.free_n, size)
@@ -143,8 +145,8 @@ class Runs:
             self.free = free
             self.free_n += more
         known = len(self.slots)
-        if sessions > known:
-            self.slots = np.concatenate((self.slots, np.full(max(sessions - known, known), -1, np.int32)))
+        if tracks > known:
+            self.slots = np.concatenate((self.slots, np.full(max(tracks - known, known), -1, np.int32)))
 
     def _remove(self, slots: IntColumn) -> RunArray:
         runs = pick(self.records, slots)
@@ -152,7 +154,7 @@ class Runs:
         self.free[self.free_n : self.free_n + k] = slots
         self.free_n += k
         self.arrived_us[slots] = NEVER_US
-        self.slots[runs["sid"]] = -1
+        self.slots[runs["track"]] = -1
         return runs
 
 
@@ -175,9 +177,9 @@ def runs_table(lanes: Sequence[Runs], sids: IntColumn, vocabulary: Vocabulary) -
 
 
 def runs_of(table: pa.Table, sids: NDArray[np.integer], vocabulary: Vocabulary) -> tuple[RunArray, IntColumn]:
-    """Return the runs and arrivals of a ``runs_table``, whose sessions are now ``sids``."""
+    """Return the runs and arrivals of a ``runs_table``, whose sessions are now ``sids``, each its own track."""
     runs = np.zeros(table.num_rows, RUN)
-    runs["sid"] = sids[table.column("session_row").to_numpy()]
+    runs["sid"] = runs["track"] = sids[table.column("session_row").to_numpy()]
     for name in RUN_TEXTS:
         runs[name] = text_codes(table.column(name), vocabulary)
     for name in _NUMBERS:

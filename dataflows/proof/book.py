@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 from canonical.contracts.fault import FaultCode
@@ -44,7 +45,8 @@ class Book:
         self.entry: dict[str, Any] = {}
         self._held_max = policy.held_rows_max
         self._keys = [name for name in mapping.aggregation.split_by if name not in {"reason", "rework", "shift"}]
-        self._newest = {"confirmation": -1, "event": -1}
+        self._apart = mapping.aggregation.is_side_by_side
+        self._newest: defaultdict[tuple[str, str], int] = defaultdict(lambda: -1)
 
     def __str__(self) -> str:
         return f"source {self.session[0]} session {self.session[1]!r}"
@@ -79,7 +81,7 @@ class Book:
         self.confirmed_events += line["events"]
         self.confirmed_good += line["good"]
         if line["kind"] == "confirmation":
-            self._in_order("confirmation", line["first_seq"], line["last_seq"])
+            self._in_order("confirmation", line["first_seq"], line["last_seq"], self._place(line))
 
     def pass_on(self, line: dict[str, Any]) -> None:
         """Enter an event that was passed on by itself."""
@@ -88,7 +90,7 @@ class Book:
         hold(Law.CONSERVATION, number in self.arrived, f"{self}: only records that came are passed on", number)
         self.passed_on[number] = line
         if not self._is_late(number):
-            self._in_order("event", number, number)
+            self._in_order("event", number, number, "")
 
     def set_aside(self, number: int, code: FaultCode) -> None:
         """Enter a dead letter."""
@@ -109,11 +111,16 @@ class Book:
 
         hold(Law.BOUNDS, entry["held"] <= self._held_max, f"{self}: at most {self._held_max} held", entry["held"])
 
-    def _in_order(self, what: str, first: int, last: int) -> None:
-        newest = self._newest[what]
+    def _in_order(self, what: str, first: int, last: int, place: str) -> None:
+        newest = self._newest[what, place]
         law = Law.TILING if what == "confirmation" else Law.ORDER
-        hold(law, first > newest, f"{self}: {what}s ascend, after {newest}", f"{first}..{last}")
-        self._newest[what] = last
+        hold(law, first > newest, f"{self}: {what}s ascend {place}, after {newest}", f"{first}..{last}")
+        self._newest[what, place] = last
+
+    def _place(self, said: Event) -> str:
+        """Return where ranges exclude each other: a work centre, or the session as a whole."""
+        place: str = said.get("work_center", "") if self._apart else ""
+        return place
 
     # -- in the end --------------------------------------------------------------------------------
 
@@ -130,7 +137,7 @@ class Book:
         sums: dict[str, Counter[str]] = {}
         accounted, missing, analytics, still_open = 0, 0, 0, []
         for number in sorted(self.declared | self.arrived.keys()):
-            by = covering.get(number)
+            by = self._confirming(covering.get(number, {}), number, is_late=number in late)
             if number not in self.arrived or number in refused or number in added[1]:
                 why = "never came" if number not in self.arrived else "was refused"
                 hold(Law.TILING, by is None or number in added[1], f"{self}: {number} {why} and is not confirmed", by)
@@ -197,14 +204,24 @@ class Book:
         hold(Law.CONSERVATION, lettered == absurd, f"{self}: {sorted(absurd)} refused by a counter", sorted(lettered))
         return added, absurd
 
-    def _covering(self) -> dict[int, dict[str, Any]]:
-        """Return the confirmation that covers each number, if one does."""
-        covering: dict[int, dict[str, Any]] = {}
+    def _covering(self) -> dict[int, dict[str, dict[str, Any]]]:
+        """Return the confirmations that cover each number, by place; of late numbers there is one."""
+        covering: defaultdict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
         for c in self.confirmations:
+            place = self._place(c) if c["kind"] == "confirmation" else ""
             for number in range(c["first_seq"], c["last_seq"] + 1):
-                hold(Law.TILING, number not in covering, f"{self}: no two confirmations of {number}", c["posting_id"])
-                covering[number] = c
+                due = f"{self}: no two confirmations of {number} {place}"
+                hold(Law.TILING, place not in covering[number], due, c["posting_id"])
+                covering[number][place] = c
         return covering
+
+    def _confirming(
+        self, covering: Mapping[str, dict[str, Any]], number: int, *, is_late: bool
+    ) -> dict[str, Any] | None:
+        """Return the confirmation that a number is in; of one that never came, or came late, any that covers it."""
+        if number not in self.arrived or is_late:
+            return min(covering.values(), key=lambda c: str(c["kind"]), default=None)
+        return covering.get(self._place(self.arrived[number][0]))
 
     def _open(self, numbers: list[int], mapping: PlantMapping) -> None:
         """See that what is not confirmed is the open run, where nothing ends it."""
@@ -217,5 +234,7 @@ class Book:
             f"{self}: no open run after {mapping.aggregation.idle_s} s",
             numbers,
         )
-        last = max((c["last_seq"] for c in self.confirmations if c["kind"] == "confirmation"), default=-1)
-        hold(Law.TILING, min(numbers) > last, f"{self}: the open run comes after {last}", numbers)
+        for number in numbers:
+            place = self._place(self.arrived[number][0])
+            last = self._newest["confirmation", place]
+            hold(Law.TILING, number > last, f"{self}: the open run {place} comes after {last}", numbers)

@@ -134,6 +134,8 @@ def _add_texts(event: dict[str, Any], mapping: PlantMapping, dice: Dice, order: 
     for name in _TEXTS:
         if name in fields:
             event[name] = f"{name}-{order % 2}"
+    if "work_center" in fields and mapping.aggregation.is_side_by_side:
+        event["work_center"] = f"work_center-{dice.below(4)}"
 
 
 def _add_quantities(event: dict[str, Any], mapping: PlantMapping, dice: Dice, readings: dict[str, int]) -> None:

@@ -45,7 +45,7 @@ FROM (SELECT p FROM matched WHERE l.first_seq IS NULL)
 LEFT JOIN LATERAL (
     SELECT o.first_seq, o.last_seq, o.posting_id FROM posting AS o
     WHERE o.plant = p.plant AND o.source = p.source AND o.session = p.session AND o.posting_id <> p.posting_id
-        AND o.first_seq <= p.last_seq AND o.last_seq >= p.first_seq
+        AND o.first_seq <= p.last_seq AND o.last_seq >= p.first_seq AND o.work_center = p.work_center
     ORDER BY o.first_seq LIMIT 1
 ) AS other ON true;
 
@@ -82,28 +82,82 @@ SELECT
 FROM compared WHERE len(differences) > 0;
 
 -- Confirmed ranges and gaps exclude each other; supplementary ones and late numbers each among themselves.
-INSERT INTO finding BY NAME
-WITH laid AS (
-    SELECT
-        plant, source, session, fate, first_seq, last_seq, order_id, operation, posting_id, committed_us AS at_us,
-        CASE fate WHEN 'confirmed' THEN 0 WHEN 'supplementary' THEN 1 WHEN 'late' THEN 2 ELSE 3 END AS lane
-    FROM range_line
-    UNION ALL BY NAME
-    SELECT plant, source, session, 'gap' AS fate, first_seq, last_seq, declared_us AS at_us, 0 AS lane FROM gap
-),
-reached AS (
+CREATE TEMP VIEW laid AS
+SELECT
+    plant, source, session, fate, first_seq, last_seq, events, order_id, operation, posting_id, committed_us AS at_us,
+    CASE fate WHEN 'confirmed' THEN 0 WHEN 'supplementary' THEN 1 WHEN 'late' THEN 2 ELSE 3 END AS lane
+FROM range_line
+UNION ALL BY NAME
+SELECT plant, source, session, 'gap' AS fate, first_seq, last_seq, declared_us AS at_us, 0 AS lane FROM gap;
+
+CREATE TEMP TABLE crossing AS
+WITH reached AS (
     SELECT *, max(last_seq) OVER (
         PARTITION BY plant, source, session, lane ORDER BY first_seq, last_seq
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS reach FROM laid
 )
+FROM reached WHERE first_seq <= reach;
+
+-- Where confirmed ranges of a session cross, each counts for the work centre of its confirmation: those of several may be
+-- open side by side. A range without a confirmation stands for itself; that it has none is told above.
+CREATE TEMP TABLE beside AS
+WITH crossed AS (
+    SELECT DISTINCT plant, source, session FROM crossing WHERE lane = 0
+),
+place AS (
+    SELECT posting_id, min(work_center) AS work_center
+    FROM posting SEMI JOIN crossed USING (plant, source, session) GROUP BY posting_id
+),
+told AS (
+    SELECT laid.*, coalesce(place.work_center, laid.posting_id::VARCHAR) AS place
+    FROM (FROM laid SEMI JOIN crossed USING (plant, source, session) WHERE lane = 0) AS laid
+    LEFT JOIN place ON laid.posting_id = place.posting_id
+)
+SELECT
+    *,
+    max(last_seq) OVER before AS reach_all,
+    CASE WHEN fate = 'gap' THEN max(last_seq) OVER before
+    ELSE greatest(
+        max(last_seq) FILTER (fate = 'gap') OVER before,
+        max(last_seq) OVER (
+            PARTITION BY plant, source, session, fate, place ORDER BY first_seq, last_seq
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        )
+    ) END AS reach
+FROM told
+WINDOW before AS (
+    PARTITION BY plant, source, session ORDER BY first_seq, last_seq
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+);
+
+INSERT INTO finding BY NAME
 SELECT
     'OVERLAP' AS kind, plant, source, session, first_seq, last_seq, order_id, operation, posting_id, at_us,
     format('to begin above {:d}', reach) AS expected, format('{:d}', first_seq) AS found,
     format('this {} reaches into another one, which ends at {:d}', CASE fate
         WHEN 'gap' THEN 'gap' WHEN 'confirmed' THEN 'confirmed range' WHEN 'supplementary' THEN 'supplementary range'
         WHEN 'late' THEN 'late range' ELSE 'refused number' END, reach) AS what
-FROM reached WHERE first_seq <= reach;
+FROM (
+    SELECT * FROM crossing WHERE lane <> 0
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (place, reach_all) FROM beside WHERE first_seq <= reach
+);
+
+-- Ranges side by side share their numbers out: together they have no more events than numbers.
+INSERT INTO finding BY NAME
+WITH clustered AS (
+    SELECT *, count(*) FILTER (reach_all IS NULL OR first_seq > reach_all) OVER (
+        PARTITION BY plant, source, session ORDER BY first_seq, last_seq ROWS UNBOUNDED PRECEDING
+    ) AS cluster
+    FROM beside ANTI JOIN (FROM beside WHERE first_seq <= reach) AS told USING (plant, source, session)
+)
+SELECT
+    'OVERLAP' AS kind, plant, source, session, min(first_seq) AS first_seq, max(last_seq) AS last_seq,
+    max(at_us) AS at_us, format('{:d} events at most', max(last_seq) - min(first_seq) + 1) AS expected,
+    format('{:d}', sum(events)) AS found, 'the ranges of several work centres have more events than numbers' AS what
+FROM clustered WHERE fate = 'confirmed'
+GROUP BY plant, source, session, cluster HAVING sum(events) > max(last_seq) - min(first_seq) + 1;
 
 -- What came late had been declared missing, unless it lies below the first number of the session.
 INSERT INTO finding BY NAME

@@ -53,6 +53,15 @@ policies = st.builds(
     bucket_s=st.sampled_from([None, 3600.0, 7200.5]),
     idle_s=st.sampled_from([None, 10.0, 100.0]),
     complete_closes=st.booleans(),
+    open_max=st.sampled_from([1, 2, 3]),
+)
+side_by_side = st.builds(
+    AggregatePolicy,
+    split_by=st.just(("work_center", "order")),
+    count_max=st.sampled_from([None, 3]),
+    idle_s=st.sampled_from([None, 10.0]),
+    complete_closes=st.booleans(),
+    open_max=st.sampled_from([1, 2, 3]),
 )
 reasons_only = st.builds(
     AggregatePolicy, split_by=st.just(("order", "reason")), count_max=st.sampled_from([None, 2, 3, 4])
@@ -74,6 +83,7 @@ def rows_of(quiet):
             "reason": st.sampled_from(["", "", "", "", "wear", "dirt"]),
             "order": text,
             "operation": text,
+            "work_center": st.sampled_from(["w1"] * quiet + ["w2", "w3", "w4"]),
             "lot": text,
             "unit": seldom.map(lambda i: ("", "KGM")[i]),
             "good": st.integers(0, 3),
@@ -169,8 +179,11 @@ def restarted(aggregate, policy, calendar):
     return Aggregate.decode(policy, DEFAULT_ROUTES, calendar, sessions, aggregate.encode()), sessions
 
 
-def run(policy, calendar, rows, cuts, restarts, *, wakes=True):
-    """Return confirmations, operational rows and the aggregate after steps cut at ``cuts`` and where time passes."""
+def run(policy, calendar, rows, cuts, restarts, *, wakes=True, limits=None):
+    """Return confirmations, operational rows and the aggregate after steps cut at ``cuts`` and where time passes.
+
+    After the steps in ``restarts`` it is another process; to ``limits`` are added rows, and the limit from there on.
+    """
     sessions = Sessions(Vocabulary())
     aggregate = Aggregate(policy, DEFAULT_ROUTES, calendar, sessions)
     confirmations, operational = [], []
@@ -189,13 +202,18 @@ def run(policy, calendar, rows, cuts, restarts, *, wakes=True):
         passed = outcome.operational
         operational += [(texts[sessions.source[s]], q) for s, q in zip(passed["sid"], passed["seq"], strict=True)]
         if i in restarts:
+            if limits is not None and restarts[i]:
+                limits[end] = restarts[i]
+                policy = policy.model_copy(update={"open_max": restarts[i]})
             aggregate, sessions = restarted(aggregate, policy, calendar)
     return confirmations, operational, aggregate, sessions
 
 
-def naive(policy, calendar, rows, *, wakes=True):
+def naive(policy, calendar, rows, *, wakes=True, limits=None):
     twin = NaiveAggregate(policy, DEFAULT_ROUTES, calendar)
-    for row, before in zip(rows, [None, *rows], strict=False):
+    for number, (row, before) in enumerate(zip(rows, [None, *rows], strict=False)):
+        if limits and number in limits:
+            twin.policy = policy.model_copy(update={"open_max": limits[number]})
         if wakes and before and row["now_us"] != before["now_us"]:
             twin.wake(row["now_us"])
         twin.row(row, row["now_us"], late=row["late"])
@@ -209,15 +227,22 @@ def by_id(confirmations):
 
 
 cuts_ = st.lists(st.integers(1, 39), max_size=6)
-restarts_ = st.sets(st.integers(0, 12), max_size=4)
+restarts_ = st.dictionaries(st.integers(0, 12), st.sampled_from([None, 1, 2, 3]), max_size=4)
 
 
-@given(policies | reasons_only, st.sampled_from(sorted(CALENDARS)), rows_of(3) | rows_of(12), cuts_, restarts_)
+@given(
+    policies | side_by_side | reasons_only,
+    st.sampled_from(sorted(CALENDARS)),
+    rows_of(1) | rows_of(3) | rows_of(12),
+    cuts_,
+    restarts_,
+)
 def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, calendar, drafts, cuts, restarts):
     rows = told(drafts)
     columnar, by_row = CALENDARS[calendar]
-    twin = naive(policy, by_row, rows)
-    confirmations, operational, aggregate, sessions = run(policy, columnar, rows, cuts, restarts)
+    limits = {}
+    confirmations, operational, aggregate, sessions = run(policy, columnar, rows, cuts, restarts, limits=limits)
+    twin = naive(policy, by_row, rows, limits=limits)
     assert by_id(confirmations) == by_id(twin.confirmations)
     assert sorted(operational) == sorted((source, seq) for _, source, _, seq in twin.operational)
     assert aggregate.open_runs() == len(twin.open)
@@ -233,7 +258,7 @@ def test_any_cut_and_any_restart_agrees_with_the_naive_twin(policy, calendar, dr
         )
     } == twin.totals
     open_events = {("P", source, "s"): 0 for _, source, _ in twin.totals}
-    for (_, *session), one in twin.open.items():
+    for (_, *session, _), one in twin.open.items():
         open_events[tuple(session)] += len(one["rows"])
     sums = ["good", "scrap", "rework"]
     confirmed = {session: [0, 0, 0] for session in open_events}
@@ -261,7 +286,7 @@ def test_full_runs_that_change_their_reason_agree_with_the_naive_twin(policy, re
     assert by_id(confirmations) == by_id(naive(policy, by_row, rows).confirmations)
 
 
-@given(policies, rows_of(6))
+@given(policies | side_by_side, rows_of(6))
 def test_confirmations_conserve_and_tile(policy, drafts):
     rows = told(drafts)
     aggregated = [row for row in rows if DEFAULT_ROUTES[EventType(row["type"])].value == "aggregated"]
@@ -273,12 +298,16 @@ def test_confirmations_conserve_and_tile(policy, drafts):
         assert aggregate.open_runs() == 0
         for name in ("good", "energy_mwh"):
             assert sum(c[name] for c in confirmations) == sum(row[name] for row in aggregated)
-    for source, late in itertools.product(("m1", "m2"), (False, True)):
+    apart = policy.open_max > 1 and "work_center" in policy.split_by
+    lanes = [(False, place) for place in (["w1", "w2", "w3", "w4"] if apart else [None])] + [(True, None)]
+    for source, (late, place) in itertools.product(("m1", "m2"), lanes):
         kind = "supplementary" if late else "confirmation"
-        own = [c for c in confirmations if c["source"] == source and c["kind"] == kind]
+        own = [c for c in confirmations if (c["source"], c["kind"]) == (source, kind)]
+        own = [c for c in own if place in {None, c["work_center"]}]
         assert [c["first_seq"] for c in own] == sorted(c["first_seq"] for c in own), "not in order"
         assert all(a["last_seq"] < b["first_seq"] for a, b in itertools.pairwise(own)), "ranges overlap"
         mine = [row for row in aggregated if (row["source"], row["late"]) == (source, late)]
+        mine = [row for row in mine if place in {None, row["work_center"]}]
         for c in own:
             within = [row for row in mine if c["first_seq"] <= row["seq"] <= c["last_seq"]]
             assert len(within) == c["events"]

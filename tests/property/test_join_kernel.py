@@ -15,6 +15,8 @@ from canonical.shifts import ShiftCalendar
 from dataflows.processors import aggregate as module
 from dataflows.processors import joined_by_kernel as kernel
 from dataflows.processors.aggregate import Aggregate
+from dataflows.processors.boundaries import Boundaries
+from dataflows.processors.runs import Runs
 
 pytestmark = pytest.mark.skipif(not kernel.is_compiled(), reason="the kernel is not compiled: no C compiler here")
 
@@ -32,6 +34,7 @@ policies = st.builds(
     count_max=st.sampled_from([None, None, 1, 8, 17, 59]),
     bucket_s=st.sampled_from([None, None, 60.0, 7200.5, 86_400.0]),
     complete_closes=st.booleans(),
+    open_max=st.sampled_from([1, 1, 2, 50]),
 )
 shapes = st.fixed_dictionaries(
     {
@@ -163,3 +166,13 @@ def test_what_names_no_row_session_or_type_is_never_read(wrong: dict) -> None:
     batch = batch.with_columns({name: np.array(values, DEFAULTS[name][0]) for name, values in columns.items()})
     with pytest.raises(AssertionError, match="no session or type"):
         Aggregate(AggregatePolicy(), DEFAULT_ROUTES, CALENDAR, sessions).step(batch, EventBatch.empty(), 0)
+
+
+@pytest.mark.parametrize("track", [-1, 2])
+def test_a_track_that_there_is_not_is_never_read(track: int) -> None:
+    columns = {"type": TYPES[:1], "sid": [0], "seq": [0], "gaps": [0], "occurred_us": [0], "offset": [0]}
+    batch = EventBatch(1, {name: np.array(values, DEFAULTS[name][0]) for name, values in columns.items()})
+    totals = np.zeros((6, 1), np.int64)
+    rows = kernel.Rows(batch, np.zeros(256, np.int8), totals, np.array([track], np.int32), 2)
+    with pytest.raises(AssertionError, match="no session or type"):
+        rows.join(Runs(), Boundaries(AggregatePolicy(), late=False).terms(), None, 0)

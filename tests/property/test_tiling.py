@@ -39,8 +39,8 @@ WILD = 900_000
 """A counter reading that no one believes; all others are 0, so that the counter adds nothing."""
 
 
-def mapping(*, start, split_by, held_rows_max, gaps_max, count_max, idle_s, jump_max=10, mode="number"):
-    text = ("source", "session", "order", "lot")
+def mapping(*, start, split_by, held_rows_max, gaps_max, count_max, idle_s, open_max=1, jump_max=10, mode="number"):
+    text = ("source", "session", "order", "work_center", "lot")
     return PlantMapping.model_validate({
         "plant": "P",
         "time_zone": "Europe/Berlin",
@@ -53,7 +53,7 @@ def mapping(*, start, split_by, held_rows_max, gaps_max, count_max, idle_s, jump
         "sequencing": {"mode": mode, "start": start, "gap_timeout_s": 5, "held_rows_max": held_rows_max}
         | {"gaps_max": gaps_max, "conflict_horizon_rows": 65_536},
         "counters": {"jump_max": jump_max},
-        "aggregation": {"split_by": split_by, "count_max": count_max, "idle_s": idle_s},
+        "aggregation": {"split_by": split_by, "count_max": count_max, "idle_s": idle_s, "open_max": open_max},
         "shifts": [{"name": "early", "start": "06:00", "end": "14:00"}],
     })  # fmt: skip
 
@@ -61,11 +61,12 @@ def mapping(*, start, split_by, held_rows_max, gaps_max, count_max, idle_s, jump
 mappings = st.builds(
     mapping,
     start=st.sampled_from([0, 2, "any"]),
-    split_by=st.sampled_from([[], ["order"], ["order", "lot", "reason", "rework", "shift"]]),
+    split_by=st.sampled_from([[], ["order", "work_center"], ["order", "lot", "reason", "rework", "shift"]]),
     held_rows_max=st.sampled_from([1, 3, 100]),
     gaps_max=st.sampled_from([1, 100, 100]),
     count_max=st.sampled_from([None, 2, 3]),
     idle_s=st.sampled_from([3, 50]),
+    open_max=st.sampled_from([1, 2, 9]),
 )
 seldom = st.sampled_from([0] * 15 + [1])
 draft = st.fixed_dictionaries({
@@ -73,6 +74,7 @@ draft = st.fixed_dictionaries({
     "step": st.sampled_from([1] * 11 + [2, 2, 3, 5, 0, -1, -2, -4, -8]),  # from the number before, in the same stream
     "type": st.sampled_from(["partial"] * 12 + list(ROUTES)),
     "order": seldom,
+    "work_center": st.sampled_from([1, 1, 1, 2, 3]),
     "lot": seldom,
     "good": st.integers(0, 3),
     "scrap": seldom,
@@ -100,7 +102,7 @@ def told(plant, drafts):
         stream = STREAMS[draft["stream"]]
         seq = last[stream] = max(lowest, last.get(stream, begin) + draft["step"])
         event = {"source": stream[0], "session": stream[1], "seq": seq, "at": at, "type": draft["type"]}
-        event |= {"order": f"o{draft['order']}", "lot": f"l{draft['lot']}"}
+        event |= {"order": f"o{draft['order']}", "lot": f"l{draft['lot']}", "work_center": f"w{draft['work_center']}"}
         event |= {"good": draft["good"], "scrap": draft["scrap"], "good_counter": draft["counter"]}
         event = first.setdefault((stream, seq), event)
         if draft["conflict"]:
@@ -158,15 +160,21 @@ def test_every_number_has_one_fate_and_every_quantity_is_confirmed_once(plant, d
         arrived = {}  # the first record of a number is the one that counts
         for _, _, seq, event, _ in (record for record in records if record[1] == stream):
             arrived.setdefault(seq, event)
-        accounted = fates(arrived, entries[stream], found[stream])
+        accounted = fates(plant, arrived, entries[stream], found[stream])
         sums(accounted, found[stream]["confirmations"])
 
 
-def fates(arrived, entry, found):
-    """Check that each number has exactly one fate; return the events confirmed."""
+def fates(plant, arrived, entry, found):
+    """Check that each number has exactly one fate; return the events confirmed by their confirmation."""
     confirmations = sorted(found["confirmations"], key=lambda c: c["first_seq"])
-    for before, after in itertools.pairwise(confirmations):
-        assert before["last_seq"] < after["first_seq"], "two confirmations overlap"
+    late = [c for c in confirmations if c["kind"] == "supplementary"]
+    lanes = defaultdict(list, {"": []})  # where open side by side, the ranges of each work centre are apart
+    for c in confirmations:
+        if c["kind"] == "confirmation":
+            lanes[c["work_center"] if plant.aggregation.is_side_by_side else ""].append(c)
+    for own in lanes.values():
+        for before, after in itertools.pairwise(sorted([*own, *late], key=lambda c: c["first_seq"])):
+            assert before["last_seq"] < after["first_seq"], "two confirmations overlap"
     gaps = [(gap["first_seq"], gap["last_seq"]) for gap in found["gaps"]]
     declared = Counter(seq for first, last in gaps for seq in range(first, last + 1))
     assert set(declared.values()) <= {1}, "a number was declared missing twice"
@@ -188,6 +196,9 @@ def fates(arrived, entry, found):
     for seq in numbers:
         route = ROUTES[arrived[seq]["type"]] if seq in arrived else ""
         covering = [c for c in confirmations if c["first_seq"] <= seq <= c["last_seq"]]
+        if seq in arrived and plant.aggregation.is_side_by_side:
+            place = arrived[seq]["work_center"]
+            covering = [c for c in covering if c["kind"] == "supplementary" or c["work_center"] == place]
         if seq not in arrived or seq in too_late:
             assert seq < start or seq in declared, f"{seq} is missing and nobody said so"
             assert not covering, f"{seq} never came and is confirmed"
@@ -197,7 +208,7 @@ def fates(arrived, entry, found):
             assert seq not in passed_on
         elif route == "aggregated":
             assert len(covering) == 1, f"{seq} is confirmed {len(covering)} times"
-            accounted[seq] = arrived[seq]
+            accounted[seq] = arrived[seq], covering[0]["posting_id"]
         elif route == "operational":
             assert seq in passed_on
         else:
@@ -215,12 +226,11 @@ def fates(arrived, entry, found):
 def sums(accounted, confirmations):
     """Check that each confirmation says what its events amount to, and so do all of them together."""
     for c in confirmations:
-        own = [event for seq, event in accounted.items() if c["first_seq"] <= seq <= c["last_seq"]]
+        own = {seq: event for seq, (event, posting_id) in accounted.items() if posting_id == c["posting_id"]}
         assert c["events"] == len(own)
-        assert c["first_seq"] in accounted
-        assert c["last_seq"] in accounted
+        assert {c["first_seq"], c["last_seq"]} <= own.keys()
         for name in ("good", "scrap"):
-            assert c[name] == 1000 * sum(event[name] for event in own)
+            assert c[name] == 1000 * sum(event[name] for event in own.values())
     assert sum(c["events"] for c in confirmations) == len(accounted)
 
 

@@ -12,7 +12,7 @@ class NaiveAggregate:
         self.policy = policy
         self.routes = routes
         self.calendar = calendar  # row -> (shift, posting date)
-        self.open = {}  # (lane, plant, source, session) -> run
+        self.open = {}  # (lane, plant, source, session, work centre where runs are told apart by it) -> run
         self.confirmations = []
         self.operational = []
         self.totals = {}
@@ -27,7 +27,14 @@ class NaiveAggregate:
         if route == "aggregated":
             self.join((late, *session), row, now_us)
 
-    def join(self, key, row, now_us):
+    def join(self, lane, row, now_us):
+        apart = not lane[0] and "work_center" in self.policy.split_by
+        key = (*lane, row["work_center"] if apart else None)
+        others = [other for other in self.open if other[:-1] == lane and other != key]
+        others.sort(key=lambda other: self.open[other]["rows"][-1]["seq"])
+        while apart and len(others) >= self.policy.open_max:
+            oldest = others.pop(0)
+            self.close(oldest, "key" if self.open[oldest]["first"]["gaps"] == row["gaps"] else "gap")
         shift, date = self.calendar(row)
         seen = {"shift": shift, "date": date.strftime("%Y-%m-%d"), "rework": row["type"] == "rework"}
         run = self.open.get(key)
@@ -65,7 +72,7 @@ class NaiveAggregate:
 
     def close(self, key, reason, *, final=False):
         run = self.open.pop(key)
-        late, plant, source, session = key
+        late, plant, source, session, _ = key
         first, rows = run["first"], run["rows"]
         kind = "supplementary" if late else "confirmation"
         self.confirmations.append(

@@ -5,7 +5,8 @@ from canonical.plants import shipped
 from dataflows.proof import plain
 
 NAMES = (
-    "source", "session", "seq", "type", "occurred", "order", "lot", "reason", "good", "scrap", "good_counter",
+    "source", "session", "seq", "type", "occurred", "order", "work_center", "lot", "reason",
+    "good", "scrap", "good_counter",
 )  # fmt: skip
 SHIFTS = [{"name": "early", "start": "06:00", "end": "14:00"}, {"name": "late", "start": "14:00", "end": "22:00"}]
 
@@ -25,7 +26,7 @@ OWN = (
         "wraps",
         sequencing={"modulus": 64, "start": "any", "gap_timeout_s": 2},
         counters={"rollover": 100, "jump_max": 4},
-        aggregation={"idle_s": 20},
+        aggregation={"idle_s": 20, "open_max": 2},
         shifts=SHIFTS,
     ),
     mapping(

@@ -67,6 +67,7 @@ def told(outcome):
 
 A, B = {"order": "a"}, {"order": "b"}
 WEAR, DIRT = {"reason": "wear"}, {"reason": "dirt"}
+W1, W2, W3 = ({"work_center": f"w{number}"} for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,17 @@ WEAR, DIRT = {"reason": "wear"}, {"reason": "dirt"}
         ({}, [{}, {"type": "complete"}, {}], [(0, 1, "complete")]),
         ({}, [{"type": "complete"}, {"type": "complete"}], [(0, 0, "complete"), (1, 1, "complete")]),
         ({"complete_closes": False}, [{}, {"type": "complete"}, {}], []),
+        # Work centres side by side.
+        ({}, [W1, W2, W1], [(0, 0, "key"), (1, 1, "key")]),
+        ({"open_max": 2}, [W1, W2, W1, W2, {"type": "telemetry"}, W1], []),
+        ({"open_max": 2}, [W1, W2, W1 | B, W2], [(0, 0, "key")]),
+        ({"open_max": 2}, [W1, W2, W2, W1, W2 | {"type": "complete"}, W1], [(1, 4, "complete")]),
+        ({"open_max": 2, "count_max": 2}, [W1, W2, W1, W1], [(0, 2, "count")]),
+        ({"open_max": 2}, [W1, W2, W1 | {"gaps": 1}, W2 | {"gaps": 1}], [(0, 0, "gap"), (1, 1, "gap")]),
+        ({"open_max": 2}, [W1, W2, W1, W3, W2], [(1, 1, "key"), (0, 2, "key")]),  # no room: the one of longest ago
+        ({"open_max": 2}, [W1, W2, W3 | {"gaps": 1}], [(0, 0, "gap")]),
+        ({"open_max": 2}, [W1, W2, W1 | {"type": "complete"}, W3], [(0, 2, "complete")]),  # it has made room
+        ({"open_max": 2, "split_by": ("order",)}, [W1, W2, W3, W1], []),
         # Several at once: completion, gap, key, shift (below), time, count.
         ({}, [A | {"type": "complete"}, B | {"gaps": 1}], [(0, 0, "complete")]),
         ({}, [A, B | {"gaps": 1}], [(0, 0, "gap")]),
@@ -108,6 +120,7 @@ def test_boundaries(policy, rows, closed, cut):
     line, found = Line(**policy), []
     for at in range(0, len(rows), cut):
         found += line.step(*rows[at : at + cut])
+    closed = closed if cut == 1 else sorted(closed)
     assert [(c["first_seq"], c["last_seq"], c["close_reason"]) for c in found] == closed
     assert [c["final"] for c in found] == [reason == "complete" for *_, reason in closed]
 
@@ -279,6 +292,40 @@ def test_a_smaller_count_after_a_restart_ends_a_run_that_is_past_it():
     data = line.aggregate.encode()
     line.aggregate = Aggregate.decode(AggregatePolicy(count_max=2), DEFAULT_ROUTES, NO_SHIFTS, line.sessions, data)
     assert [(c["events"], c["close_reason"]) for c in line.step({}, {}, {})] == [(5, "count"), (2, "count")]
+
+
+def test_a_work_centre_may_lose_its_place_return_and_complete_in_one_step():
+    line = Line(open_max=2)
+    found = line.step(W1, W3, W2, {"work_center": "w4"})
+    found += line.step(W1, W2 | {"type": "complete"}, now_us=1)
+    assert [(c["first_seq"], c["close_reason"]) for c in found] == [
+        (0, "key"), (1, "key"), (2, "key"), (3, "key"), (5, "complete"),
+    ]  # fmt: skip
+    assert line.aggregate.open_runs() == 1
+
+
+def test_late_rows_of_several_work_centres_are_not_told_apart():
+    line = Line(open_max=3)
+    found = line.late(W1 | {"seq": 3}, W2 | {"seq": 4}, W1 | {"seq": 5})
+    assert [(c["first_seq"], c["last_seq"], c["close_reason"]) for c in found] == [(3, 3, "key"), (4, 4, "key")]
+
+
+@pytest.mark.parametrize("open_max", [3, 1])
+def test_state_of_version_2_decodes(open_max):
+    """Three work centres are open; with room for one, those of longer ago end before the session's next row."""
+    line = Line()
+    policy = AggregatePolicy(open_max=open_max, idle_s=1)
+    data = GOLDEN.with_name("aggregate-2.arrows").read_bytes()
+    line.aggregate = Aggregate.decode(policy, DEFAULT_ROUTES, NO_SHIFTS, line.sessions, data)
+    assert (line.aggregate.open_runs(), line.aggregate.open_events()) == (3, 5)
+    assert line.aggregate.totals().open.tolist() == [5]
+    line.seq = 5
+    found = line.step(W2, now_us=4)
+    assert [(c["first_seq"], c["last_seq"], c["events"]) for c in found] == (
+        [(0, 3, 2), (2, 2, 1)] if open_max == 1 else []
+    )
+    (last,) = (c for c in line.wake(10**7) if c["work_center"] == "w2")
+    assert (last["first_seq"], last["last_seq"], last["events"], last["good"]) == (1, 5, 3, 3000)
 
 
 def example():

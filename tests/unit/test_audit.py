@@ -261,3 +261,34 @@ def test_a_dead_letter_names_the_plant_that_its_record_names():
         ("ABSURD_QUANTITY", "Q"),
     ]
     assert audited(outcome.store).findings == ()
+
+
+@pytest.fixture(scope="module")
+def beside():
+    """m1 at w1: 0, 2, 4 (a), 8 (b); at w2: 1, 3, 5, 7 (a); 6 is missing."""
+    content = PLANT.model_dump(mode="json")
+    content["fields"]["work_center"] = "work_center"
+    content["aggregation"] |= {"open_max": 2}
+    lines = [line(seq, work_center=f"w{1 + seq % 2}", order="ab"[seq == 8]) for seq in (*range(6), 7, 8)]
+    raw = RawRecords.from_values(lines, np.arange(len(lines)))
+    fed = [(NOW_US, raw), (NOW_US + 6 * SECOND_US, NO_RECORDS), (NOW_US + 20 * SECOND_US, NO_RECORDS)]
+    return scripted_flow.run(PlantMapping.model_validate(content), fed, fed[-1][0]).store
+
+
+@pytest.mark.parametrize(
+    ("first_seq", "altered", "expected"),
+    [
+        (0, {}, []),
+        (0, {"last_seq": 8}, [(OVERLAP, "m1", 6, 6), (OVERLAP, "m1", 8, 8)]),  # over the gap, and its own work centre's
+        (1, {"last_seq": 6}, [(OVERLAP, "m1", 6, 6)]),
+        (1, {"events": 4}, [(OVERLAP, "m1", 0, 5), (IMBALANCE, "m1", 0, 8)]),
+    ],
+)
+def test_ranges_side_by_side_are_apart_at_each_work_centre(beside, first_seq, altered, expected):
+    damage = Damage(beside)
+    ranges = [(c["work_center"], c["first_seq"], c["last_seq"], c["events"]) for c in damage.lines("confirmations")]
+    assert sorted(ranges) == [("w1", 0, 4, 3), ("w1", 8, 8, 1), ("w2", 1, 5, 3), ("w2", 7, 7, 1)]
+    for stream in ("confirmations", "ranges"):
+        damage.set(stream, {"first_seq": first_seq}, **altered)
+    found = audited(damage.store).findings
+    assert sorted((f.kind, f.source, f.first_seq, f.last_seq) for f in found) == sorted(expected), found

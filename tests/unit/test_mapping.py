@@ -72,6 +72,7 @@ def test_a_good_mapping_loads(tmp_path):
         (("", '[csv]\ncolumns = ["a"]\n'), 15, "csv", "no effect"),
         (("", '[avro]\nids = { 1 = "none.avsc" }\n'), 16, "avro.ids.1", "relative to the mapping file"),
         (("", '[time]\nformat = "epoch"\n'), 16, "time.format", "epoch_ms"),
+        (("", "[aggregation]\nopen_max = 2\n"), 16, "aggregation.open_max", "map fields.work_center"),
         (("", "[limits]\ndepth_max = 0\n"), 16, "limits.depth_max", "greater than or equal to 1"),
         (("", '[[shifts]]\nname = "A"\nstart = "6:00"\nend = "14:00"\n'), 17, "shifts.0.start", "pattern"),
         (("", '[[shifts]]\nname = "A"\nstart = "06:00"\n'), 15, "shifts.0.end", "required"),
