@@ -87,7 +87,7 @@ CONTRACTS: Final[Mapping[str, Mapping[int, type[BaseModel]]]] = {
     "component_usage": {1: ComponentUsage},
     "state_mark": {1: StateMark},
     "telemetry_minute": {1: TelemetryMinute},
-    "order_reference": {2: OrderReference},
+    "order_reference": {3: OrderReference},
     "work_center_reference": {1: WorkCenterReference},
     "material_reference": {1: MaterialReference},
     "lot_reference": {1: LotReference},

@@ -15,6 +15,7 @@ def posting_policy(settings: Settings) -> PostingPolicy:
     return replace(
         settings.postings.policy(),
         gathering=gathering.policy(settings.mappings()),
+        attribution=settings.attribution.policy(),
         backflushed=gathering.backflushed,
         resident=receivers(settings),
     )

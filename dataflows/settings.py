@@ -26,6 +26,7 @@ from canonical import mapping
 from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.plants import shipped
+from dataflows.attribution_settings import AttributionSection, attribution_problems
 from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection, signal_problems
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.delivery_settings import ErpName, ErpSection
@@ -102,6 +103,7 @@ class Settings(Section):
     traces: TracesSection = TracesSection.model_construct()
     postings: PostingsSection = PostingsSection.model_construct()
     gathering: GatheringSection = GatheringSection.model_construct()
+    attribution: AttributionSection = AttributionSection.model_construct()
     reference: ReferenceSection | None = Field(default=None, description="Where the ERPs' data come from.")
     slo: tuple[SloSection, ...] = Field(
         default=SHIPPED_OBJECTIVES, description="Objectives; where some are named, no others hold."
@@ -204,6 +206,7 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _registries(settings, mappings)
     yield from pin_problems(settings.pins, mappings)
     yield from residency_problems(settings, mappings)
+    yield from attribution_problems(settings, mappings)
     for index, plant in enumerate(mappings):
         folders = {f"folder {plant.input.folder}"} if plant.input.folder and settings.landing else set()
         inputs = folders | ({f"topic {topic}" for topic in plant.input.topics} if kafka else set())

@@ -2,7 +2,7 @@
 
 Law: what is told is what the log holds: each posting with the confirmations and events it accounts for, each hop with
 its instant, each receipt and each exception; what of each component was planned and issued; and the confirmations of
-the order that no posting accounts for yet.
+the order that no posting accounts for, each with how it stands and why.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import orjson
 
+from canonical.contracts import PostingKind, UnpostedState
 from canonical.receipt_wire import recorded_us
 from dataflows.settings import Settings
 from dataflows.stored_records import stored_records
 from sinks.commit_log import PlantsyncError
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE, postings
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE, postings
 
 EVENT_ID: Final = "ce_id"
 HOPS: Final = ("occurred", "recorded", "enqueued", "first_sent", "sent", "committed", "answered")
@@ -31,7 +32,10 @@ class NothingKnown(PlantsyncError):
 
 @dataclass(slots=True)
 class Story:
-    """What the log holds; ``unposted`` are confirmations that no posting accounts for, ``usage`` is of components."""
+    """What the log holds; ``unposted`` are confirmations that no posting accounts for, ``usage`` is of components.
+
+    Those that the flow ``postings`` has told of have ``state`` and, where there are, ``why`` and ``actor``.
+    """
 
     subject: str
     postings: list[Row] = field(default_factory=list)
@@ -96,7 +100,16 @@ def story(settings: Settings, subject: str, plant: str = "") -> Story:
         of = [confirmations[cause] for cause in row["causes"] if cause in confirmations]
         seen = [events[cause] for cause in row["causes"] if cause in events]
         found.postings.append(_told(row, heard, of, seen))
-    found.unposted = [_cut(row) for key, row in confirmations.items() if key not in causes]
+    words = {
+        row["cause"]: {name: row[name] for name in ("state", "why", "actor") if row[name]}
+        for row in _rows(settings, UNPOSTED)
+        if row["kind"] == PostingKind.CONFIRMATION and row["cause"] in confirmations
+    }
+    # What ends the operation of a completion that does not count cites it, too.
+    not_counted = {key for key, word in words.items() if word["state"] == UnpostedState.NOT_COUNTED}
+    found.unposted = [
+        _cut(row) | words.get(key, {}) for key, row in confirmations.items() if key not in causes or key in not_counted
+    ]
     if not (found.postings or found.unposted or found.exceptions):
         raise NothingKnown(
             f"the log holds no posting, confirmation, document or order {subject}"

@@ -91,17 +91,18 @@ class World:
         self.posting.append(row)
         return row
 
-    def post_made(self, c: Row, operations: tuple[str, ...] = ("0010",), factor: int = 1, unit: str = "") -> list[Row]:
+    def post_made(self, c: Row, operations: tuple[str, ...] = ("0010",), factor: int = 1, unit: str = "",
+                  order: str = "", told_by: tuple[str, ...] = ()) -> list[Row]:  # fmt: skip
         """Post a confirmation to its operations, the last of which takes what became of it; in another unit."""
         total = c["good"] + c["scrap"] + c["rework"]
-        name = c["posting_id"]
+        name, causes, order = c["posting_id"], [c["posting_id"], *told_by], order or c["order"]
         made = [
-            self.post("confirmation", name, [name], c["order"], operation, good=total * factor, unit=unit or c["unit"])
+            self.post("confirmation", name, causes, order, operation, good=total * factor, unit=unit or c["unit"])
             for operation in operations[:-1]
         ]
         shares = {share: c[share] * factor for share in ("good", "scrap", "rework")}
         own = shares | {"machine_us": c["machine_us"], "unit": unit or c["unit"]}
-        return [*made, self.post("confirmation", name, [name], c["order"], operations[-1], **own)]
+        return [*made, self.post("confirmation", name, causes, order, operations[-1], **own)]
 
     def move(self, kind: str, cause: str, causes: list[str], quantity: int, order: str = "a", operation: str = "0010",
              **fields: Any) -> Row:  # fmt: skip
@@ -248,6 +249,10 @@ def whole_world() -> World:
     w.accept(w.move("goods-issue", f"consumption/{names[0]}", names, 1_000, operation=""))
     carried = w.consume("move", 50)
     w.accept(w.move("stock-transfer", f"move/{event_name(carried)}", [event_name(carried)], 50, order="", operation=""))
+    w.not_posted(w.confirm(1_000, order="b"), "not-counted")
+    # A machine that knows no order: an event tells which one was at its work centre.
+    start = w.consume("start", 0, order="k", work_center="W")
+    w.accept(*w.post_made(w.confirm(700, order="", work_center="W"), order="k", told_by=(event_name(start),)))
     (pending,) = w.post_made(w.confirm(2_000, order="g"))
     w.held += [refused["posting_id"], pending["posting_id"]]
     read = w.read

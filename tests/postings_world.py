@@ -153,6 +153,7 @@ class Plant:
         self.desk = Desk(self.policy)
         self.now_us = NOW_US
         self.postings, self.commands, self.exceptions, self.values, self.usages = [], [], [], [], []
+        self.unposted = []
         self.parts = {}
         for record in references() if told is None else told:
             self.tell(record)
@@ -163,7 +164,7 @@ class Plant:
                 case Confirmation():
                     self.desk.confirmation(record, self.now_us)
                 case Event():
-                    self.desk.event(record, "event", self.now_us)
+                    self.desk.event(record, f"{record.type}-{record.seq}", self.now_us)
                 case Action():
                     self.desk.action(record, self.now_us)
                 case _:
@@ -183,6 +184,7 @@ class Plant:
         self.commands += outcome.commands
         self.exceptions += outcome.exceptions
         self.usages += outcome.usages
+        self.unposted += outcome.unposted
         return postings
 
     def commit(self):
@@ -198,6 +200,10 @@ class Plant:
         """Return the open exceptions, the newest record of each."""
         newest = {each.exception_id: each for each in self.exceptions}
         return [each for each in newest.values() if each.resolution == "open"]
+
+    def not_counted(self):
+        """Return the causes of what is told not to be posted, since others count it."""
+        return [each.cause for each in self.unposted if each.state == "not-counted"]
 
     def codes(self):
         return sorted(each.code.value for each in self.open())

@@ -19,6 +19,8 @@ class ExceptionCode(StrEnum):
     """Why something could not be posted."""
 
     ORDER_UNKNOWN = "ORDER_UNKNOWN"
+    NO_ORDER_ACTIVE = "NO_ORDER_ACTIVE"  # it names none, and none was at its work centre
+    ORDER_AMBIGUOUS = "ORDER_AMBIGUOUS"  # it names none, and several were at its work centre while it was made
     ORDER_NOT_RELEASED = "ORDER_NOT_RELEASED"
     ORDER_LOCKED = "ORDER_LOCKED"
     ORDER_CLOSED = "ORDER_CLOSED"
@@ -73,6 +75,8 @@ OWNERS: Final = {
     code: Owner.PLANT_SUPERVISOR
     if code
     in {
+        _C.NO_ORDER_ACTIVE,
+        _C.ORDER_AMBIGUOUS,
         _C.ORDER_NOT_RELEASED,
         _C.ORDER_CLOSED,
         _C.MATERIAL_WRONG,

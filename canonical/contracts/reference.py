@@ -19,6 +19,8 @@ from canonical.contracts.event import Micros, Text, Thousandths
 Key = Annotated[str, Field(min_length=1, max_length=256)]
 Duration = Annotated[int, Field(ge=0, le=10**13)]
 """Microseconds, at most some months."""
+Sources = Annotated[tuple[str, ...], Field(max_length=100)]
+"""Machines, terminals or systems, as their events name them."""
 Share = Annotated[int, Field(ge=0, le=1_000_000)]
 """Thousandths of a quantity: 100 is 10 %."""
 
@@ -80,6 +82,9 @@ class OrderOperation(BaseModel):
     run_us: Duration | None = Field(
         default=None, description="Planned run time per unit (PRU), in microseconds; none: not told."
     )
+    counting_sources: Sources = Field(
+        default=(), description="Sources whose counts of its pieces are posted; none: those of the order."
+    )
 
 
 class OrderComponent(BaseModel):
@@ -114,6 +119,9 @@ class OrderReference(Reference):
     operations: tuple[OrderOperation, ...] = Field(default=(), description="Steps, in the order of the routing.")
     components: tuple[OrderComponent, ...] = Field(default=(), description="Bill of material.")
     storage_location: Text = Field(default="", description="Where the product is received.")
+    counting_sources: Sources = Field(
+        default=(), description="Sources that count for operations that name none; none: every source counts."
+    )
 
 
 class WorkCenterReference(Reference):

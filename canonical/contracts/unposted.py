@@ -23,6 +23,7 @@ class UnpostedState(StrEnum):
 
     WAITING = "waiting"  # for what a check asks for, or behind what does
     RULED_OUT = "ruled-out"  # not to be posted by rule: its lane, its operation, its bins
+    NOT_COUNTED = "not-counted"  # another source counts the same pieces (counting_sources of the order)
     DISCARDED = "discarded"  # a person decided so
     SUPERSEDED = "superseded"  # a newer revision stands for it, or what it follows from was taken back
     REFUSED = "refused"  # a bound was reached, and it is a dead letter; sent again it may be posted

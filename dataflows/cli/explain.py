@@ -43,7 +43,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     for row in told["usage"]:
         yield _usage(row)
     for row in told["unposted"]:
-        yield f"not posted yet: {_confirmation(row)}"
+        yield f"{_unposted(row)}: {_confirmation(row)}"
     for each in told["exceptions"]:
         yield from _exception(each, told["actions"])
 
@@ -95,6 +95,12 @@ def _confirmation(row: dict[str, Any]) -> str:
         f"{row['events']:,} events of {row['source']}{session}, numbers {row['first_seq']} to {row['last_seq']}"
         f"{good} (confirmation {row['posting_id']})"
     )
+
+
+def _unposted(row: dict[str, Any]) -> str:
+    if row.get("state", "waiting") == "waiting":
+        return "not posted yet"
+    return ", ".join(filter(None, ("not posted", row["state"], row.get("why"), row.get("actor"))))
 
 
 def _exception(each: dict[str, Any], actions: list[dict[str, Any]]) -> Iterator[str]:

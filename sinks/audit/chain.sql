@@ -17,6 +17,13 @@ CREATE TEMP MACRO is_named(digits, digest) AS
 -- JSON has several ways to write control characters: names that hold one are taken as they are.
 CREATE TEMP MACRO is_plain(text) AS NOT regexp_matches(text, '[\x00-\x1f]');
 
+-- The id of an event, as its source, session and number tell it.
+CREATE TEMP MACRO digest_of(source, session, seq) AS
+    sha1(from_hex(getvariable('namespace')) || encode(json_array(source, session, seq)::VARCHAR));
+CREATE TEMP MACRO id_of(digest) AS
+    digest[1:8] || '-' || digest[9:12] || '-5' || digest[14:16] || '-' || '89ab'[1 + (('0x' || digest[17])::INT & 3)]
+        || digest[18:20] || '-' || digest[21:32];
+
 -- Each posting with what it is of, as its id says: that is the name of its plant, cause, kind and operation.
 CREATE TEMP TABLE part AS
 WITH named AS (

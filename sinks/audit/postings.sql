@@ -37,6 +37,7 @@ WITH posted AS (
         any_value(unit) AS unit, count(DISTINCT unit) AS units,
         any_value(order_id) AS order_id, count(DISTINCT order_id) AS orders,
         any_value(lot) AS lot, count(DISTINCT lot) AS lots, any_value(material) AS material,
+        any_value(causes[2]) AS told_by, count(DISTINCT causes[2]) AS tellers,
         min(id) AS posting_id, min(erp) AS erp
     FROM part WHERE role = 'made' AND copy = 1 GROUP BY cause
 )
@@ -63,7 +64,7 @@ SELECT
     m.last_seq AS last_seq, m.order_id AS order_id, m.operation AS operation, p.posting_id AS posting_id, p.erp AS erp,
     m.last_occurred_us AS at_us, 'posted, or not posted' AS expected, format('posted, and {}', u.state) AS found,
     'the confirmation is posted, and told as one that is not to be' AS what
-FROM fate WHERE p.cause IS NOT NULL AND u.state IN ('ruled-out', 'discarded', 'superseded');
+FROM fate WHERE p.cause IS NOT NULL AND u.state IN ('ruled-out', 'not-counted', 'discarded', 'superseded');
 
 -- Of the operations that one confirmation is posted to, the last takes scrap, rework and times; all of it has passed
 -- those before as good.
@@ -73,12 +74,12 @@ SELECT
     m.last_seq AS last_seq, m.order_id AS order_id, m.operation AS operation, p.posting_id AS posting_id, p.erp AS erp,
     m.last_occurred_us AS at_us,
     amounts((p.parts - 1) * total + m.good, m.scrap, m.rework)
-        || CASE WHEN p.order_id <> m.order_id OR p.orders > 1 THEN ', order ' || m.order_id ELSE '' END
+        || CASE WHEN m.order_id NOT IN ('', p.order_id) OR p.orders > 1 THEN ', order ' || m.order_id ELSE '' END
         || CASE WHEN p.lot <> m.lot OR p.lots > 1 THEN ', lot ' || m.lot ELSE '' END
         || CASE WHEN (p.setup_us, p.machine_us, p.labour_us) <> (m.setup_us, m.machine_us, m.labour_us)
         THEN format(', times {:d}, {:d}, {:d}', m.setup_us, m.machine_us, m.labour_us) ELSE '' END AS expected,
     amounts(p.good, p.scrap, p.rework)
-        || CASE WHEN p.order_id <> m.order_id OR p.orders > 1 THEN ', order ' || p.order_id ELSE '' END
+        || CASE WHEN m.order_id NOT IN ('', p.order_id) OR p.orders > 1 THEN ', order ' || p.order_id ELSE '' END
         || CASE WHEN p.lot <> m.lot OR p.lots > 1 THEN ', lot ' || p.lot ELSE '' END
         || CASE WHEN (p.setup_us, p.machine_us, p.labour_us) <> (m.setup_us, m.machine_us, m.labour_us)
         THEN format(', times {:d}, {:d}, {:d}', p.setup_us, p.machine_us, p.labour_us) ELSE '' END AS found,
@@ -86,13 +87,37 @@ SELECT
     ELSE 'the posting does not amount to the confirmation' END AS what
 FROM fate
 WHERE p.cause IS NOT NULL AND (
-    p.order_id <> m.order_id OR p.orders > 1 OR p.lot <> m.lot OR p.lots > 1 OR p.units > 1 OR p.least <> p.most
+    m.order_id NOT IN ('', p.order_id) OR p.orders > 1 OR p.lot <> m.lot OR p.lots > 1 OR p.units > 1 OR p.least <> p.most
     OR p.setup_us <> m.setup_us OR p.machine_us <> m.machine_us OR p.labour_us <> m.labour_us
     OR CASE WHEN p.unit = m.unit
     THEN p.good <> (p.parts - 1) * total + m.good OR p.scrap <> m.scrap OR p.rework <> m.rework
     -- In the order's unit, exactly, at one ratio for all three.
     ELSE p.scrap::HUGEINT * total <> m.scrap::HUGEINT * p.most OR p.rework::HUGEINT * total <> m.rework::HUGEINT * p.most
     END
+);
+
+-- A confirmation that names no order is posted to the one that an event has told of at its work centre before it.
+INSERT INTO finding BY NAME
+WITH told AS (
+    SELECT id_of(digest_of(source, session, seq)) AS id, plant, work_center, order_id, occurred_us
+    FROM read_event
+    WHERE type IN ('start', 'resume', 'pause', 'downtime') AND order_id <> '' AND seq IS NOT NULL
+        AND is_plain(source || session) AND plant IN (SELECT m.plant FROM fate WHERE m.order_id = '' AND p.order_id <> '')
+)
+SELECT
+    'UNACCOUNTED' AS kind, m.plant AS plant, m.source AS source, m.session AS session, m.first_seq AS first_seq,
+    m.last_seq AS last_seq, p.order_id AS order_id, m.operation AS operation, p.posting_id AS posting_id, p.erp AS erp,
+    m.last_occurred_us AS at_us, format('an event of order {} at work centre {}', p.order_id, m.work_center) AS expected,
+    'none' AS found, 'the confirmation names no order, and nothing tells that it is of this one' AS what
+FROM fate WHERE m.order_id = '' AND p.order_id <> '' AND (
+    p.tellers <> 1 OR NOT EXISTS (
+        FROM told
+        WHERE told.id = p.told_by AND told.plant = m.plant AND told.order_id = p.order_id
+            AND told.work_center = m.work_center AND told.occurred_us <= m.first_occurred_us
+    )
+) AND m.plant NOT IN (
+    SELECT plant FROM read_event
+    WHERE type IN ('start', 'resume', 'pause', 'downtime') AND (seq IS NULL OR NOT is_plain(source || session))
 );
 
 -- A material is converted at one ratio. One that stands alone beside another that has served at least twice is wrong.
@@ -178,14 +203,13 @@ WHERE before.id IS NULL OR (before.good, before.scrap, before.rework, before.uni
 -- is left out, line by line. Events without a number have ids that only their bytes tell.
 CREATE TEMP TABLE used AS
 WITH told AS (
-    SELECT *, sha1(from_hex(getvariable('namespace')) || encode(json_array(source, session, seq)::VARCHAR)) AS digest
+    SELECT *, digest_of(source, session, seq) AS digest
     FROM read_event
     WHERE plant = coalesce(getvariable('plant'), plant) AND type IN ('consume', 'move') AND seq IS NOT NULL
         AND is_plain(source || session)
 )
 SELECT
-    digest[1:8] || '-' || digest[9:12] || '-5' || digest[14:16] || '-' || '89ab'[1 + (('0x' || digest[17])::INT & 3)]
-        || digest[18:20] || '-' || digest[21:32] AS id,
+    id_of(digest) AS id,
     plant, source, session, seq, order_id, material, lot, unit, quantity, occurred_us
 FROM told;
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Event as Flag
 
 import orjson
 import pytest
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.testing import run_main
 
-from canonical.contracts import BusinessException, Posting
+from canonical.contracts import BusinessException, Event, Posting
 from dataflows.intake import Intake, Room
 from dataflows.postings import SHARD, postings
 from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.processors.posting.presence import AttributionPolicy
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.shard_source import Pace, ShardInput
@@ -22,7 +23,7 @@ from sinks.memory import MemoryLog, MemoryStore
 from sinks.sqlite import SqliteLog, SqliteStreams
 from tests.postings_world import NOW_US, action, confirmation, material, order, references, word
 
-POLICY = PostingPolicy(patience_us=0)
+POLICY = PostingPolicy(patience_us=0, attribution=AttributionPolicy(frozenset({"A"}), settle_us=0))
 
 
 class Crash(Exception):
@@ -65,13 +66,21 @@ def inputs(tmp_path):
     folder = tmp_path / "reference" / "north"
     folder.mkdir(parents=True)
     told = [*references(), material(inspected=True, changed_us=2), order("4712", "created")]
+    told.append(order(counting_sources=("machine-0010", "machine-0020", "counter"), changed_us=3))
     (folder / "all.ndjson").write_bytes(b"\n".join([*values(*told), b"{not json", b'{"kind":"order"}']) + b"\n")
     confirmations = [confirmation(n, good=4_000) for n in range(4)]
     confirmations += [confirmation(n, "0020") for n in range(4)]
     confirmations += [confirmation(9, order="4712"), confirmation(0, good=3_000, revision=1)]
+    # What a terminal counts, too, is not posted; a machine knows no order, before and after one is at its work centre.
+    confirmations.append(confirmation(0, source="terminal"))
+    began = {"occurred_us": NOW_US - 99, "order": "4711", "operation": "0010", "work_center": "W1", "seq": 1}
+    start = Event(plant="A", source="mes", type="start", **began)
+    nameless = {"order": "", "work_center": "W1", "first_occurred_us": NOW_US - 200}
+    confirmations += [confirmation(0, "", source="counter", order="", work_center="W1")]
+    confirmations += [confirmation(1, "", source="counter", **nameless)]
     return tmp_path / "reference", {
         "confirmations": [*values(*confirmations), b'{"posting_id": 7}', b"\xff"],
-        "events": [*values(word()), b"[]"],
+        "events": [*values(start, word()), b"[]"],
         "actions": [*values(action("reverse", posting_id="nothing")), b"{}"],
     }
 
@@ -90,7 +99,7 @@ def run(log, opening, folder, policy=POLICY):
         return Intake({**readers, "reference/north": LandedFiles(config, lambda: 2**60)}, room)
 
     pace = Pace(commit_interval_us=0, until_end=True)
-    run_main(postings({SHARD: ShardInput(opened)}, policy, log, pace, lambda: NOW_US, Event(), room, {}))
+    run_main(postings({SHARD: ShardInput(opened)}, policy, log, pace, lambda: NOW_US, Flag(), room, {}))
 
 
 def told(streams):
@@ -107,7 +116,12 @@ def test_a_crash_at_any_commit_loses_nothing_and_posts_nothing_twice(inputs):
     run(counted, lambda: calm, folder)
     expected, commits = told(calm), -1 - counted.left
     assert commits > 10
-    assert [orjson.loads(value)["kind"] for _, value in expected["postings-north"]].count("reversal") == 1
+    made = [orjson.loads(value) for _, value in expected["postings-north"]]
+    assert [posting["kind"] for posting in made].count("reversal") == 1
+    assert [posting["order"] for posting in made if len(posting["causes"]) > 1] == ["4711"]
+    states = [orjson.loads(stored.value)["state"] for stored in calm.read("unposted", 0, 10**6)]
+    assert states.count("not-counted") == 1
+    assert "NO_ORDER_ACTIVE" in {orjson.loads(value)["code"] for _, value in expected["exceptions"]}
 
     for at in range(1, commits + 1):
         for stored in (False, True):

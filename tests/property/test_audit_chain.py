@@ -11,8 +11,10 @@ from tests.chain_world import World, event_name
 from tests.property import twin_chain
 
 quantities = st.tuples(*[st.integers(0, 5).map(lambda n: 1_000 * n)] * 3)
-fates = st.sampled_from(["posted", "split", "received", "reversed", "refused", "withdrawn", "pending", "unread"])
-untold = st.sampled_from(["waiting", "ruled-out", "discarded", "superseded", "refused"])
+fates = st.sampled_from(
+    ["posted", "split", "received", "reversed", "refused", "withdrawn", "pending", "unread", "nameless"]
+)
+untold = st.sampled_from(["waiting", "ruled-out", "discarded", "superseded", "refused", "not-counted"])
 made_ = st.lists(
     st.tuples(st.one_of(fates, untold.map("told {}".format)), quantities, st.sampled_from("ab")), min_size=1, max_size=8
 )
@@ -33,7 +35,11 @@ def built(made: list, used: list) -> World:
             good, scrap, rework, order if fate not in {"refused", "pending"} else f"{order}{len(w.confirmation)}"
         )
         name = c["posting_id"]
-        if fate.startswith("told "):
+        if fate == "nameless":
+            c["order"], c["work_center"] = "", "W"
+            start = w.consume("start", 0, order=order, work_center="W", occurred_us=0)
+            w.accept(*w.post_made(c, order=order, told_by=(event_name(start),)))
+        elif fate.startswith("told "):
             w.not_posted(c, fate.removeprefix("told "))
         elif fate == "unread":
             w.not_posted(c, "waiting")

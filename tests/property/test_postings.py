@@ -13,8 +13,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canonical.contracts import Confirmation, OrderOperation
+from canonical.contracts import Confirmation, Event, OrderOperation
 from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.processors.posting.presence import AttributionPolicy
 from tests.postings_world import (
     HOUR_US,
     NOW_US,
@@ -34,7 +35,13 @@ from tests.postings_world import (
 from tests.property.twin_postings import Twin, content, said
 
 TIMEOUT_US = 24 * HOUR_US
+ATTRIBUTED = PostingPolicy(attribution=AttributionPolicy(frozenset({"A"})))
 OPERATIONS = tuple(OrderOperation(operation=f"00{n}0", work_center=f"W{n}") for n in (1, 2, 3))
+COUNTED = (
+    OPERATIONS[0].model_copy(update={"counting_sources": ("m0", "m1")}),
+    OPERATIONS[1],
+    OPERATIONS[2].model_copy(update={"counting_sources": ("m2",)}),
+)
 MILESTONE = (OPERATIONS[0], OPERATIONS[1].model_copy(update={"confirmed_by": "0030"}), OPERATIONS[2])
 WAVE = (route(valid_to_us=NOW_US), route("south", valid_from_us=NOW_US, erp_plant="S1"))
 
@@ -51,7 +58,7 @@ def words(draw):
                 seq,
                 draw(st.sampled_from(["0010", "0020", "0030", ""])),
                 draw(st.sampled_from([0, 1_000, 2_000, 30_000])),
-                f"m{seq}",
+                f"m{seq % 4}",
                 order=draw(orders),
                 work_center=draw(st.sampled_from(["W1", "W2", "W3", "CELL"])),
                 lot=draw(st.sampled_from(["L1", "L2", ""])),
@@ -74,7 +81,8 @@ def words(draw):
                 draw(st.sampled_from(["created", "released", "released", "released", "locked"])),
                 changed_us=draw(st.integers(0, 1_000_000)),
                 erp=draw(st.sampled_from(["north", "south"])),
-                operations=draw(st.sampled_from([OPERATIONS, OPERATIONS[1:], MILESTONE])),
+                operations=draw(st.sampled_from([OPERATIONS, OPERATIONS[1:], MILESTONE, COUNTED])),
+                counting_sources=draw(st.sampled_from([(), (), ("m1", "m2", "m3")])),
             )
         case "m":
             flags = {"inspected": draw(st.booleans()), "lot_managed": draw(st.booleans())}
@@ -144,6 +152,7 @@ def test_the_desk_posts_what_the_naive_twin_posts(basis, days_):
         assert Counter(map(said, plant.postings)) == Counter(map(content, twin.documents))
     waiting = [what for _, what in twin.waiting]
     assert plant.desk.queues.size == len(waiting)
+    assert Counter(plant.not_counted()) == Counter(twin.not_counted)
     balanced(plant)
 
 
@@ -151,7 +160,7 @@ def balanced(plant):
     """See that nothing is lost, nothing is twice, and that numbers have no holes."""
     counts, queues = plant.desk.counts, plant.desk.queues
     held = sum(not case.derived for line in queues for case in queues.cases(line))
-    fates = ("posted", "ruled out", "discarded", "copies", "superseded", "refused")
+    fates = ("posted", "ruled out", "not counted", "discarded", "copies", "superseded", "refused")
     assert counts["offered"] == held + sum(counts[fate] for fate in fates)
     numbers = defaultdict(list)
     for posting in plant.postings:
@@ -268,17 +277,38 @@ def a_day():
         for at_us in (NOW_US - 3, NOW_US + 3):
             source = f"machine-{seq}-{at_us}"
             told.append(confirmation(seq, operation, good, source, order=name, last_occurred_us=at_us, **given_))
-    # Each ERP has its own order, so what it tolerates is asked there; here it is plenty.
-    return [r.model_copy(update={"quantity": 10**9}) if getattr(r, "kind", "") == "order" else r for r in told]
+    # A machine that knows no order counts while order 1 is at its work centre, and while it gives way to order 2.
+    told += [work_center("W7"), present("start", "1", NOW_US - 90), present("downtime", "1", NOW_US - 60)]
+    told += [present("complete", "1", NOW_US - 40), present("start", "2", NOW_US - 40)]
+    spans = ((-90, -70), (-65, -55), (-41, -35), (-34, 3))
+    for n, (begin, end) in enumerate(spans):
+        at = {"first_occurred_us": NOW_US + begin, "last_occurred_us": NOW_US + end}
+        told.append(confirmation(n, "", 1_000, "counter", order="", work_center="W7", lot="L1", **at))
+    # Each ERP has its own order, so what it tolerates is asked there; here it is plenty. Of each order a terminal
+    # counts the same pieces again, which only who is named keeps out.
+    machines = tuple(dict.fromkeys(r.source for r in told if isinstance(r, Confirmation)))
+    told += [confirmation(n, "0030", 9_000, "terminal", order=f"{n}") for n in (1, 2, 3)]
+    ours = {"quantity": 10**9, "counting_sources": machines}
+    return [r.model_copy(update=ours) if getattr(r, "kind", "") == "order" else r for r in told]
+
+
+def present(type_, name, at_us):
+    """Return what the plant's MES says of an order at work centre W7."""
+    about = {"plant": "A", "source": "mes", "type": type_, "order": name, "operation": "0010", "work_center": "W7"}
+    return Event(**about, occurred_us=at_us, seq=at_us)
 
 
 def posted_in(arrivals):
-    plant = Plant(told=[])
+    plant = Plant(ATTRIBUTED, told=[])
     for told in arrivals:
         plant.tell(told)
+    plant.later(ATTRIBUTED.attribution.settle_us)
     balanced(plant)
-    assert plant.desk.queues.size == 6
-    assert {case.draft.order for line in plant.desk.queues for case in plant.desk.queues.cases(line)} == {"9"}
+    waiting = [case.draft for line in plant.desk.queues for case in plant.desk.queues.cases(line)]
+    assert len(waiting) == 7
+    assert {draft.order for draft in waiting if not draft.unattributed} == {"9"}
+    assert "ORDER_AMBIGUOUS" in plant.codes()
+    assert len(set(plant.not_counted())) == 3
     return {
         value.replace(b'"number":%d,' % p.number, b"") for p, value in zip(plant.postings, plant.values, strict=True)
     }
@@ -287,7 +317,7 @@ def posted_in(arrivals):
 def test_the_same_documents_in_whatever_order_inputs_arrive_1000_ways():
     arrivals = a_day()
     first = posted_in(arrivals)
-    assert len(first) == 54
+    assert len(first) == 57
     kinds = Counter(orjson.loads(value)["kind"] for value in first)
     assert kinds["goods-receipt"] == 14
     for seed in range(1_000):
@@ -315,7 +345,12 @@ def test_quantities_balance_per_order_and_operation():
     plant.take()
     told, posted = Counter(), Counter()
     for record in arrivals:
-        if isinstance(record, Confirmation) and record.operation and record.order != "9":
+        if (
+            isinstance(record, Confirmation)
+            and record.operation
+            and record.order != "9"
+            and record.source != "terminal"
+        ):
             told[record.order, record.operation] += record.good * (12 if record.unit == "DZN" else 1)
     for posting in plant.postings:
         if posting.kind == "confirmation":

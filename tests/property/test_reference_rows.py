@@ -42,7 +42,9 @@ common = {
     "valid_to_us": st.sampled_from([None, LONG_AGO_US + 1, LATER_US + 1]),
     "deleted": st.booleans(),
 }
-operations = st.lists(st.builds(OrderOperation, operation=keys, quantity=amounts), max_size=2).map(tuple)
+sources = st.lists(keys, max_size=2).map(tuple)
+steps = st.builds(OrderOperation, operation=keys, quantity=amounts, counting_sources=sources)
+operations = st.lists(steps, max_size=2).map(tuple)
 components = st.lists(st.builds(OrderComponent, item=keys, material=keys, backflush=st.booleans()), max_size=2).map(
     tuple
 )
@@ -50,6 +52,7 @@ records = st.one_of(
     st.builds(
         OrderReference, erp=keys, plant=st.just("A"), order=st.just("1"), status=st.sampled_from(OrderStatus),
         quantity=amounts, over_delivery=st.sampled_from([None, 0, 10, 9]), operations=operations, components=components,
+        counting_sources=sources,
         **common,
     ),
     st.builds(WorkCenterReference, plant=st.just("A"), work_center=keys, **common),

@@ -10,7 +10,7 @@ from tests.chain_world import Row, World, event_name
 
 Told = tuple[str, str | None, str | None]
 """Kind, posting id, document where the finding is one about documents."""
-FINAL = {"ruled-out", "discarded", "superseded"}
+FINAL = {"ruled-out", "not-counted", "discarded", "superseded"}
 
 
 def findings(world: World) -> set[Told]:
@@ -65,6 +65,8 @@ def _confirmations(world: World, postings: list[Row], unposted: dict[tuple[str, 
             yield "ALTERED", name, None
         if made and not _amounts_to(c, made):
             yield "ALTERED", min(row["posting_id"] for row in made), None
+        if made and not c["order"] and not _told_of(world, c, made):
+            yield "UNACCOUNTED", min(row["posting_id"] for row in made), None
     for row in postings:
         if role(row) in {"made", "end", "receipt", "transfer"} and row["causes"][0] not in known:
             yield "UNACCOUNTED", row["posting_id"], None
@@ -79,7 +81,20 @@ def _amounts_to(c: Row, made: list[Row]) -> bool:
     sums = Counter({name: sum(row[name] for row in made) for name in ("good", "scrap", "rework")})
     if len(wholes) > 1 or sum(row.get("machine_us", 0) for row in made) != c["machine_us"]:
         return False
-    return sums == own and {row["order"] for row in made} == {c["order"]}
+    orders = {row["order"] for row in made}
+    return sums == own and (orders == {c["order"]} or (not c["order"] and len(orders) == 1))
+
+
+def _told_of(world: World, c: Row, made: list[Row]) -> bool:
+    """Whether an event that is cited has told of the order at the work centre, before the first piece was made."""
+    events = {event_name(row): row for row in world.event if row["type"] in {"start", "resume", "pause", "downtime"}}
+    cited = [events.get(row["causes"][-1]) for row in made]
+    return all(
+        each is not None
+        and (each["order"], each["work_center"]) == (row["order"], c["work_center"])
+        and each["occurred_us"] <= c["first_occurred_us"]
+        for each, row in zip(cited, made, strict=True)
+    )
 
 
 def _movements(world: World, postings: list[Row]) -> Iterator[Told]:

@@ -22,6 +22,7 @@ class Twin:
         self.documents = []
         self.in_quality = []
         self.ruled_out = 0
+        self.not_counted = []
 
     def tell(self, record, now_us):
         match record:
@@ -134,6 +135,13 @@ class Twin:
         own = [name for name in names if known[name].confirmed_by not in known]
         if not own:
             return []
+        if c.good or c.scrap or c.rework:
+            last = known[own[-1]].counting_sources or order.counting_sources
+            if last and c.source not in last:
+                self.not_counted.append(str(c.posting_id))
+                return []
+            counted = [known[name].counting_sources or order.counting_sources for name in own]
+            own = [name for name, sources in zip(own, counted, strict=True) if not sources or c.source in sources]
         material = self._find("material", at, material=order.material)
         if c.material not in {"", order.material} or material is None:
             return None

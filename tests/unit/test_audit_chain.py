@@ -13,7 +13,8 @@ from tests.chain_world import ERP, PLANT, event_name, whole_world
 WORLD = whole_world()
 C = [row["posting_id"] for row in WORLD.confirmation]
 P = [row["posting_id"] for row in WORLD.posting]
-PLAIN, END, FIRST, LAST, RECEIVED, MOVED, _, OTHER, _, TAKEN, BACK, REFUSED, WITHDRAWN, ISSUE, CARRIED, PENDING = P
+PLAIN, END, FIRST, LAST, RECEIVED, MOVED, _, OTHER, _, TAKEN, BACK, REFUSED, WITHDRAWN, *REST = P
+ISSUE, CARRIED, NAMELESS, PENDING = REST
 AGAIN = document_name(PLANT, f"move/{event_name(WORLD.event[0])}", "stock-transfer")
 HOLE, DOUBLE, ALTERED, UNACCOUNTED = "HOLE", "DOUBLE", "ALTERED", "UNACCOUNTED"
 
@@ -70,14 +71,14 @@ DAMAGES = {
         both(*(delete(relation, posting_id=TAKEN) for relation in ("posting", "receipt", "document"))),
         [(HOLE, C[10]), (HOLE, None), (HOLE, BACK), (UNACCOUNTED, BACK)],
     ),
-    "the last posting of an order is gone": (delete("posting", posting_id=PENDING), [(HOLE, C[13])]),
+    "the last posting of an order is gone": (delete("posting", posting_id=PENDING), [(HOLE, C[15])]),
     "a posting is in the queue twice": (double("posting", posting_id=PENDING), [(DOUBLE, PENDING)]),
     "a posting is in two queues": (
         lambda w: w.posting.append(rows(w, "posting", posting_id=PENDING)[0] | {"erp": "s9", "number": 5}),
         [(DOUBLE, PENDING)],
     ),
     "a posting is given out again under another id": (
-        lambda w: w.post("confirmation", str(uuid4()), [C[13]], "g", good=2_000),
+        lambda w: w.post("confirmation", str(uuid4()), [C[15]], "g", good=2_000),
         [(ALTERED, "another")],
     ),
     "what is discarded is posted": (lambda w: w.post_made(w.confirmation[4]), [(DOUBLE, "another")]),
@@ -87,6 +88,15 @@ DAMAGES = {
     "the order is altered": (
         change("posting", {"posting_id": PENDING}, order="z", number=0), [(ALTERED, PENDING)],
     ),
+    "nobody told of the order": (change("event", {"order": "k"}, order="z"), [(UNACCOUNTED, NAMELESS)]),
+    "the order was at another work centre": (
+        change("event", {"order": "k"}, work_center="V"), [(UNACCOUNTED, NAMELESS)],
+    ),
+    "the order came after it was made": (change("event", {"order": "k"}, occurred_us=10**9), [(UNACCOUNTED, NAMELESS)]),
+    "who told of the order is not cited": (
+        lambda w: rows(w, "posting", posting_id=NAMELESS)[0]["causes"].pop(), [(UNACCOUNTED, NAMELESS)],
+    ),
+    "what others count is posted": (lambda w: w.post_made(w.confirmation[13]), [(DOUBLE, "another")]),
     "one of two operations is altered": (
         both(*(change(each, {"posting_id": FIRST}, good=5_306) for each in ("posting", "document"))),
         [(ALTERED, min(FIRST, LAST))],
@@ -198,8 +208,8 @@ def test_a_sound_world_is_whole():
     found = WORLD.audited()
     assert found.findings == ()
     told = found.chain
-    assert (told.confirmations, told.posted, told.waiting, told.not_posted, told.unread) == (15, 9, 1, 4, 1)
-    assert (told.postings, told.accepted, told.withdrawn, told.pending, told.documents) == (16, 13, 1, 2, 13)
+    assert (told.confirmations, told.posted, told.waiting, told.not_posted, told.unread) == (17, 10, 1, 5, 1)
+    assert (told.postings, told.accepted, told.withdrawn, told.pending, told.documents) == (17, 14, 1, 2, 14)
 
 
 @pytest.mark.parametrize("name", DAMAGES)

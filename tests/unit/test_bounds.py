@@ -24,7 +24,7 @@ TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`e
 LIMIT = re.compile(r"(_max|_max_s|_max_mb|_rows|_s|_ms|_bytes)$")
 """What a setting that bounds something ends in."""
 SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "store", "pace"}
-SECTIONS |= {"traces", "gathering", "postings", "erps", "spool", "slo", "alerts", "tower"}
+SECTIONS |= {"traces", "gathering", "attribution", "postings", "erps", "spool", "slo", "alerts", "tower"}
 CONSTANTS = (attest, heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
 CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch, pulses, signals)
 

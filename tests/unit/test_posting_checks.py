@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from canonical.contracts import ExceptionCode, OrderOperation, Owner, UnitRatio
+from dataflows.processors.posting.gathering import GatheringPolicy
 from dataflows.processors.posting.policy import PostingPolicy
 from tests.postings_world import (
     HOUR_US,
@@ -96,6 +97,7 @@ def test_every_code_of_the_checks_is_tested():
         "ORDER_UNKNOWN", "YIELD_ABOVE_PREDECESSOR", "QUALITY_RELEASE_MISSING", "NOT_OWNER", "POSTING_UNKNOWN",
         "BOUND_REACHED", "RESIDENCY_REFUSED",  # below and in test_posting_desk
         "BIN_UNMAPPED", "COMPONENT_UNKNOWN", "COMPONENT_BACKFLUSHED", "SCRAP_ABOVE_LIMIT",  # consumption, scrap watch
+        "NO_ORDER_ACTIVE", "ORDER_AMBIGUOUS",  # attribution
         "ERP_REJECTED", "ERP_UNAVAILABLE", "ERP_ORDER_LOCKED", "ERP_ANSWER_UNKNOWN", "MOVEMENT_FAILED",  # delivery
     }  # fmt: skip
     assert {*CASES} | elsewhere == set(ExceptionCode)
@@ -209,6 +211,64 @@ def test_what_a_milestone_confirms_is_not_posted_itself_and_limits_nobody():
 
     assert [(p.operation, p.kind) for p in told] == [("0020", "confirmation"), ("0020", "goods-receipt")]
     assert plant.desk.counts["ruled out"] == 1
+
+
+def counting(*sources, **fields):
+    return OPERATIONS[0].model_copy(update={"counting_sources": sources, **fields})
+
+
+def test_where_several_sources_count_the_same_pieces_only_the_named_ones_do():
+    """Times that come without a count are nobody else's; who says that it is complete need not count."""
+    plant = Plant(told=known([order(operations=(counting("scale"), OPERATIONS[1]), counting_sources=("m",))]))
+    told = [
+        confirmation(0, good=5_000, source="scale"),
+        confirmation(0, good=4_000, source="terminal", machine_us=9, work_center="W9"),
+        confirmation(1, good=0, source="terminal", labour_us=9),
+        confirmation(2, good=0, scrap=1, source="terminal", final=True),
+        confirmation(4, "0020", 3_000, source="scale"),
+        confirmation(0, "0020", 2_000, source="m"),
+    ]
+    made = [(p.operation, p.good, p.labour_us) for p in plant.tell(*told) if p.kind == "confirmation"]
+    assert made == [("0010", 5_000, 0), ("0010", 0, 9), ("0020", 2_000, 0)]
+    assert plant.not_counted() == [str(told[n].posting_id) for n in (1, 3, 4)]
+    assert plant.unposted[0].why == "terminal does not count operation 0010 of order 4711, scale does"
+    assert plant.desk.counts == {"offered": 6, "posted": 3, "not counted": 3}
+    (ended,) = plant.later(HOUR_US)
+    assert (ended.final, ended.operation, ended.scrap, ended.causes) == (True, "0010", 0, (str(told[3].posting_id),))
+
+
+def test_who_counts_is_asked_until_something_is_posted_and_not_of_what_was():
+    """As any late word of an order: what waits goes by it, what was posted stays."""
+    plant = Plant(told=known([order(status="created")]))
+    told = [confirmation(0, source="scale"), confirmation(0, source="terminal")]
+    assert plant.tell(*told) == []
+    plant.commit()
+    plant.restart()
+    (posted,) = plant.tell(order(operations=(counting("scale"), OPERATIONS[1]), changed_us=3))
+    assert (posted.causes, plant.not_counted()) == ((str(told[0].posting_id),), [str(told[1].posting_id)])
+    plant.tell(order(operations=(counting("terminal"), OPERATIONS[1]), changed_us=4))
+    assert len(plant.postings) == 1
+    assert [p.kind for p in plant.tell(confirmation(0, source="scale", revision=1))] == ["reversal"]
+    assert plant.not_counted()[1:] == [str(confirmation(0, source="scale", revision=1).posting_id)]
+
+
+def test_a_completion_of_several_steps_counts_where_its_source_counts_for_the_last():
+    last = OPERATIONS[1].model_copy(update={"counting_sources": ("cell", "hand")})
+    table = [step("CELL", ("0010", "0020"), erp_work_center="W1")]
+    plant = Plant(told=[*known([order(operations=(counting("m", "cell"), last), quantity=10**9)]), *table])
+    told = [confirmation(n, "", 2_000, source, work_center="CELL") for n, source in enumerate(["cell", "m", "hand"])]
+    made = [(p.operation, p.good) for p in plant.tell(*told) if p.kind == "confirmation"]
+    assert made == [("0010", 2_000), ("0020", 2_000)]
+    assert plant.not_counted() == [str(told[1].posting_id)]
+    plant.tell(confirmation(3, good=9_000, source="m"))
+    assert (plant.postings[-1].operation, plant.postings[-1].good) == ("0020", 2_000), "hand's: 0010 is left to others"
+
+
+def test_a_completion_that_does_not_count_ends_its_operation_where_that_is_not_waited_for():
+    plant = Plant(PostingPolicy(gathering=GatheringPolicy(final_wait_us=0)), known([order(counting_sources=("m",))]))
+    (ended,) = plant.tell(confirmation(good=9_000, final=True, machine_us=7))
+    assert (ended.final, ended.good, ended.machine_us, ended.lane) == (True, 0, 0, "critical")
+    assert plant.not_counted() == [*ended.causes]
 
 
 def test_completions_of_a_work_centre_without_steps_are_not_posted():

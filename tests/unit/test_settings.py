@@ -129,6 +129,10 @@ def test_paths_are_beside_the_settings_file_and_the_rest_has_defaults(file, tmp_
             MINIMAL + "[store]\npath = 'a.duckdb'\npublished = './a.duckdb'",
             "plantsync.toml:5: store.published: is the store itself (name another file)",
         ),
+        (
+            MINIMAL + "[attribution]\nplants = ['A', 'Z']",
+            "plantsync.toml:4: attribution.plants.1: no mapping is of plant Z (one of A)",
+        ),
     ],
 )
 def test_a_problem_is_told_with_its_line_and_what_to_do(file, text, problem):

@@ -19,8 +19,10 @@ from canonical.contracts import (
     ReceiptStatus,
     Resolution,
     Severity,
+    Unposted,
+    UnpostedState,
 )
-from canonical.posting_wire import encode_exception, encode_posting, encode_usage
+from canonical.posting_wire import encode_exception, encode_posting, encode_unposted, encode_usage
 from canonical.receipt_wire import encode_receipt
 from canonical.wire import encode_confirmations, encode_events
 from dataflows.cli.explain import _lines
@@ -28,7 +30,7 @@ from dataflows.settings import load
 from dataflows.story import HOPS, NothingKnown, story
 from sinks.commit_log import Record
 from sinks.sqlite import SqliteLog
-from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, USAGE, postings
+from sinks.streams import ACTIONS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE, postings
 from tests.property.erp_twin import posting
 
 DROP = '[erps.E.adapter]\nkind = "drop"\nfolder = "in"\nacknowledgements = "ack"\n'
@@ -92,6 +94,12 @@ def used(order: str, actual: int) -> Record:
     return Record(USAGE, *encode_usage(ComponentUsage(**about, **amounts, changed_us=8 * S), 9 * S))
 
 
+def not_posted(number: int, state: UnpostedState) -> Record:
+    about = {"cause": str(uuid(number)), "kind": "confirmation", "plant": "A", "at_us": 3 * S}
+    why = "" if state is UnpostedState.WAITING else "press does not count operation 0010 of order O3, scale does"
+    return Record(UNPOSTED, *encode_unposted(Unposted(state=state, why=why, **about), 3 * S))
+
+
 @pytest.fixture
 def settings(tmp_path):
     scale = event(5)
@@ -131,6 +139,9 @@ def settings(tmp_path):
         Record(ACTIONS, b"x", action.model_dump_json().encode()),
         *(used("O1", actual) for actual in (1_000, 1_250)),
         used("O2", 7),
+        *confirmation(5, "O3", 40, 49),
+        *(not_posted(5, state) for state in (UnpostedState.WAITING, UnpostedState.NOT_COUNTED)),
+        queued(posting("O3", 0, causes=(str(uuid(5)),))),
     ]
     (tmp_path / "plantsync.toml").write_text('landing = "l"\nplants = ["shipped:plant_a"]\n' + DROP)
     found = load(tmp_path / "plantsync.toml")
@@ -153,6 +164,15 @@ def test_an_order_has_its_postings_its_exceptions_and_what_is_not_posted_yet(set
     assert [(c["first_seq"], c["last_seq"]) for c in told["unposted"]] == [(30, 39)]
     assert [(e["code"], e["resolution"]) for e in told["exceptions"]] == [("ERP_REJECTED", "reprocessed")]
     assert [a["reason"] for a in told["actions"]] == ["mended"]
+
+
+def test_what_others_count_is_told_with_its_reason_though_it_ended_its_operation(settings):
+    told = story(settings, "O3").told()
+    assert [(row["state"], row["first_seq"]) for row in told["unposted"]] == [("not-counted", 40)]
+    (line,) = (line for line in _lines(told) if line.startswith("not posted"))
+    assert line.startswith(
+        "not posted, not-counted, press does not count operation 0010 of order O3, scale does: 10 events"
+    )
 
 
 def test_a_posting_has_its_sources_and_every_hop(settings):

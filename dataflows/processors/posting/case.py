@@ -56,6 +56,8 @@ CASE: Final[TypeAdapter[Case]] = TypeAdapter(Case)
 
 def line_of(draft: Draft) -> Line:
     """Return the line of a draft: what is said of an operation by several machines is one line, whoever said it."""
+    if draft.unattributed:
+        return Line(draft.plant, "", "confirmation", draft.cause)  # the next one may be of another order
     match draft.kind:
         case PostingKind.CONFIRMATION | PostingKind.REVERSAL:
             named = ("operation", draft.operation) if draft.operation else ("work_center", draft.work_center)

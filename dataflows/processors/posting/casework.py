@@ -9,7 +9,9 @@ Source: M10, M12, M19, M24, M30; docs/decisions/0015.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from canonical.contracts import (
     Action,
@@ -27,19 +29,23 @@ from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Contexts
 from dataflows.processors.posting.draft import Draft
-from dataflows.processors.posting.examination import Ready, RuledOut, Verdict, examined
+from dataflows.processors.posting.examination import examined
 from dataflows.processors.posting.failure import Failure
+from dataflows.processors.posting.finals import ending
+from dataflows.processors.posting.gathering import Gathering
 from dataflows.processors.posting.history import History
-from dataflows.processors.posting.limits import Limits
+from dataflows.processors.posting.limits import Limits, Refused
 from dataflows.processors.posting.lots import LotShelf
 from dataflows.processors.posting.outcome import Outcome
 from dataflows.processors.posting.policy import LANES, NOT_POSTED, PostingPolicy, Sort
+from dataflows.processors.posting.presence import Presence
 from dataflows.processors.posting.progress import OrderShelf
 from dataflows.processors.posting.quality import Quality
 from dataflows.processors.posting.queues import Queues
 from dataflows.processors.posting.reference_book import ReferenceBook
 from dataflows.processors.posting.reversals import Reversals
 from dataflows.processors.posting.usage import Concern, usages
+from dataflows.processors.posting.verdict import Attributed, NotCounted, Ready, RuledOut, Verdict
 
 
 class Casework:
@@ -60,7 +66,9 @@ class Casework:
         self._ended: list[Line] = []
         self._ending: tuple[Resolution, Action | None] = (Resolution.REVALIDATED, None)
         self._lanes = {sort: _lane(policy.lanes.get(sort, LANES[sort])) for sort in Sort}
-        self._view = View(self.book, self.lots, policy)
+        self.presence = Presence(policy.attribution)
+        self.gathering = Gathering(policy.gathering)
+        self._view = View(self.book, self.lots, policy, self.presence)
         self._contexts = Contexts(self.book)
         self._outcome = Outcome()
         self._used: dict[Concern, None] = {}
@@ -193,12 +201,22 @@ class Casework:
 
     # -- postings ------------------------------------------------------------------------------
 
-    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut, now_us: int) -> None:
+    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut | NotCounted | Attributed, now_us: int) -> None:
+        if isinstance(verdict, Attributed):
+            self._attribute(case, verdict.draft, now_us)
+            return
+        posted: tuple[Ready, ...] = verdict if isinstance(verdict, tuple) else ()
         if not case.derived:
-            self.counts["ruled out" if isinstance(verdict, RuledOut) else "posted"] += 1
-        posted: tuple[Ready, ...] = () if isinstance(verdict, RuledOut) else verdict
-        if isinstance(verdict, RuledOut):
-            self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
+            self.counts[_FATES.get(type(verdict), "posted")] += 1
+        match verdict:
+            case RuledOut():
+                self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
+            case NotCounted():
+                self.accounting.ended(case.draft, UnpostedState.NOT_COUNTED, verdict.why)
+                if case.draft.final:  # Whoever counts: that the operation is complete holds.
+                    self._follow(case, ending(case.draft), case.sort, now_us)
+            case _:
+                pass
         if case.draft.kind is PostingKind.GOODS_ISSUE and not case.derived:
             # Lines of components that the ERP issues itself are left out (M18).
             left_out = len(case.draft.movements) - sum(len(ready.draft.movements) for ready in posted)
@@ -238,6 +256,18 @@ class Casework:
     def _go(self, case: Case, now_us: int) -> None:
         """Let a case that has no number yet go its way, behind those that do already."""
         self._derived.append(replace(case, number=self._number(), arrived_us=now_us))
+
+    def _attribute(self, case: Case, draft: Draft, now_us: int) -> None:
+        """Let a case whose order was found go that order's way, where there is room for the order."""
+        try:
+            self._limits.room_for_order(draft.plant, draft.order, self.orders, self.book, now_us)
+        except Refused as refused:
+            self.accounting.ended(draft, UnpostedState.REFUSED, refused.detail)
+            return
+        self.counts["attributed"] += 1
+        if self.gathering.finals is not None:
+            self.gathering.finals.heard(draft.plant, draft.order, draft.operation, now_us)
+        self._go(replace(case, draft=draft), now_us)
 
     # -- quality -------------------------------------------------------------------------------
 
@@ -295,6 +325,10 @@ class Casework:
     def _number(self) -> int:
         self._next += 1
         return self._next
+
+
+_FATES: Final[Mapping[type, str]] = {RuledOut: "ruled out", NotCounted: "not counted"}
+"""What ``counts`` calls a verdict that posts nothing."""
 
 
 def _lane(name: str) -> Lane | None:

@@ -27,6 +27,7 @@ from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.lots import LotShelf
 from dataflows.processors.posting.policy import PostingPolicy
+from dataflows.processors.posting.presence import Presence
 from dataflows.processors.posting.reference_book import ReferenceBook, open_day
 
 _C: Final = ExceptionCode
@@ -39,6 +40,7 @@ class View:
     book: ReferenceBook
     lots: LotShelf
     policy: PostingPolicy
+    presence: Presence
     now_us: int = 0
 
 
@@ -252,6 +254,12 @@ def predecessor(operation: str, order: OrderReference) -> str | None:
 def confirmed_by_milestone(operation: OrderOperation, order: OrderReference) -> bool:
     """Return whether a later operation's confirmation confirms this one too."""
     return bool(operation.confirmed_by) and any(known.operation == operation.confirmed_by for known in order.operations)
+
+
+def counts(source: str, operation: OrderOperation, order: OrderReference) -> bool:
+    """Return whether what this source counts of the operation is posted; where none is named, all of it is."""
+    sources = operation.counting_sources or order.counting_sources
+    return not (source and sources) or source in sources
 
 
 def movement_fault(draft: Draft, movement: Movement, view: View) -> Failure | None:

@@ -10,13 +10,13 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from canonical.contracts import OrderOperation, OrderReference, RouteReference
-from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.draft import Draft, counted_by
 from dataflows.processors.posting.reference_book import ReferenceBook, Subject
 
 CONTEXTS_MAX: Final = 50_000
 """Then they are looked up anew."""
 
-Key = tuple[str, str, str, str, str, str, str, date]
+Key = tuple[str, str, str, str, str, str, str, date, str]
 
 
 class Context(NamedTuple):
@@ -67,4 +67,5 @@ def key_of(draft: Draft) -> Key:
         draft.lot,
         draft.unit,
         draft.document_date,
+        counted_by(draft),
     )

@@ -17,6 +17,7 @@ Source: M10-M13, M16, M19, M30, M33, M43, A15; docs/decisions/0015.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Self
 
 import orjson
@@ -31,20 +32,19 @@ from canonical.contracts import (
     Event,
     EventType,
     ExceptionCode,
-    Lane,
     OrderReference,
     Resolution,
     UnpostedState,
 )
 from canonical.identity import document_name, posting_id
-from dataflows.processors.posting import documents
+from dataflows.processors.posting.activities import TOLD
+from dataflows.processors.posting.attribution import awaited
 from dataflows.processors.posting.case import Line
 from dataflows.processors.posting.casework import Casework
-from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.draft import Draft, confirmed
 from dataflows.processors.posting.examination import BINDING
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.finals import without_final
-from dataflows.processors.posting.gathering import Gathering
 from dataflows.processors.posting.limits import Refused
 from dataflows.processors.posting.outcome import Outcome
 from dataflows.processors.posting.owners import not_owned
@@ -52,6 +52,7 @@ from dataflows.processors.posting.policy import PostingPolicy, Sort, sort_of
 from dataflows.processors.posting.queues import waived
 from dataflows.processors.posting.reference_book import BookFull
 from dataflows.processors.posting.scrap_watch import Breach
+from dataflows.processors.posting.timeline import Mark
 from dataflows.processors.state import StateVersionUnknown
 
 
@@ -60,7 +61,6 @@ class Desk(Casework):
 
     def __init__(self, policy: PostingPolicy) -> None:
         super().__init__(policy)
-        self.gathering = Gathering(policy.gathering)
         self._actions: dict[str, None] = {}
         self._commands: dict[str, None] = {}
         self._known = b""
@@ -86,10 +86,14 @@ class Desk(Casework):
 
     def confirmation(self, confirmation: Confirmation, now_us: int) -> None:
         """Take a confirmation. Raises: Refused."""
-        sort = sort_of(confirmation)
-        draft = documents.confirmed(confirmation, Lane.STANDARD)
         c = confirmation
-        if self.gathering.finals is not None and not c.revision:
+        orderless = not c.order and c.plant in self.policy.attribution.plants
+        if orderless:  # Who knows no order cannot say that its operation is complete.
+            c = c.model_copy(update={"final": False})
+        sort, draft = sort_of(c), confirmed(c)
+        if orderless:
+            draft = replace(draft, unattributed=True)
+        elif self.gathering.finals is not None and not c.revision:
             draft = without_final(draft)
         base = draft.cause
         if c.revision:
@@ -100,6 +104,8 @@ class Desk(Casework):
             self.accounting.ended(draft, UnpostedState.REFUSED, refused.detail)
             raise
         if news:
+            if c.final and not c.revision:
+                self._present(c, EventType.COMPLETE, c.last_occurred_us, str(c.posting_id), now_us)
             drafts, breaches = self.gathering.confirmation(c, now_us)
             self._gathered(drafts, now_us)
             for breach in breaches:
@@ -122,6 +128,8 @@ class Desk(Casework):
         if event.type in {EventType.HOLD, EventType.RELEASE} and event.lot:
             released = event.type is EventType.RELEASE and event.quality not in _NOT_RELEASED
             self._said(event.material, event.lot, event.occurred_us, now_us, released=released)
+        if event.type in TOLD:
+            self._present(event, event.type, event.occurred_us, event_id, now_us)
         self._gathered(self.gathering.event(event, event_id, now_us), now_us)
 
     def withdrawn(self, posting_id: str, now_us: int) -> None:
@@ -201,6 +209,7 @@ class Desk(Casework):
         parts: dict[str, bytes] = {}
         for owner in (self.book, self.lots, self.orders, self.history, self.queues, self.causes, self.gathering):
             parts.update(owner.encode())
+        parts.update(self.presence.encode())
         known = {"next": self._next, "counts": self.counts, "actions": [*self._actions], "commands": [*self._commands]}
         value = orjson.dumps({"version": VERSION, **known})
         if value != self._known:
@@ -223,10 +232,20 @@ class Desk(Casework):
         desk.counts.update(known["counts"])
         desk._actions, desk._commands = dict.fromkeys(known["actions"]), dict.fromkeys(known["commands"])
         desk.book.decode(parts, now_us)
-        for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes, desk.gathering):
+        for owner in (desk.lots, desk.orders, desk.history, desk.queues, desk.causes, desk.gathering, desk.presence):
             owner.decode(parts)
         desk._restored = True
         return desk
+
+    # -- attribution ---------------------------------------------------------------------------
+
+    def _present(self, told: Event | Confirmation, type_: EventType, at_us: int, name: str, now_us: int) -> None:
+        """Learn of an order at a work centre; what waits to be attributed there is asked again."""
+        if told.order and told.plant in self.policy.attribution.plants:
+            mark = Mark(at_us, name, type_, told.order, told.operation, is_setup=False)
+            if self.presence.tell(told.plant, told.work_center, mark):
+                self.queues.stirred(awaited(told.plant, told.work_center), at_us)
+                self._run(now_us)
 
     # -- gathering -----------------------------------------------------------------------------
 

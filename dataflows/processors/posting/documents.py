@@ -10,45 +10,14 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from canonical.contracts import Confirmation, Lane, Movement, Posting, PostingKind, StockType
+from canonical.contracts import Lane, Movement, Posting, PostingKind, StockType
 from canonical.identity import document_name
 from dataflows.processors.posting.draft import Draft
-from dataflows.processors.posting.examination import Ready
+from dataflows.processors.posting.verdict import Ready
 
 RECEIPT: Final = "101"
 TO_UNRESTRICTED: Final = "321"
 _K: Final = PostingKind
-
-
-def confirmed(confirmation: Confirmation, lane: Lane) -> Draft:
-    """Return what a confirmation asks to be posted."""
-    name = str(confirmation.posting_id)
-    return Draft(
-        cause=name,
-        kind=_K.CONFIRMATION,
-        lane=lane,
-        plant=confirmation.plant,
-        document_date=confirmation.posting_date,
-        start_us=confirmation.first_occurred_us,
-        end_us=confirmation.last_occurred_us,
-        order=confirmation.order,
-        operation=confirmation.operation,
-        work_center=confirmation.work_center,
-        material=confirmation.material,
-        lot=confirmation.lot,
-        reason=confirmation.reason,
-        unit=confirmation.unit,
-        shift=confirmation.shift,
-        good=confirmation.good,
-        scrap=confirmation.scrap,
-        rework=confirmation.rework,
-        setup_us=confirmation.setup_us,
-        machine_us=confirmation.machine_us,
-        labour_us=confirmation.labour_us,
-        final=confirmation.final,
-        causes=(name,),
-        correlation_id=name,
-    )
 
 
 class Made(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from canonical.contracts import Lane, Movement, PostingKind
+from canonical.contracts import Confirmation, Lane, Movement, PostingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Draft:
     ``cause`` identifies it among all drafts of its kind: the posting id of a confirmation, or the keys of what was
     gathered. ``causes`` are the ids of the confirmations and events it accounts for. Instants are UTC microseconds,
     quantities thousandths of ``unit``. ``movement_operations`` are the operations of the movements, where they tell.
+    ``source`` is who counted it, where one source did. ``unattributed``: its order is still to be found.
     """
 
     cause: str
@@ -47,3 +48,42 @@ class Draft:
     reverses: str = ""
     causes: tuple[str, ...] = ()
     correlation_id: str = ""
+    source: str = ""
+    unattributed: bool = False
+
+
+def confirmed(confirmation: Confirmation) -> Draft:
+    """Return what a confirmation asks to be posted."""
+    name = str(confirmation.posting_id)
+    return Draft(
+        cause=name,
+        kind=PostingKind.CONFIRMATION,
+        lane=Lane.STANDARD,
+        plant=confirmation.plant,
+        document_date=confirmation.posting_date,
+        start_us=confirmation.first_occurred_us,
+        end_us=confirmation.last_occurred_us,
+        order=confirmation.order,
+        operation=confirmation.operation,
+        work_center=confirmation.work_center,
+        material=confirmation.material,
+        lot=confirmation.lot,
+        reason=confirmation.reason,
+        unit=confirmation.unit,
+        shift=confirmation.shift,
+        good=confirmation.good,
+        scrap=confirmation.scrap,
+        rework=confirmation.rework,
+        setup_us=confirmation.setup_us,
+        machine_us=confirmation.machine_us,
+        labour_us=confirmation.labour_us,
+        final=confirmation.final,
+        causes=(name,),
+        correlation_id=name,
+        source=confirmation.source,
+    )
+
+
+def counted_by(draft: Draft) -> str:
+    """Return the source whose count of pieces it is; empty where it counts none, as of times alone."""
+    return draft.source if draft.good or draft.scrap or draft.rework else ""

@@ -2,13 +2,13 @@
 
 Laws: it changes nothing, so it may be repeated whenever something it depends on has changed. Of a completion that
 confirms several operations, the last takes scrap, rework and times; those before it have let all of it pass as good.
+Who counts for the last decides whether it counts at all; one of those before that only others count is left to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from canonical.contracts import (
@@ -21,44 +21,25 @@ from canonical.contracts import (
     StockType,
 )
 from dataflows.processors.posting import checks, components, moves
+from dataflows.processors.posting.attribution import attributed
 from dataflows.processors.posting.case import Case
 from dataflows.processors.posting.checks import View
 from dataflows.processors.posting.context import Context, Contexts, key_of
 from dataflows.processors.posting.conversion import in_unit
-from dataflows.processors.posting.draft import Draft
+from dataflows.processors.posting.draft import Draft, counted_by
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
+from dataflows.processors.posting.verdict import NotCounted, Ready, RuledOut, Verdict
 
 _C: Final = ExceptionCode
 BINDING: Final = frozenset(
     {_C.ROUTE_MISSING, _C.ORDER_UNKNOWN, _C.OPERATION_UNMAPPED, _C.UNIT_NOT_CONVERTIBLE, _C.PERIOD_CLOSED}
-    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED, _C.RESIDENCY_REFUSED}
+    | {_C.QUALITY_RELEASE_MISSING, _C.BIN_UNMAPPED, _C.RESIDENCY_REFUSED, _C.NO_ORDER_ACTIVE, _C.ORDER_AMBIGUOUS}
 )
 """Nobody can let these through: without what they ask for there is nothing that could be posted."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What passed all checks: a draft as the ERP says it. ``received`` is the order, where its product is received."""
-
-    draft: Draft
-    erp: str
-    erp_plant: str
-    posting_date: date
-    received: OrderReference | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuledOut:
-    """Not to be posted by rule, for this reason."""
-
-    why: str
-
-
-Verdict = tuple[Ready, ...] | Failure | RuledOut
 
 
 class Failed(Exception):
@@ -71,6 +52,8 @@ class Failed(Exception):
 
 def examined(case: Case, view: View, contexts: Contexts, progress: OrderProgress) -> Verdict:
     """Return what a case comes to as things are now."""
+    if case.draft.unattributed:
+        return attributed(case, view)
     try:
         return _Examination(case, view, contexts, progress).verdict()
     except Failed as failed:
@@ -104,7 +87,7 @@ class _Examination:
         context = None if self.case.waived or self.case.erp else self.contexts.get(key)
         if context is None:
             found = self._context()
-            if isinstance(found, RuledOut):
+            if not isinstance(found, tuple):
                 return found
             draft, context = found
             if draft.unit == self.draft.unit and not self.case.waived and not self.case.erp:
@@ -122,7 +105,7 @@ class _Examination:
             for part in parts
         )
 
-    def _context(self) -> tuple[Draft, Context] | RuledOut:
+    def _context(self) -> tuple[Draft, Context] | RuledOut | NotCounted:
         """Look up all that does not depend on quantities; return the draft in the order's unit with it."""
         draft, view = self.draft, self.view
         view.book.timed = False
@@ -135,6 +118,15 @@ class _Examination:
         own = [pair for pair in known if order is None or not checks.confirmed_by_milestone(pair[0], order)]
         if not own:
             return RuledOut("a milestone confirms the operation")
+        if order is not None:
+            source, last = counted_by(draft), own[-1][0]
+            if not checks.counts(source, last, order):
+                others = ", ".join(last.counting_sources or order.counting_sources)
+                return NotCounted(
+                    f"{source} does not count operation {last.operation} of order {order.order}, {others} does"
+                )
+            # Where others count one of those before, they post it.
+            own = [pair for pair in own if checks.counts(source, pair[0], order)]
         posted = []
         for operation, work_center in own:
             named = work_center or operation.work_center or draft.work_center

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from canonical.contracts import Confirmation, Lane, PostingKind
-from dataflows.processors.posting.draft import Draft
+from canonical.contracts import Confirmation
+from dataflows.processors.posting.draft import Draft, confirmed
 from dataflows.processors.posting.shelf import Shelf
 
 PREFIX: Final = "final:"
@@ -45,13 +45,19 @@ class Finals:
         key = (c.plant, c.order, c.operation)
         known = self._kept.get(key)
         if c.final and (known is None or known[1].end_us <= c.last_occurred_us):
-            self._kept.put(key, (now_us + self.wait_us, _ending(c)))
-        elif known is not None:
-            self._kept.put(key, (now_us + self.wait_us, known[1]))
+            self._kept.put(key, (now_us + self.wait_us, ending(confirmed(c))))
+        else:
+            self.heard(*key, now_us)
         first = self._kept.first()
         if len(self._kept) > self.count_max and first is not None:
             return [self._kept.remove(first[1])[1]]
         return []
+
+    def heard(self, plant: str, order: str, operation: str, now_us: int) -> None:
+        """Learn that something of an operation has come to be known as its own."""
+        key = (plant, order, operation)
+        if (known := self._kept.get(key)) is not None:
+            self._kept.put(key, (now_us + self.wait_us, known[1]))
 
     def wake(self, now_us: int) -> list[Draft]:
         """Return the drafts that are due."""
@@ -74,27 +80,20 @@ class Finals:
         self._kept.load(parts)
 
 
-def _ending(c: Confirmation) -> Draft:
-    """Return the draft that ends the operation of a completion."""
-    name = str(c.posting_id)
-    return Draft(
-        cause=f"final:{name}",
-        kind=PostingKind.CONFIRMATION,
-        lane=Lane.STANDARD,
-        plant=c.plant,
-        document_date=c.posting_date,
-        start_us=c.last_occurred_us,
-        end_us=c.last_occurred_us,
-        order=c.order,
-        operation=c.operation,
-        work_center=c.work_center,
-        material=c.material,
-        lot=c.lot,
-        unit=c.unit,
-        shift=c.shift,
+def ending(completion: Draft) -> Draft:
+    """Return the draft that ends the operation of a completion, without what that has counted and taken."""
+    return replace(
+        completion,
+        cause=f"final:{completion.cause}",
+        start_us=completion.end_us,
+        reason="",
+        good=0,
+        scrap=0,
+        rework=0,
+        setup_us=0,
+        machine_us=0,
+        labour_us=0,
         final=True,
-        causes=(name,),
-        correlation_id=name,
     )
 
 

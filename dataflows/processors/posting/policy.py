@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from canonical.contracts import Confirmation, ConfirmationKind, ExceptionCode, Lane, PostingKind
 from dataflows.processors.posting.gathering import GatheringPolicy
+from dataflows.processors.posting.presence import AttributionPolicy
 
 NOT_POSTED: Final = "analytics-only"
 """Instead of a lane: such postings are not made."""
@@ -64,6 +65,7 @@ class PostingPolicy:
     resident: Mapping[str, frozenset[str]] = field(default_factory=dict)
     backflushed: Literal["count", "exception"] = "count"
     gathering: GatheringPolicy = field(default_factory=GatheringPolicy)
+    attribution: AttributionPolicy = field(default_factory=AttributionPolicy)
     waiting_max: int = 200_000
     orders_max: int = 200_000
     lots_max: int = 200_000
@@ -80,6 +82,8 @@ class PostingPolicy:
                 return self.release_timeout_us
             case ExceptionCode.QUALITY_RELEASE_MISSING:
                 return self.quality_timeout_us
+            case ExceptionCode.NO_ORDER_ACTIVE | ExceptionCode.ORDER_AMBIGUOUS:
+                return self.attribution.settle_us
             case _:
                 return self.patience_us
 

@@ -13,9 +13,9 @@ from dataflows.processors.posting import checks, documents
 from dataflows.processors.posting.case import CASE, Case
 from dataflows.processors.posting.causes import Causes
 from dataflows.processors.posting.draft import Draft
-from dataflows.processors.posting.examination import Ready
 from dataflows.processors.posting.lots import LotShelf
 from dataflows.processors.posting.policy import Sort
+from dataflows.processors.posting.verdict import Ready
 
 
 class Quality:

@@ -100,10 +100,11 @@ class Queues:
             self._asked.add(line)
             heapq.heappush(self._ready, (self._lines[line][0].number, line))
 
-    def stirred(self, subject: Subject) -> None:
-        """Have the lines asked again that wait for a subject."""
+    def stirred(self, subject: Subject, from_us: int = 0) -> None:
+        """Have the lines asked again that wait for a subject, and whose head ended at this instant or later."""
         for line in self._awaiting.get(subject, ()):
-            self.ask(line)
+            if not from_us or self._lines[line][0].draft.end_us >= from_us:
+                self.ask(line)
 
     def next(self) -> Line | None:
         """Return the line to be asked next, the one whose head came first."""

@@ -30,7 +30,7 @@ COMMENT ON COLUMN production_order.storage_location IS 'Where the product is rec
 
 CREATE OR REPLACE VIEW operation AS
 WITH step AS (
-    SELECT erp, plant, order_id, unit, operations, unnest(range(1, len(operations) + 1)) AS place
+    SELECT erp, plant, order_id, unit, operations, counting_sources, unnest(range(1, len(operations) + 1)) AS place
     FROM order_reference
     WHERE in_force(valid_from_us, valid_to_us, deleted)
     QUALIFY row_number() OVER (PARTITION BY erp, plant, order_id ORDER BY valid_from_us DESC) = 1
@@ -44,13 +44,16 @@ SELECT
     operations[place].work_center AS work_center,
     units(operations[place].quantity) AS planned,
     unit,
-    operations[place].confirmed_by AS confirmed_by
+    operations[place].confirmed_by AS confirmed_by,
+    CASE WHEN len(operations[place].counting_sources) > 0 THEN operations[place].counting_sources ELSE counting_sources END
+        AS counting_sources
 FROM step;
 COMMENT ON VIEW operation IS
     'Operations of the orders, in the places of their routing; confirmed_by is a later milestone that confirms it too.';
 COMMENT ON COLUMN operation.place IS 'Place in the routing, from 1.';
 COMMENT ON COLUMN operation.work_center IS 'Work centre that the routing plans.';
 COMMENT ON COLUMN operation.confirmed_by IS 'A later operation whose confirmation confirms this one; empty: itself.';
+COMMENT ON COLUMN operation.counting_sources IS 'Sources whose counts of its pieces are posted; empty: all.';
 
 CREATE OR REPLACE VIEW component AS
 WITH line AS (

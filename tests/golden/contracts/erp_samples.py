@@ -72,7 +72,7 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
         "operations": [
             {
                 "operation": "0010", "work_center": "PRESS", "quantity": 500_000, "confirmed_by": "0020",
-                "setup_us": 600_000_000, "run_us": 1_250_000,
+                "setup_us": 600_000_000, "run_us": 1_250_000, "counting_sources": ["scale", "press-1"],
             },
         ],
         "components": [
@@ -82,6 +82,7 @@ ERP_SAMPLES: dict[str, dict[str, Any]] = {
             },
         ],
         "storage_location": "FG01",
+        "counting_sources": ["press-1"],
     },
     "work_center_reference": {**REFERENCE, "plant": "A", "work_center": "PRESS"},
     "material_reference": {
