@@ -35,7 +35,7 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 BESIDE: Final = (EVENTS, STATES, TELEMETRY)
 """Streams beside confirmations and dead letters whose lines are compared as they are."""
 EXAMPLES_MAX: Final = 20
-WHOLE: Final = frozenset({"avro", "b2mml"})
+WHOLE: Final = frozenset({"avro", "b2mml", "parquet"})
 """Formats whose files are cut into records in a way of their own."""
 
 

@@ -119,7 +119,7 @@ class OriginalRecords:
         """Yield each file that has been read and is unchanged, and how far it has been read."""
         assert isinstance(self._reader, LandedFiles)
         done = orjson.loads(self._snapshot.state.get(PART, b'{"done":{}}'))["done"]
-        ends = {name: (stamp, stamp[0]) for name, stamp in done.items()}
+        ends = {name: (stamp, BYTES) for name, stamp in done.items()}
         place = orjson.loads(self._snapshot.position)
         if place["name"]:
             ends[place["name"]] = (place["stamp"], place["at"])

@@ -16,6 +16,7 @@ from canonical.decoders.delimited import parse_delimited
 from canonical.decoders.expressions import computed
 from canonical.decoders.json import parse_json
 from canonical.decoders.json_kernel import read_json
+from canonical.decoders.parquet import parse_parquet
 from canonical.decoders.parsed import Decoded, Parsed, ReadRecords
 from canonical.decoders.shdr import parse_shdr
 from canonical.mapping import PlantMapping
@@ -28,11 +29,13 @@ PARSERS: Final[Mapping[str, Callable[[PlantMapping, RawRecords], Parsed]]] = {
     "fixed": parse_delimited,
     "shdr": parse_shdr,
     "b2mml": parse_b2mml,
+    "parquet": parse_parquet,
 }
 """The parser of each format a mapping may name."""
 
 _KERNELS: Final = {
     "json": (read_json, parse_json),
+    "parquet": (read_json, parse_parquet),
     "avro": (lambda *asked: ReadRecords(read_avro(*asked)), parse_avro),
 }
 """By format, what reads records by a compiled kernel, and what parses those it leaves."""

@@ -103,13 +103,13 @@ def _fields(mapping: PlantMapping) -> Iterator[Finding]:
         if problem is not None:
             yield (*key, "unit"), *problem
     for key, path in paths(mapping, placed):
-        if mapping.format in {"json", "avro"} and "" in path.split("."):
+        if (mapping.is_json or mapping.format == "avro") and "" in path.split("."):
             yield key, f"the path {path!r} has an empty step", "separate the steps by single dots"
         if mapping.avro is not None and not _held(mapping.avro, path):
             yield key, f"no schema of [avro.ids] has a single value at {path!r}", "separate nested names by dots"
         if columns is not None and path not in columns:
             yield key, f"there is no column {path!r}", f"one of {', '.join(columns)}"
-    if mapping.format == "json":
+    if mapping.is_json:
         yield from _clashes(mapping)
     if mapping.residency and not mapping.plant:
         yield ("residency",), "it is of one plant, and the records name theirs", "set plant"

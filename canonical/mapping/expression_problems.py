@@ -75,7 +75,7 @@ def _expression(
     number = number and source.match is None
     if source.join and number:
         yield (*key, "join"), "texts are joined, and this is a number", "add match, or use first_of"
-    if source.number and (number or mapping.format != "json"):
+    if source.number and (number or not mapping.is_json):
         hint = "remove it; other formats than JSON, and numbers, do not need it"
         yield (*key, "number"), "says nothing here", hint
     yield from _factors(key, source, name, number=number)
@@ -113,7 +113,7 @@ def _factors(key: Key, source: FieldSource, name: str, *, number: bool) -> Itera
 
 def condition_problems(mapping: PlantMapping, key: Key, condition: Condition) -> Iterator[Finding]:
     """Yield what a condition asks that records of this format cannot answer."""
-    if any(isinstance(each, bool) for each in condition.compared) and mapping.format not in {"json", "avro"}:
+    if any(isinstance(each, bool) for each in condition.compared) and not (mapping.is_json or mapping.format == "avro"):
         yield key, f"{mapping.format} has no truth values", 'write the text, as is = "true"'
 
 

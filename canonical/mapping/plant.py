@@ -165,7 +165,7 @@ class PlantMapping(Policy):
     time_zone: str = Field(
         default="UTC", description="Zone of local times, shifts and posting dates, as Europe/Berlin."
     )
-    format: Literal["json", "avro", "csv", "fixed", "shdr", "b2mml"]
+    format: Literal["json", "avro", "csv", "fixed", "shdr", "b2mml", "parquet"]
     unit: str = Field(default="H87", description="UN/ECE Rec 20 code of quantities that name no unit.")
     default_type: EventType | None = Field(default=None, description="Type of records that name none.")
     input: InputSection
@@ -228,6 +228,11 @@ class PlantMapping(Policy):
         """The texts of the files that it names, by their path beside it."""
         return {} if self.avro is None else {schema.path: schema.text for schema in self.avro.ids.values()}
 
+    @property
+    def is_json(self) -> bool:
+        """Whether its records are objects of JSON: texts, numbers and truth values, one in another."""
+        return self.format in {"json", "parquet"}
+
     @cached_property
     def paths(self) -> dict[FieldName, FieldSource]:
         """Canonical fields that are a place of the record and no more."""
@@ -248,7 +253,7 @@ class PlantMapping(Policy):
         return Reading(
             self.sources,  # type: ignore[arg-type] # names of fields are texts
             self.skip,
-            is_json=self.format == "json",
+            is_json=self.is_json,
             time_format=self.time.format,
         )
 

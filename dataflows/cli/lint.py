@@ -104,6 +104,7 @@ def _sampled(file: Path, sample: Path, rows: int) -> dict[str, Any]:
     from canonical.decoders import decode
     from canonical.decoders.avro import read_container
     from canonical.decoders.b2mml import read_landed
+    from canonical.decoders.parquet_rows import read_parquet
     from canonical.mapping import load
     from canonical.records import RawRecords
     from dataflows.confirmation_stages import event_columns
@@ -116,6 +117,8 @@ def _sampled(file: Path, sample: Path, rows: int) -> dict[str, Any]:
             raw = read_container(data, sample.name)
         case "b2mml":
             raw = read_landed(data, sample.name)
+        case "parquet":
+            raw = read_parquet(data, sample.name)
         case _:
             raw = RawRecords.from_lines(data, 0, sample.name)
     vocabulary = Vocabulary()

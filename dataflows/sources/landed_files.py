@@ -30,6 +30,8 @@ import orjson
 
 from canonical.decoders.avro_container import Container
 from canonical.decoders.b2mml import read_landed
+from canonical.decoders.parquet_pages import MAGIC
+from canonical.decoders.parquet_rows import ParquetRows
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.sources.errors import SourceUnavailable
 
@@ -76,6 +78,7 @@ class LandedFiles:
         self._file: BinaryIO | None = None
         self._at = 0
         self._container: Container | None = None
+        self._rows: ParquetRows | None = None
         self._document: RawRecords | None = None
         self._queue: deque[Path] = deque()
 
@@ -201,7 +204,7 @@ class LandedFiles:
 
     def _open(self, path: Path) -> None:
         self._name, self._stamp, self._at = path.name, _stamp(path), 0
-        self._file, self._document = path.open("rb"), None
+        self._file, self._document, self._rows = path.open("rb"), None, None
 
     def _finish(self) -> None:
         """Note the file as read."""
@@ -212,7 +215,7 @@ class LandedFiles:
             self._contents[self._content] = None
             while len(self._contents) > self.config.files_remembered_max:
                 del self._contents[next(iter(self._contents))]
-        self._container = self._document = None
+        self._container = self._document = self._rows = None
         self._ordinal += 1
         self._name, self._stamp, self._at, self._content = "", [], 0, ""
 
@@ -247,6 +250,8 @@ class LandedFiles:
         topic = f"{self.config.folder.name}/{self._name}"
         if self.config.format == "avro":
             return self._read_container(base, topic)
+        if self.config.format == "parquet" and not self._holds_lines():
+            return self._read_parquet(base, topic)
         if self.config.format in ("b2mml", DOCUMENT):
             return self._read_document(base, topic)
         size = self._whole_lines()
@@ -291,6 +296,24 @@ class LandedFiles:
             self._container.skip(self._at)
         records = self._container.read(self.config.batch_rows_max, self.config.batch_bytes, topic)
         self._at += len(records)
+        return replace(records, offsets=base + records.offsets)
+
+    def _holds_lines(self) -> bool:
+        """Return whether the file is what a replay made of rows: their lines."""
+        assert self._file is not None
+        if not REPLAYED.search(self._name):
+            return False
+        self._file.seek(0)
+        return self._file.read(len(MAGIC)) != MAGIC
+
+    def _read_parquet(self, base: int, topic: str) -> RawRecords:
+        """Return the next rows of a Parquet file; their places are their numbers."""
+        assert self._file is not None
+        if self._rows is None:
+            self._rows = ParquetRows(self._file, self._at)
+        records = self._rows.read(self.config.batch_rows_max, self.config.batch_bytes, topic)
+        if len(records):
+            self._at = int(records.offsets[-1]) + 1
         return replace(records, offsets=base + records.offsets)
 
     def _read_document(self, base: int, topic: str) -> RawRecords:

@@ -33,13 +33,22 @@ class Target(Protocol):
 @cache
 def all_targets() -> Mapping[str, Target]:
     """Return the targets by name; made once, since their seeds take a second to make."""
-    from tests.fuzz import avro_targets, flow_targets, json_targets, letter_target, text_targets, xml_targets  # noqa: PLC0415
+    from tests.fuzz import (  # noqa: PLC0415
+        avro_targets,
+        flow_targets,
+        json_targets,
+        letter_target,
+        parquet_targets,
+        text_targets,
+        xml_targets,
+    )
 
     return {
         **json_targets.targets(),
         **avro_targets.targets(),
         **text_targets.targets(),
         **xml_targets.targets(),
+        **parquet_targets.targets(),
         **flow_targets.targets(),
         **letter_target.targets(),
     }

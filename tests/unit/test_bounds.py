@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from canonical import wire
+from canonical.decoders import parquet_pages, parquet_rows
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
 from dataflows import attest, heap
@@ -27,6 +28,7 @@ SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "
 SECTIONS |= {"traces", "gathering", "attribution", "postings", "erps", "spool", "slo", "alerts", "tower"}
 CONSTANTS = (attest, heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
 CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch, pulses, signals)
+CONSTANTS += (parquet_pages, parquet_rows)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:
