@@ -76,7 +76,7 @@ def parse_shdr(mapping: PlantMapping, records: RawRecords) -> Parsed:
     state = section.items.get("type")
     states = observations.carry(state.path) if state else np.zeros_like(reads)
     fields["type"] = _TYPES.take(pa.array(np.where(reads, 2, np.where(states, 1, 0)), pa.int64()))
-    if state and (mapping.types or mapping.packml):
+    if state and states.any() and (mapping.types or mapping.packml):
         told = observations.values(state.path)
         fields["type"] = pc.if_else(pc.and_(told.is_valid(), pa.array(~reads)), told, fields["type"])
     if section.session_start:
