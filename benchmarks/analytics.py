@@ -28,9 +28,9 @@ from benchmarks.facts import Scale, fill
 from benchmarks.site import COMMAND
 from benchmarks.table import Told, spread, table
 from benchmarks.workload import ROOT
-from sinks.published import open_published
-from sinks.sealing import sealed_folder
-from sinks.store import Store, StoreConfig
+from sinks.analytics.published import open_published
+from sinks.analytics.sealing import sealed_folder
+from sinks.analytics.store import Store, StoreConfig
 
 WARM = 3
 VIEW_MAX_S, STALE_MAX_S, SLOWER_MAX = 1.0, 10.0, 0.1

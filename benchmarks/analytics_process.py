@@ -28,7 +28,7 @@ from dataflows.analytics import analytics
 from dataflows.heap import keep_heap
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.shard_source import Pace, ShardInput
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 RECORDS, BATCH = 50_000, 10_000
 TICK_S = 0.1

@@ -26,9 +26,9 @@ from rich.table import Table
 
 from benchmarks.__main__ import commit, machine
 from canonical.identity import NAMESPACE
+from sinks.analytics.store_schema import migrations
 from sinks.audit.check import Scope, audit
 from sinks.audit.ground import opened
-from sinks.store_schema import migrations
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 SIZES = (10_000_000, 30_000_000, 100_000_000)

@@ -3,7 +3,8 @@
 200 work centres confirm once a minute; each works two days on an order, which makes one lot and uses lots of the orders
 before it at three work centres. After nine orders in a row one begins with nothing, so that the lot of the ninth is
 eight levels deep. One confirmation in twenty tells scrap and its reason; every fiftieth is posted and has its
-receipt. The rows are made by SQL, and committed by ``sinks.store.Store`` as the flow does: sums, files and all.
+receipt. The rows are made by SQL, and committed by ``sinks.analytics.store.Store`` as the flow does: sums, files and
+all.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import pyarrow as pa
 
 from canonical.policy import ShiftPolicy
 from canonical.shifts import ShiftCalendar
-from sinks.store import Store
-from sinks.store_tables import READ
-from sinks.table import STREAM_OFFSET, STREAM_SHARD
+from sinks.analytics.store import Store
+from sinks.analytics.store_tables import READ
+from sinks.analytics.table import STREAM_OFFSET, STREAM_SHARD
 
 START_US: Final = 1_760_000_400_000_000
 HOUR_US: Final = 3_600_000_000

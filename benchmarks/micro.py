@@ -31,12 +31,12 @@ from canonical.records import RawRecords
 from dataflows.analytics import TABLES
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
+from sinks.analytics.store import Store, StoreConfig
 from sinks.commit_log import CommitLog, Record
 from sinks.kafka import KafkaLog
 from sinks.kafka_settings import KafkaSettings
 from sinks.memory import MemoryLog
 from sinks.sqlite import SqliteLog, SqliteStreams
-from sinks.store import Store, StoreConfig
 from tests.kafka_broker import running
 
 TURNS = 5

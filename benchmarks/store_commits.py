@@ -13,7 +13,7 @@ from statistics import median
 import duckdb
 
 from benchmarks.facts import GROWING, Scale, growing
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 BEFORE = 1_000_000
 SIZES = {10_000: 3, 100: 15}

@@ -41,8 +41,8 @@ from dataflows.reference_rows import ReferenceRows, reads_reference
 from dataflows.residency import admitted
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
+from sinks.analytics.fault_table import fault_table
 from sinks.commit_log import Snapshot
-from sinks.fault_table import fault_table
 from sinks.streams import (
     CONFIRMATIONS,
     DEAD_LETTERS,
@@ -64,7 +64,7 @@ NONE: Final[Mapping[str, Any]] = {}
 
 
 class TableStore(Protocol):
-    """Where the flow writes: ``sinks.store.Store``, or what stands in front of it."""
+    """Where the flow writes: ``sinks.analytics.store.Store``, or what stands in front of it."""
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return the position of its last commit."""

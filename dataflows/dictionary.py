@@ -18,10 +18,10 @@ import duckdb
 from canonical.derived_files import check_or_write
 from canonical.schemas import CONTRACTS
 from dataflows.analytics import ERP_TABLES, TABLES
-from sinks.column_words import describe_view_columns
-from sinks.reference_tables import REFERENCE_TABLES
-from sinks.store_schema import descriptions, migrations
-from sinks.store_tables import DESCRIBED, READ, SUMMED
+from sinks.analytics.column_words import describe_view_columns
+from sinks.analytics.reference_tables import REFERENCE_TABLES
+from sinks.analytics.store_schema import descriptions, migrations
+from sinks.analytics.store_tables import DESCRIBED, READ, SUMMED
 from sinks.streams import POSTINGS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "dictionary.md"
@@ -210,8 +210,8 @@ def _listed(names: Sequence[str]) -> str:
 def problems(found: Catalogue, path: Path = PAGE) -> list[str]:
     """Return what has no comment, and whether the page says something else than the store does."""
     lacking = [
-        f"{name} has no comment: write COMMENT ON in its file of sinks/schema/views/, give the column a word in "
-        "sinks/column_words.py, or describe the table in sinks/stream_tables.py or its migration"
+        f"{name} has no comment: write COMMENT ON in its file of sinks/analytics/schema/views/, give the column a word "
+        "in sinks/analytics/column_words.py, or describe the table in sinks/analytics/stream_tables.py or its migration"
         for name in found.uncommented()
     ]
     if path.exists() and path.read_text(encoding="utf-8") == page(found):

@@ -27,8 +27,8 @@ from dataflows.settings import Settings
 from dataflows.shard_health import Finding, ShardHealth, behind
 from dataflows.shards import analytics_shards, confirmations_shards, reference_shards
 from dataflows.sources.shard_source import Clock, ShardInput
+from sinks.analytics.published import StoreNotPublished, query
 from sinks.commit_log import PlantsyncError, Snapshot
-from sinks.published import StoreNotPublished, query
 
 MARKS_MAX: Final = 100_000
 

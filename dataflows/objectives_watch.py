@@ -22,9 +22,9 @@ from dataflows.outage import Chance, wait_after
 from dataflows.settings import Settings
 from dataflows.sources.shard_source import Clock, ShardInput
 from dataflows.webhook import Webhook
+from sinks.analytics.store import Store
 from sinks.slo.alert import evaluate
 from sinks.slo.objective import Objective
-from sinks.store import Store
 from sinks.streams import RECEIPTS
 
 BEHIND_US: Final = 300_000_000

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from canonical.posting_wire import KNOWN, RECORDED, decode_postings
 from canonical.records import Headers, RawRecords
-from sinks.table import STREAM_OFFSET
+from sinks.analytics.table import STREAM_OFFSET
 
 
 def posting_rows(raw: RawRecords) -> pa.Table:

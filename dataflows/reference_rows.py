@@ -19,8 +19,8 @@ from dataflows.items import Commit, Shard, Work
 from dataflows.postings import REFERENCE_INPUT
 from dataflows.processors.posting.owners import not_owned
 from dataflows.settings import Settings
-from sinks.reference_tables import REFERENCE_TABLES
-from sinks.table import STREAM_OFFSET
+from sinks.analytics.reference_tables import REFERENCE_TABLES
+from sinks.analytics.table import STREAM_OFFSET
 
 
 class ReferenceRows:

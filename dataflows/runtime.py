@@ -45,11 +45,11 @@ from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
 from dataflows.watching import Watching, watching
+from sinks.analytics.intervals import calendars
+from sinks.analytics.plant_tables import plant_rows
+from sinks.analytics.store import Store, StoreConfig
 from sinks.commit_log import CommitInDoubt, PlantsyncError
-from sinks.intervals import calendars
 from sinks.kafka import KafkaLog, OwnManifests
-from sinks.plant_tables import plant_rows
-from sinks.store import Store, StoreConfig
 
 LOGGER: Final = logging.getLogger(__name__)
 

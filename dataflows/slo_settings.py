@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, model_va
 from canonical.contracts import Lane, PostingKind
 from canonical.mapping.problems import refused
 from dataflows.section import ENVIRONMENT, Interval, Section, beside
-from sinks.delivery_times import HOPS, WITHIN_S
+from sinks.analytics.delivery_times import HOPS, WITHIN_S
 from sinks.slo.objective import Objective
 
 

@@ -19,9 +19,9 @@ import orjson
 import requests
 
 from dataflows.sources.shard_source import Clock
+from sinks.analytics.store import Store
+from sinks.analytics.store_errors import StoreError
 from sinks.slo.notices import Notice, told, untold
-from sinks.store import Store
-from sinks.store_errors import StoreError
 
 LOGGER: Final = logging.getLogger(__name__)
 

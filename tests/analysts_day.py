@@ -27,8 +27,8 @@ from canonical.contracts import (
 from canonical.mapping import load
 from canonical.plants import shipped
 from canonical.schemas import arrow_schema
-from sinks.intervals import calendars
-from sinks.store import Store, StoreConfig
+from sinks.analytics.intervals import calendars
+from sinks.analytics.store import Store, StoreConfig
 
 MINUTE_US = 60_000_000
 SIX_US = int(datetime(2026, 10, 30, 5, tzinfo=UTC).timestamp()) * 1_000_000

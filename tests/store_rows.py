@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from canonical.contracts import Confirmation
 from canonical.schemas import arrow_schema
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 NOON_US = 1_790_000_000_000_000
 

@@ -28,7 +28,7 @@ def query(
     """
     from dataflows.cli.output import errors, print_json, results
     from dataflows.settings import load
-    from sinks.published import query as ask
+    from sinks.analytics.published import query as ask
 
     if as_json and csv:
         raise typer.BadParameter("choose one", param_hint="--json, --csv")

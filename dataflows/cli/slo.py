@@ -28,7 +28,7 @@ def slo(
     """
     from dataflows.cli.output import print_json, results
     from dataflows.settings import load
-    from sinks.published import query
+    from sinks.analytics.published import query
 
     published = load(config).store.published
     state = query(published, "FROM slo_state ORDER BY objective, erp, plant", rows_max=ROWS_MAX).rows.to_pylist()

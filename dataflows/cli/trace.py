@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from sinks.genealogy import Direction, Step
+    from sinks.analytics.genealogy import Direction, Step
 
 
 def trace(
@@ -37,8 +37,8 @@ def trace(
 
     from dataflows.cli.output import print_json, results
     from dataflows.settings import load
-    from sinks.genealogy import Direction
-    from sinks.genealogy import trace as steps_of
+    from sinks.analytics.genealogy import Direction
+    from sinks.analytics.genealogy import trace as steps_of
 
     if as_json and epcis:
         raise typer.BadParameter("choose one", param_hint="--json, --epcis")
@@ -60,7 +60,7 @@ def _print_document(published: Path, lot: str, base: str) -> None:
 
     from canonical.epcis import NotABase, document
     from dataflows.cli.output import print_json
-    from sinks.genealogy import transformations
+    from sinks.analytics.genealogy import transformations
 
     orders, more = transformations(published, lot)
     try:
@@ -72,7 +72,7 @@ def _print_document(published: Path, lot: str, base: str) -> None:
 
 def _end(lot: str, *, known: bool, more: bool) -> None:
     from dataflows.cli.output import errors
-    from sinks.genealogy import STEPS_MAX
+    from sinks.analytics.genealogy import STEPS_MAX
 
     if more:
         errors().print(f"There are more than {STEPS_MAX:,} steps; the first are told.", highlight=False)
@@ -90,7 +90,7 @@ def _end(lot: str, *, known: bool, more: bool) -> None:
 def _tables(lot: str, steps: Mapping[Direction, Sequence[Step]]) -> list[Any]:
     from rich.table import Table
 
-    from sinks.genealogy import Direction
+    from sinks.analytics.genealogy import Direction
 
     titles = {Direction.BACK: f"What went into {lot}", Direction.FORWARD: f"What {lot} went into"}
     tables = []

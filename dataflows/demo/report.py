@@ -15,7 +15,7 @@ from dataflows.demo.erp_report import ErpOutcome
 from dataflows.demo.row import ReportRow
 from dataflows.simulator import Truth, compare
 from dataflows.simulator.figures import compare_figures
-from sinks.published import open_published
+from sinks.analytics.published import open_published
 
 PLANTS: Final = """
     SELECT

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from sinks.published import QueryRefused, open_published
+from sinks.analytics.published import QueryRefused, open_published
 
 DAY_US: Final = 86_400_000_000
 SPAN_US: Final = 48 * 3_600_000_000

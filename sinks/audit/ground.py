@@ -18,13 +18,13 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from sinks.published import StoreNotPublished
-from sinks.sealing import relation, sealed_folder
-from sinks.statements import deletion, insertion
-from sinks.store_errors import StoreError, StoreUnavailable
-from sinks.store_schema import migrations
-from sinks.stream_tables import TABLES
-from sinks.table import Table
+from sinks.analytics.published import StoreNotPublished
+from sinks.analytics.sealing import relation, sealed_folder
+from sinks.analytics.statements import deletion, insertion
+from sinks.analytics.store_errors import StoreError, StoreUnavailable
+from sinks.analytics.store_schema import migrations
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import Table
 
 DOWNSTREAM: Final = ("receipt", "posting", "unposted", "business_exception")
 """What follows from confirmations, in the order in which it is read: a receipt before its posting, all before those."""
@@ -46,7 +46,7 @@ class Ground:
         return dict(self.db.execute(query, [flow]).fetchall())
 
     def add(self, name: str, shard: str, rows: pa.Table, *, later: bool = False) -> None:
-        """Add rows of a table, as ``sinks.store.Store`` takes them; ``later`` sets those of the ledger apart."""
+        """Add rows of a table, as the analytics store takes them; ``later`` sets those of the ledger apart."""
         table = TABLES[name]
         if later:
             table = replace(table, name=f"later_{name}", sealing=None)
@@ -156,7 +156,7 @@ def _rows(db: duckdb.DuckDBPyConnection, table: Table, store: Path) -> str:
 
 def _view(name: str, stored: str | None) -> str:
     """Return the view of all rows there are of a table; of the ledger, the newest entries."""
-    # Names are constants of sinks.stream_tables.
+    # Names are constants of sinks.analytics.stream_tables.
     rows = f"SELECT 0 AS age, * FROM audit.main.{TABLES[name].stored}"  # noqa: S608
     if stored:
         rows += f" UNION ALL BY NAME SELECT 1 AS age, * FROM ({stored})"  # noqa: S608

@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import duckdb
 
 from canonical.contracts import Severity
-from sinks.delivery_times import HOPS
+from sinks.analytics.delivery_times import HOPS
 from sinks.slo.level import APPLIES, OVERDUE, Level, levels, write_levels
 from sinks.slo.objective import SECOND_US, Objective, first_slot_us
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from canonical.contracts import Lane, PostingKind
-from sinks.delivery_times import HOPS, SLOT_US, WITHIN_S
+from sinks.analytics.delivery_times import HOPS, SLOT_US, WITHIN_S
 
 SECOND_US: Final = 1_000_000
 DAY_S: Final = 86_400

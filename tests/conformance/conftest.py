@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from sinks.analytics.published import query
+from sinks.analytics.store import Store, StoreConfig
 from sinks.commit_log import Stored
 from sinks.kafka import KafkaLog
 from sinks.memory import MemoryLog, MemoryStore
-from sinks.published import query
 from sinks.sqlite import SqliteLog, SqliteStreams
-from sinks.store import Store, StoreConfig
 from tests.conformance.commit_forever import kafka_settings
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sinks.published import query
+from sinks.analytics.published import query
 from tests.analysts_day import analysts_day
 
 DOCS = Path(__file__).parents[2] / "docs"

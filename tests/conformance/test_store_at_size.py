@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.analytics import questions
 from benchmarks.facts import Scale, fill
-from sinks.published import open_published
-from sinks.sealing import sealed_folder
-from sinks.store import Store, StoreConfig
+from sinks.analytics.published import open_published
+from sinks.analytics.sealing import sealed_folder
+from sinks.analytics.store import Store, StoreConfig
 
 SCALE = Scale(300_000, work_centres=40, order_hours=12, chunk=60_000)
 

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from canonical.contracts import ComponentUsage, Confirmation, Gap, LedgerEntry
+from sinks.analytics.published import open_published
+from sinks.analytics.store import Store, StoreConfig
+from sinks.analytics.store_errors import StoreError, StoreLocked, StoreUnavailable
+from sinks.analytics.table import RENAMED
 from sinks.commit_log import Snapshot, WriterFenced
-from sinks.published import open_published
-from sinks.store import Store, StoreConfig
-from sinks.store_errors import StoreError, StoreLocked, StoreUnavailable
-from sinks.table import RENAMED
 from tests.store_rows import NOON_US, confirmation, confirmations, table
 
 
@@ -178,8 +178,8 @@ def test_threads_may_share_a_store(store: Store, answer) -> None:
 
 def open_in_another_process(path: Path) -> str:
     code = (
-        "import sys; from pathlib import Path; from sinks.store import Store, StoreConfig\n"
-        "from sinks.store_errors import StoreLocked\n"
+        "import sys; from pathlib import Path; from sinks.analytics.store import Store, StoreConfig\n"
+        "from sinks.analytics.store_errors import StoreLocked\n"
         "try: Store(StoreConfig(path=Path(sys.argv[1]), published=Path(sys.argv[2])))\n"
         "except StoreLocked as error: print(error.retryable, error)"
     )

@@ -11,7 +11,7 @@ from canonical.contracts import Confirmation, OrderOperation, OrderReference, St
 from canonical.policy import BreakPolicy, MaintenancePolicy, ShiftPolicy
 from canonical.schemas import arrow_schema
 from canonical.shifts import ShiftCalendar
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 HOUR_US = 3_600_000_000
 MIDNIGHT_US = 20_000 * 24 * HOUR_US

@@ -19,7 +19,7 @@ from canonical.contracts import (
     RouteReference,
     Unposted,
 )
-from sinks.store import Store
+from sinks.analytics.store import Store
 from tests.store_rows import NOON_US, table
 
 MINUTE_US = 60_000_000

@@ -11,10 +11,10 @@ import pytest
 
 from canonical.contracts import Confirmation, LedgerEntry
 from canonical.schemas import arrow_schema
+from sinks.analytics.published import query
+from sinks.analytics.store import Store, StoreConfig
 from sinks.commit_log import Record
-from sinks.published import query
 from sinks.sqlite import SqliteLog
-from sinks.store import Store, StoreConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "store.md").read_text("utf-8")
 POSTING_ID = "5f0b9c3e-8d5e-5c1a-9a51-0a4c1f1f3c11"

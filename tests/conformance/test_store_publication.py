@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from sinks.published import QueryRefused, StoreNotPublished, open_published, query
-from sinks.store import Store, StoreConfig
-from sinks.store_errors import StoreUnavailable
+from sinks.analytics.published import QueryRefused, StoreNotPublished, open_published, query
+from sinks.analytics.store import Store, StoreConfig
+from sinks.analytics.store_errors import StoreUnavailable
 from tests.store_rows import NOON_US, confirmations
 
 

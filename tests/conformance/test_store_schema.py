@@ -8,21 +8,21 @@ import duckdb
 import numpy as np
 import pytest
 
-import sinks.store
 from canonical.contracts import Confirmation, Event, FaultCode, Gap, LedgerEntry, LedgerRange
 from canonical.mapping import load
 from canonical.plants import shipped
 from canonical.records import RawRecords, RowFault
+from sinks.analytics import store
+from sinks.analytics.fault_table import fault_table
+from sinks.analytics.plant_tables import plant_rows
+from sinks.analytics.published import query
+from sinks.analytics.store import STORAGE_VERSION, Store, StoreConfig
+from sinks.analytics.store_errors import StoreError, StoreNewer
+from sinks.analytics.store_schema import migrations
+from sinks.analytics.store_tables import DESCRIBED
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import RENAMED
 from sinks.dead_letters import dead_letter_records
-from sinks.fault_table import fault_table
-from sinks.plant_tables import plant_rows
-from sinks.published import query
-from sinks.store import STORAGE_VERSION, Store, StoreConfig
-from sinks.store_errors import StoreError, StoreNewer
-from sinks.store_schema import migrations
-from sinks.store_tables import DESCRIBED
-from sinks.stream_tables import TABLES
-from sinks.table import RENAMED
 from tests.store_rows import NOON_US, confirmation, confirmations, table, with_rows
 
 NAMES = {table.name for table in DESCRIBED}
@@ -73,7 +73,7 @@ def test_the_migrations_lead_to_the_contracts(answer) -> None:
     each = "{'table': table_name, 'column': column_name, 'type': data_type, 'nullable': is_nullable}"
     # In one row, since a query answers no more rows than it was told to.
     (stored,) = answer(f"SELECT list({each}) AS columns FROM duckdb_columns() WHERE NOT internal")
-    # What differs here needs a new sinks/schema/NNNN_*.sql; those of a release never change.
+    # What differs here needs a new sinks/analytics/schema/NNNN_*.sql; those of a release never change.
     columns = {tuple(column.values()) for column in stored["columns"]}
     names = {table.name: getattr(table, "stored", table.name) for table in DESCRIBED}
     wanted = {(names[t.name], c.name, c.sql_type, c.nullable) for t in DESCRIBED for c in t.columns}
@@ -110,9 +110,7 @@ def test_no_column_needs_quotes(answer) -> None:
 
 def test_an_older_store_is_migrated_when_opened(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     with_rows(config, confirmations(1, 3))
-    monkeypatch.setattr(
-        sinks.store, "migrations", lambda: [*migrations(), "ALTER TABLE ledger ADD COLUMN note VARCHAR"]
-    )
+    monkeypatch.setattr(store, "migrations", lambda: [*migrations(), "ALTER TABLE ledger ADD COLUMN note VARCHAR"])
     Store(config).close()
     assert query(config.published, "SELECT count(note) FROM ledger").rows.to_pylist() == [{"count(note)": 0}]
     later = len(migrations()) + 1
@@ -135,7 +133,7 @@ def test_a_ledger_of_the_first_version_keeps_its_rows(config: StoreConfig) -> No
 def test_a_migration_that_fails_changes_nothing(config: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     with_rows(config, confirmations(1, 3))
     with monkeypatch.context() as patch:
-        patch.setattr(sinks.store, "migrations", lambda: [*migrations(), "DROP TABLE gap; DROP TABLE nothing"])
+        patch.setattr(store, "migrations", lambda: [*migrations(), "DROP TABLE gap; DROP TABLE nothing"])
         with pytest.raises(StoreError, match=r"migration .* changed nothing"):
             Store(config)
     Store(config).close()
@@ -146,7 +144,7 @@ def test_a_newer_store_is_left_alone(config: StoreConfig, monkeypatch: pytest.Mo
     with_rows(config, confirmations(1, 3))
     before = config.path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(sinks.store, "migrations", list)
+        patch.setattr(store, "migrations", list)
         with pytest.raises(StoreNewer, match=r"schema is version \d+, this plantsync knows 0; upgrade plantsync"):
             Store(config)
     assert config.path.read_bytes() == before

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from canonical.contracts import Event, Gap, TelemetryMinute
+from sinks.analytics.published import QueryRefused, query
+from sinks.analytics.sealing import DAY_US, KEPT_US, relation, sealed_files, sealed_folder
+from sinks.analytics.store import Store, StoreConfig
+from sinks.analytics.store_errors import StoreError
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import Column
 from sinks.audit.ground import opened as audited
-from sinks.published import QueryRefused, query
-from sinks.sealing import DAY_US, KEPT_US, relation, sealed_files, sealed_folder
-from sinks.store import Store, StoreConfig
-from sinks.store_errors import StoreError
-from sinks.stream_tables import TABLES
-from sinks.table import Column
 from tests.store_rows import NOON_US, confirmation, confirmations, table
 
 FOLDERS = (f"store {number} [a*b]" for number in count())  # which are patterns to whom they are pasted into

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sinks.published import open_published
-from sinks.sealing import sealed_files, sealed_folder
-from sinks.store import Store, StoreConfig
+from sinks.analytics.published import open_published
+from sinks.analytics.sealing import sealed_files, sealed_folder
+from sinks.analytics.store import Store, StoreConfig
 from tests.store_rows import confirmations
 
 ROWS, HOT_ROWS_MAX, NOW_US = 40, 35, 1_790_000_000_000_000
@@ -20,7 +20,7 @@ ROWS, HOT_ROWS_MAX, NOW_US = 40, 35, 1_790_000_000_000_000
 WRITERS = """
 import os, signal, sys
 from pathlib import Path
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 class Steps:
     def __init__(self, db, left):

@@ -11,8 +11,8 @@ import threading
 import time
 from pathlib import Path
 
-from sinks.published import open_published
-from sinks.store import Store, StoreConfig
+from sinks.analytics.published import open_published
+from sinks.analytics.store import Store, StoreConfig
 
 KILLS = 10
 ROWS = 2_000
@@ -24,7 +24,7 @@ WRITERS = """
 import os, sys
 from pathlib import Path
 import pyarrow as pa
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 def write(path, published, rows):
     config = StoreConfig(path=Path(path), published=Path(published), publish_interval_s=0.0, hot_rows_max=2 * rows)

@@ -17,7 +17,7 @@ from rich.console import Console
 from dataflows.demo.page import show
 from dataflows.demo.report import Report, read_outcome
 from dataflows.simulator import Truth, simulate
-from sinks.published import query as ask
+from sinks.analytics.published import query as ask
 from sinks.sqlite import SqliteStreams
 from tests.command import plantsync
 from tests.peers.debian import needs, refusal

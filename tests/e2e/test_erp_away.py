@@ -19,10 +19,10 @@ import pytest
 from canonical.contracts import ExceptionCode
 from canonical.posting_wire import decode_exceptions, decode_postings
 from canonical.receipt_wire import decode_receipts
-from sinks.published import query
+from sinks.analytics.published import query
+from sinks.analytics.store import Store, StoreConfig
 from sinks.slo.alert import evaluate
 from sinks.slo.objective import Objective
-from sinks.store import Store, StoreConfig
 from tests.erp_day.day import NATURAL, Day, plants
 
 DECODE = {"posting": decode_postings, "receipt": decode_receipts, "business_exception": decode_exceptions}

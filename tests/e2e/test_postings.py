@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from canonical.contracts import Posting, Receipt
 from dataflows.settings import load
 from sinks import dead_letters
+from sinks.analytics.published import query
 from sinks.commit_log import Record
 from sinks.kafka import KafkaLog
-from sinks.published import query
 from sinks.sqlite import SqliteLog, SqliteStreams
 from tests.b2mml_documents import transaction
 from tests.command import told

@@ -29,11 +29,11 @@ from dataflows.analytics import TABLES, analytics
 from dataflows.confirmations import confirmations
 from dataflows.sources.log_stream import LogStream
 from dataflows.sources.shard_source import Pace, ShardInput
+from sinks.analytics.store import Store, StoreConfig
 from sinks.commit_log import CommitLog, Snapshot
 from sinks.kafka import KafkaLog
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteLog, SqliteStreams
-from sinks.store import Store, StoreConfig
 from tests.kafka_broker import Broker, running
 from tests.scripted_flow import Script
 

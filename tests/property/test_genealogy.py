@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinks.store_schema import descriptions, migrations
+from sinks.analytics.store_schema import descriptions, migrations
 
 PRODUCTION = """
 INSERT INTO production BY NAME

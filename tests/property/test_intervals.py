@@ -16,7 +16,7 @@ from canonical.contracts import MachineState, StateMark, TelemetryMinute
 from canonical.policy import BreakPolicy, MaintenancePolicy, ShiftPolicy
 from canonical.schemas import arrow_schema
 from canonical.shifts import ShiftCalendar
-from sinks.store import Store, StoreConfig
+from sinks.analytics.store import Store, StoreConfig
 
 HOUR_US = 3_600_000_000
 DAWN_US = int(datetime(2026, 10, 23, tzinfo=UTC).timestamp()) * 1_000_000  # the clock goes back within these days

@@ -16,9 +16,9 @@ from canonical.posting_wire import encode_posting
 from canonical.records import RawRecords
 from canonical.schemas import arrow_schema
 from dataflows.posting_rows import posting_rows
-from sinks.latency import LATENCY, filled
-from sinks.rollups import HOUR_US, fill
-from sinks.store import Store, StoreConfig
+from sinks.analytics.latency import LATENCY, filled
+from sinks.analytics.rollups import HOUR_US, fill
+from sinks.analytics.store import Store, StoreConfig
 from tests.postings_world import Posting
 
 NOON_US = 1_790_000_000_000_000 // HOUR_US * HOUR_US

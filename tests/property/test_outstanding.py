@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from canonical.contracts import Event, Posting, Receipt, Unposted
 from canonical.identity import posting_id
-from sinks.outstanding import brought_up
-from sinks.store import Store, StoreConfig
+from sinks.analytics.outstanding import brought_up
+from sinks.analytics.store import Store, StoreConfig
 from tests.store_rows import NOON_US, table
 
 PLANTS = (f"P{number}" for number in count())

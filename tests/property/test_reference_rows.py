@@ -26,8 +26,8 @@ from canonical.records import RawRecords
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.posting.reference_book import ReferenceBook
 from dataflows.reference_rows import ReferenceRows
-from sinks.reference_tables import REFERENCE_TABLES
-from sinks.store import Store, StoreConfig
+from sinks.analytics.reference_tables import REFERENCE_TABLES
+from sinks.analytics.store import Store, StoreConfig
 
 LONG_AGO_US, LATER_US = 1_700_000_000_000_000, 9_000_000_000_000_000
 NOW_US = 1_790_000_000_000_000

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from canonical.contracts import Confirmation
 from canonical.schemas import arrow_schema
-from sinks.latency import filled
-from sinks.rollups import HOUR_US, ROLLUPS, fill
-from sinks.store import Store, StoreConfig
-from sinks.store_schema import migrations
-from sinks.store_tables import SUMMED
+from sinks.analytics.latency import filled
+from sinks.analytics.rollups import HOUR_US, ROLLUPS, fill
+from sinks.analytics.store import Store, StoreConfig
+from sinks.analytics.store_schema import migrations
+from sinks.analytics.store_tables import SUMMED
 
 NOON_US = 1_790_000_000_000_000
 PRODUCTION = next(rollup for rollup in ROLLUPS if rollup.name == "production")

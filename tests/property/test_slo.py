@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sinks.delivery_times import HOPS, LONGER_S, SLOT_US, WITHIN_S
+from sinks.analytics.delivery_times import HOPS, LONGER_S, SLOT_US, WITHIN_S
+from sinks.analytics.store import Store, StoreConfig
 from sinks.slo.alert import evaluate
 from sinks.slo.level import SETTLE_US, levels
 from sinks.slo.objective import WINDOWS_S, Count, Objective, Urgency, burning
-from sinks.store import Store, StoreConfig
 from tests.slo_rows import posting, postings_table, receipt, receipts_table
 
 NOON_US = 1_790_000_000_000_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sinks.analytics.store import Store
 from sinks.kafka import KafkaLog
 from sinks.sqlite import SqliteLog
-from sinks.store import Store
 
 
 class RecordsFirst(SqliteLog):

@@ -10,9 +10,9 @@ import numpy as np
 
 from canonical.records import RawRecords
 from dataflows.analytics import TABLES as READERS
-from sinks.published import open_published
-from sinks.stream_tables import TABLES
-from sinks.table import STREAM_OFFSET, STREAM_SHARD
+from sinks.analytics.published import open_published
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import STREAM_OFFSET, STREAM_SHARD
 
 
 def differences(published, outcome, topic="{}"):

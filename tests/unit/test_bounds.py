@@ -18,7 +18,8 @@ from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
 from dataflows.tower import allowance, box, gate, pages, session, site, token_file, watch
-from sinks import kafka, kafka_group, store
+from sinks import kafka, kafka_group
+from sinks.analytics import store
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/bounds.md").read_text("utf-8").replace("`erps.<name>.", "`erps.")

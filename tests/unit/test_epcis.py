@@ -13,8 +13,8 @@ import pytest
 from canonical.contracts import Confirmation, Event, LedgerRange
 from canonical.epcis import LotQuantity, NotABase, Transformation, document
 from canonical.schemas import arrow_schema
-from sinks.genealogy import Direction, Step, trace, transformations
-from sinks.store import Store, StoreConfig
+from sinks.analytics.genealogy import Direction, Step, trace, transformations
+from sinks.analytics.store import Store, StoreConfig
 from tests.command import plantsync, told
 
 EXAMPLE = Path(__file__).parents[3] / "shared/fixtures/epcis/transformation.jsonld"

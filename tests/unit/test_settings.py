@@ -17,8 +17,8 @@ from dataflows.collect_settings import AnyCollector, CollectSection
 from dataflows.collectors.signal_settings import SignalRule
 from dataflows.kafka_settings import KafkaSection
 from dataflows.settings import Settings, SettingsInvalid
+from sinks.analytics.store import StoreConfig
 from sinks.kafka_settings import KafkaSettings
-from sinks.store import StoreConfig
 
 MINIMAL = 'landing = "landing"\nplants = ["shipped:plant_a"]\n'
 KAFKA = 'landing = "landing"\nplants = ["shipped:plant_a"]\n[log]\nkind = "kafka"\n[kafka.properties]\n'

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dataflows.webhook import Webhook
+from sinks.analytics.store import Store, StoreConfig
 from sinks.slo.alert import evaluate
 from sinks.slo.objective import Objective
-from sinks.store import Store, StoreConfig
 from tests.slo_rows import posting, postings_table
 
 NOON_US = 1_790_000_000_000_000

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from canonical.epcis import LotQuantity, Transformation
-from sinks.published import query
+from sinks.analytics.published import query
 
 STEPS_MAX: Final = 100_000
 """Steps of a trace that are told at most."""

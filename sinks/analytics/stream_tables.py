@@ -1,7 +1,7 @@
 """The tables of the analytics store that rows of a stream are committed to, derived from the contracts.
 
-``sinks.reference_tables`` has those of reference data, ``sinks.plant_tables`` those of the settings, ``sinks.rollups``
-and its like what is summed from all of them.
+``reference_tables`` has those of reference data, ``plant_tables`` those of the settings, ``rollups`` and its like what
+is summed from all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from canonical.contracts import (
     TrailEntry,
     Unposted,
 )
-from sinks.table import PLACE, Column, Sealing, Table, fields
+from sinks.analytics.table import PLACE, Column, Sealing, Table, fields
 
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table

@@ -19,8 +19,8 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from sinks.sealing import sealed_folder
-from sinks.store_errors import StoreError, StoreUnavailable
+from sinks.analytics.sealing import sealed_folder
+from sinks.analytics.store_errors import StoreError, StoreUnavailable
 
 ROWS_MAX: Final = 1_000
 THREADS: Final = 2

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Final
 
-from sinks.statements import literal
-from sinks.table import HOT, Described, Table
+from sinks.analytics.statements import literal
+from sinks.analytics.table import HOT, Described, Table
 
 VIEWS: Final = (
     *("units", "reference", "production", "ledger", "genealogy", "postings", "states", "telemetry"),

@@ -31,15 +31,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from canonical.shifts import ShiftCalendar
-from sinks.column_words import describe_view_columns
+from sinks.analytics.column_words import describe_view_columns
+from sinks.analytics.insertion import insert
+from sinks.analytics.intervals import Intervals
+from sinks.analytics.sealing import DAY_US, SealedFiles, sync
+from sinks.analytics.store_errors import StoreNewer, translated
+from sinks.analytics.store_schema import descriptions, migrations
+from sinks.analytics.store_tables import DESCRIBED, READ
+from sinks.analytics.table import STREAM_OFFSET, Table
 from sinks.commit_log import FENCED, Snapshot, WriterFenced
-from sinks.insertion import insert
-from sinks.intervals import Intervals
-from sinks.sealing import DAY_US, SealedFiles, sync
-from sinks.store_errors import StoreNewer, translated
-from sinks.store_schema import descriptions, migrations
-from sinks.store_tables import DESCRIBED, READ
-from sinks.table import STREAM_OFFSET, Table
 
 STORAGE_VERSION: Final = "v1.5.0"
 """Oldest DuckDB that can read the files; the default of 2.0 shuts out the tools of 1.5."""

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from canonical.contracts import FaultCode
 from canonical.records import RawRecords
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import STREAM_OFFSET, STREAM_SHARD
 from sinks.commit_log import Stored
 from sinks.dead_letters import LONG_CHARS_MAX, DeadLetterUnreadable, parse
-from sinks.stream_tables import TABLES
-from sinks.table import STREAM_OFFSET, STREAM_SHARD
 
 VALUE_BYTES_MAX: Final = 4096
 """Bytes of a record, and of its key, that the store keeps; the stream keeps all of them."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sinks.booking import BOOKING
-from sinks.delivery_times import DELIVERY_TIME
-from sinks.intervals import DERIVED
-from sinks.latency import HOP_HOUR, LATENCY
-from sinks.outstanding import OUTSTANDING
-from sinks.plant_tables import PLANT_TABLES
-from sinks.reference_tables import REFERENCE_TABLES
-from sinks.rollups import ROLLUPS
-from sinks.stream_tables import TABLES
-from sinks.table import Described, Table
+from sinks.analytics.booking import BOOKING
+from sinks.analytics.delivery_times import DELIVERY_TIME
+from sinks.analytics.intervals import DERIVED
+from sinks.analytics.latency import HOP_HOUR, LATENCY
+from sinks.analytics.outstanding import OUTSTANDING
+from sinks.analytics.plant_tables import PLANT_TABLES
+from sinks.analytics.reference_tables import REFERENCE_TABLES
+from sinks.analytics.rollups import ROLLUPS
+from sinks.analytics.stream_tables import TABLES
+from sinks.analytics.table import Described, Table
 
 READ: Final[Mapping[str, Table]] = {**TABLES, **{table.name: table for table in REFERENCE_TABLES.values()}}
 """By name: what rows that were read can be committed to."""

@@ -13,14 +13,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks.intervals import MARKS, Intervals
-from sinks.latency import quantiles
-from sinks.outstanding import following
-from sinks.reference_tables import replacing
-from sinks.rollups import summing
-from sinks.statements import deletion, insertion
-from sinks.store_tables import SUMMED
-from sinks.table import Table
+from sinks.analytics.intervals import MARKS, Intervals
+from sinks.analytics.latency import quantiles
+from sinks.analytics.outstanding import following
+from sinks.analytics.reference_tables import replacing
+from sinks.analytics.rollups import summing
+from sinks.analytics.statements import deletion, insertion
+from sinks.analytics.store_tables import SUMMED
+from sinks.analytics.table import Table
 
 
 def insert(

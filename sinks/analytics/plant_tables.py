@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from canonical.mapping import PlantMapping
-from sinks.table import Column, Table
+from sinks.analytics.table import Column, Table
 
 
 def _text(name: str, comment: str) -> Column:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sinks.rollups import Rollup, instant_column, key_column, sum_column
+from sinks.analytics.rollups import Rollup, instant_column, key_column, sum_column
 
 SLOT_US: Final = 300_000_000
 """The shortest time over which an objective is judged."""

@@ -26,8 +26,8 @@ from canonical.contracts import (
     StepReference,
     WorkCenterReference,
 )
-from sinks.statements import new_rows
-from sinks.table import PLACE, Table, fields
+from sinks.analytics.statements import new_rows
+from sinks.analytics.table import PLACE, Table, fields
 
 _OF_KINDS: Final[Mapping[str, tuple[type[BaseModel], str, tuple[str, ...]]]] = {
     "order": (OrderReference, "Production orders as their ERPs have told of them", ("erp", "plant", "order_id")),

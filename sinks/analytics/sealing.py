@@ -20,9 +20,9 @@ from typing import Final
 
 import duckdb
 
-from sinks.statements import added_up, literal
-from sinks.store_schema import comments
-from sinks.table import Table
+from sinks.analytics.statements import added_up, literal
+from sinks.analytics.store_schema import comments
+from sinks.analytics.table import Table
 
 FILES_OF_FULL: Final = 3
 """A file takes this part of the rows that may be hot."""

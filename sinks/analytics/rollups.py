@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sinks.statements import new_rows
-from sinks.table import Column, Table
+from sinks.analytics.statements import new_rows
+from sinks.analytics.table import Column, Table
 
 HOUR_US: Final = 3_600_000_000
 _WORD: Final = re.compile(r"\w+")

@@ -58,7 +58,7 @@ class Table:
     ``added_by`` names those by which it adds up rows, all other columns but the place, and the range of the last of
     these columns is looked through: it should be an instant.
 
-    With ``sealing`` it is a view over ``stored`` and files (``sinks.sealing``). Only what is never changed is sealed,
+    With ``sealing`` it is a view over ``stored`` and files (``sealing``). Only what is never changed is sealed,
     or added up, since what comes later to a row in a file is added when it is asked for.
     """
 

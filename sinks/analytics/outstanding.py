@@ -2,7 +2,7 @@
 
 Laws, at every commit, whatever the order in which postings, receipts and what is not posted were read:
 
-- ``open_posting`` is as ``sinks.open_postings`` says;
+- ``open_posting`` is as ``sinks.analytics.open_postings`` says;
 - ``waiting`` has each case whose newest word is that it waits, unless a posting of its kind cites its first cause and
   was enqueued since;
 - ``lot_word`` has of each plant, material and lot the newest hold or release; of two at one instant, the hold.
@@ -19,10 +19,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks import open_postings
-from sinks.statements import new_rows, newest
-from sinks.stream_tables import alike
-from sinks.table import Column, Table
+from sinks.analytics import open_postings
+from sinks.analytics.statements import new_rows, newest
+from sinks.analytics.stream_tables import alike
+from sinks.analytics.table import Column, Table
 
 _OF_CASE: Final = (
     *("cause", "kind", "plant", "order_id", "operation", "work_center", "material", "lot", "unit"),

@@ -6,7 +6,7 @@ stored, and ``$shard``.
 
 from __future__ import annotations
 
-from sinks.table import PLACE, STREAM_OFFSET, STREAM_SHARD, Table
+from sinks.analytics.table import PLACE, STREAM_OFFSET, STREAM_SHARD, Table
 
 
 def new_rows(table: Table, incoming: str, *names: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sinks.rollups import Rollup, instant_column, key_column, sum_column
+from sinks.analytics.rollups import Rollup, instant_column, key_column, sum_column
 
 SIGNED: Final = "CASE WHEN len(movements) > 0 THEN 0 WHEN kind = 'reversal' THEN -{0} ELSE {0} END"
 """Only confirmations report quantities; what takes one back, takes back what it reported."""

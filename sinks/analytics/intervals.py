@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from canonical.mapping import PlantMapping
 from canonical.shifts import ShiftCalendar
-from sinks.statements import new_rows
-from sinks.table import Column, Table
+from sinks.analytics.statements import new_rows
+from sinks.analytics.table import Column, Table
 
 MARKS: Final = "state_mark"
 _DAY_US: Final = 86_400_000_000

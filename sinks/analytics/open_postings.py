@@ -14,10 +14,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks.booking import SIGNED
-from sinks.statements import new_rows, newest
-from sinks.stream_tables import alike
-from sinks.table import Column, Table, nullable
+from sinks.analytics.booking import SIGNED
+from sinks.analytics.statements import new_rows, newest
+from sinks.analytics.stream_tables import alike
+from sinks.analytics.table import Column, Table, nullable
 
 _OF_POSTING: Final = (
     *("kind", "erp", "plant", "order_id", "lane", "operation", "work_center", "material", "lot", "unit"),

@@ -1,5 +1,5 @@
 -- Rows of what only grows move into Parquet files: a table holds what is in no file yet, and a view of the old name
--- over it and the files is written whenever that changes (sinks/sealing.py). So from here on such a table is changed
+-- over it and the files is written whenever that changes (sinks/analytics/sealing.py). So from here on such a table is changed
 -- under the name store_hot_*, and read under its own.
 
 CREATE TABLE store_identity AS SELECT CAST(uuid() AS VARCHAR) AS identity;

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from sinks.rollups import HOUR_US, Rollup, key_column, sum_column
-from sinks.table import Column, Table
+from sinks.analytics.rollups import HOUR_US, Rollup, key_column, sum_column
+from sinks.analytics.table import Column, Table
 
 BINS_PER_OCTAVE: Final = 4
 
