@@ -14,7 +14,6 @@ from typing import Final
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from dataflows.attest import Attest
 from dataflows.commit_sink import CommitSink, Write
 from dataflows.confirmation_stages import Account, Confirm, Count, Decode, Order
 from dataflows.flow_names import CONFIRMATIONS as NAME
@@ -23,6 +22,7 @@ from dataflows.items import Commit
 from dataflows.observe import Observe
 from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import Build, stage
+from dataflows.trail.attest import Attest
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog
 

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from canonical.contracts import Action, ActionKind, BusinessException, ExceptionCode, Posting, Resolution, TrailAction
 from canonical.identity import NAMESPACE
-from dataflows.operator_trail import OperatorTrail, operator_trail
 from dataflows.processors.posting.examination import BINDING
 from dataflows.settings import Settings
 from dataflows.stored_records import stored_records
+from dataflows.trail.operator_trail import OperatorTrail, operator_trail
 from sinks.commit_log import PlantsyncError, Record
 from sinks.streams import ACTIONS, EXCEPTIONS, postings
 from sinks.trail import Deed, Head

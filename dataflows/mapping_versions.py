@@ -22,10 +22,10 @@ from canonical import mapping
 from canonical.contracts import TrailAction, TrailEntry
 from canonical.mapping import MappingError, PlantMapping
 from canonical.plants import shipped
-from dataflows.attest import FILES, TEXT, TEXT_MAX, kept
-from dataflows.operator_trail import OperatorTrail
 from dataflows.settings import Settings
 from dataflows.stored_records import stored_records
+from dataflows.trail.attest import FILES, TEXT, TEXT_MAX, kept
+from dataflows.trail.operator_trail import OperatorTrail
 from sinks.commit_log import PlantsyncError
 from sinks.streams import TRAIL
 from sinks.trail import Deed, Head

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import orjson
 
 from dataflows.committed_states import committed_states
-from dataflows.delivery_shards import PREFIX as ERP
+from dataflows.delivery.shards import PREFIX as ERP
 from dataflows.flow_names import DELIVERY, POSTINGS
 from dataflows.postings import SHARD
 from dataflows.processors.delivery.entry import PREFIX as ENTRY

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from dataflows.committed_states import committed_states
 from dataflows.confirmations import COMMITTED_US
-from dataflows.delivery_shards import delivery_shards, unread
+from dataflows.delivery.shards import delivery_shards, unread
 from dataflows.flow_names import DELIVERY, POSTINGS
 from dataflows.intake import Room
 from dataflows.posting_policy import posting_policy

@@ -25,7 +25,6 @@ from canonical.contracts import TrailAction
 from canonical.records import Headers
 from dataflows.committed_states import committed_states
 from dataflows.fork import MEASURES, ORDER
-from dataflows.operator_trail import OPERATOR, OperatorTrail
 from dataflows.replay_files import contents, discard, drop, file_names, leftovers, prepare
 from dataflows.replay_forecast import Forecast, forecast
 from dataflows.replay_gathering import REPLAY_HEADER, Chosen, Gathered, Gathering, Tell
@@ -34,6 +33,7 @@ from dataflows.replay_spool import COLLECTED, ReplaySpool
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards, folder_config
 from dataflows.sources.shard_source import Clock
+from dataflows.trail.operator_trail import OPERATOR, OperatorTrail
 from sinks.commit_log import CommitInDoubt, Record, Snapshot, WriterFenced
 from sinks.kafka import Delivery
 from sinks.trail import Deed, Head

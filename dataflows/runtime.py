@@ -23,8 +23,8 @@ from dataflows.collect import collect
 from dataflows.collect_shards import collect_shards, make_spool, open_spool
 from dataflows.collectors.collector import Collector
 from dataflows.confirmations import confirmations
-from dataflows.delivery import delivery
-from dataflows.delivery_shards import delivery_shards, desks, shard_inputs
+from dataflows.delivery.delivery import delivery
+from dataflows.delivery.shards import delivery_shards, desks, shard_inputs
 from dataflows.flow_names import FlowName
 from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap

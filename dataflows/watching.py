@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import orjson
 
-from dataflows.courier import ParentOf, untraced
+from dataflows.delivery.courier import ParentOf, untraced
 from dataflows.flow_names import DELIVERY, FlowName
 from dataflows.positions import next_offsets
 from dataflows.residency import kept_from

@@ -6,9 +6,9 @@ import json
 import time
 from pathlib import Path
 
-from dataflows.operator_trail import operator_trail
 from dataflows.replay import Replay
 from dataflows.replay_selection import Selection
+from dataflows.trail.operator_trail import operator_trail
 from tests.mapped_plant import MappedPlant, clock
 
 MAPPING = """\

@@ -12,7 +12,7 @@ Actor = Annotated[str, typer.Option(help="Who; goes into the audit trail.", show
 
 def stated(actor: str, reason: str, *, apply: bool) -> tuple[str, str]:
     """Return who decides, and why. Raises: typer.BadParameter where that is not said, or cannot be kept."""
-    from dataflows.operator_trail import ACTOR_MAX, REASON_MAX
+    from dataflows.trail.operator_trail import ACTOR_MAX, REASON_MAX
 
     if apply and not reason.strip():
         raise typer.BadParameter("say why: it goes into the audit trail", param_hint="--reason")
@@ -28,7 +28,7 @@ def this_user() -> str:
     import os
     import socket
 
-    from dataflows.operator_trail import ACTOR_MAX
+    from dataflows.trail.operator_trail import ACTOR_MAX
 
     try:
         name = getpass.getuser()

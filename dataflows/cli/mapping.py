@@ -103,9 +103,9 @@ def rollback(
     from dataflows.cli.output import results
     from dataflows.mapping_versions import Rollback, version_of
     from dataflows.mapping_versions import history as versions_of
-    from dataflows.operator_trail import operator_trail
     from dataflows.settings import load
     from dataflows.sources.clock import SystemClock
+    from dataflows.trail.operator_trail import operator_trail
 
     acting = stated(actor, reason, apply=apply)
     settings = load(config, pinned=False)

@@ -65,11 +65,11 @@ def replay(
     Example: plantsync replay --code UNKNOWN_UNIT --plant A --apply --reason "KG is mapped now"
     """
     from dataflows.cli.output import errors, print_json
-    from dataflows.operator_trail import operator_trail
     from dataflows.replay import Replay
     from dataflows.replay_selection import Selection, offset_range
     from dataflows.settings import load
     from dataflows.sources.clock import SystemClock
+    from dataflows.trail.operator_trail import operator_trail
 
     who = stated(actor, reason, apply=apply)
     try:

@@ -81,10 +81,10 @@ def token(
     from datetime import UTC, datetime, timedelta
 
     from dataflows.cli.output import errors, print_json, results
-    from dataflows.operator_trail import ACTOR_MAX
     from dataflows.settings import load
     from dataflows.tower.person import Grant, Role
     from dataflows.tower.token_file import add_token
+    from dataflows.trail.operator_trail import ACTOR_MAX
 
     if not subject or len(subject) > ACTOR_MAX or not subject.isprintable():
         raise typer.BadParameter(f"a name of at most {ACTOR_MAX} characters", param_hint="--subject")

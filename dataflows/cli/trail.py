@@ -20,7 +20,7 @@ def audit_trail(settings: Settings, *, as_json: bool) -> None:
 
     from dataflows.cli.output import print_json, results
     from dataflows.sources.clock import SystemClock
-    from dataflows.trail_check import verified
+    from dataflows.trail.trail_check import verified
 
     report = verified(settings, SystemClock())
     clean = not report.breaks

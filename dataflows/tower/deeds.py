@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 from canonical.contracts import ActionKind
 from dataflows.exception_box import effect, exceptions, is_id, settle
-from dataflows.operator_trail import ACTOR_MAX, REASON_MAX
 from dataflows.story import NothingKnown
 from dataflows.tower.entrance import door
 from dataflows.tower.site import Site, Visit, link
+from dataflows.trail.operator_trail import ACTOR_MAX, REASON_MAX
 from sinks.commit_log import WriterFenced
 
 BUSY: Final = "Somebody else decided something at the same time, so nothing was written. Send it again."

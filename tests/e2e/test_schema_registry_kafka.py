@@ -13,12 +13,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataflows.canary import Taken, canary
 from dataflows.dead_letter_box import letters
-from dataflows.operator_trail import operator_trail
 from dataflows.replay import Replay
 from dataflows.replay_selection import Selection
 from dataflows.runtime import run_flow
 from dataflows.settings import load
 from dataflows.sources.errors import SourceUnavailable
+from dataflows.trail.operator_trail import operator_trail
 from sinks.dead_letters import parse
 from tests.peers.schema_registry import SchemaRegistry
 from tests.unit.test_schema_registry import MAPPING, V1, V2, V3, message

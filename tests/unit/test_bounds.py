@@ -12,12 +12,13 @@ from canonical import wire
 from canonical.decoders import parquet_pages, parquet_rows
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
-from dataflows import attest, heap
+from dataflows import heap
 from dataflows.collectors import pulses, signals
 from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
 from dataflows.tower import allowance, box, gate, pages, session, site, token_file, watch
+from dataflows.trail import attest
 from sinks import kafka, kafka_group
 from sinks.analytics import store
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dataflows.courier import Courier, reply_of
+from dataflows.delivery.courier import Courier, reply_of
 from dataflows.processors.delivery.reply import Call, CallKind, ReplyKind
 from sinks.erp.connection import TRACEPARENT
 from sinks.erp.port import Answer, Outcome

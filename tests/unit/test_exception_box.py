@@ -9,7 +9,7 @@ import pytest
 
 from canonical.contracts import OWNERS, SEVERITIES, Action, ActionKind, BusinessException, ExceptionCode, Resolution
 from dataflows.exception_box import ExceptionUnknown, Filter, decide, effect, named
-from dataflows.operator_trail import OPERATOR, OperatorTrail
+from dataflows.trail.operator_trail import OPERATOR, OperatorTrail
 from sinks.memory import MemoryLog
 from sinks.streams import ACTIONS, TRAIL
 from sinks.trail import Head, breaks

@@ -10,12 +10,12 @@ import pytest
 from canonical import mapping
 from canonical.contracts import TrailAction
 from dataflows import settings
-from dataflows.attest import KEPT_MAX
 from dataflows.canary import in_force
 from dataflows.mapping_versions import Rollback, VersionRefused, history, version_of
-from dataflows.operator_trail import operator_trail
 from dataflows.settings import SettingsInvalid
-from dataflows.trail_check import verified
+from dataflows.trail.attest import KEPT_MAX
+from dataflows.trail.operator_trail import operator_trail
+from dataflows.trail.trail_check import verified
 from sinks.commit_log import WriterFenced
 from tests.command import plantsync
 from tests.mapped_plant import MAPPING, MappedPlant, clock, line

@@ -21,10 +21,10 @@ from canonical.decoders import decode
 from canonical.decoders.parquet_rows import GROUP, ParquetRows, read_parquet
 from canonical.mapping import load
 from dataflows.dead_letter_box import letters
-from dataflows.operator_trail import operator_trail
 from dataflows.replay import Replay
 from dataflows.replay_selection import Selection
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
+from dataflows.trail.operator_trail import operator_trail
 from sinks.dead_letters import parse
 from sinks.sqlite import SqliteStreams
 from tests.mapped_plant import AT_S, MAPPING, MappedPlant, clock, line

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from dataflows.dead_letter_box import fetched_again, letters
-from dataflows.operator_trail import OperatorTrail, operator_trail
 from dataflows.replay_selection import Selection
-from dataflows.trail_check import verified
+from dataflows.trail.operator_trail import OperatorTrail, operator_trail
+from dataflows.trail.trail_check import verified
 from sinks.commit_log import CommitInDoubt, WriterFenced
 from sinks.dead_letters import parse
 from tests.mapped_plant import clock

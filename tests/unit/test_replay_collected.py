@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dataflows.collect_shards import make_spool
-from dataflows.operator_trail import OperatorTrail, operator_trail
 from dataflows.replay_selection import Selection
 from dataflows.replay_spool import ReplaySpool
-from dataflows.trail_check import verified
+from dataflows.trail.operator_trail import OperatorTrail, operator_trail
+from dataflows.trail.trail_check import verified
 from sinks.commit_log import CommitInDoubt, Record, WriterFenced
 from sinks.sqlite import SqliteLog, SqliteStreams
 from tests.mapped_plant import clock

@@ -12,8 +12,8 @@ from functools import partial
 from threading import Event
 from typing import Final
 
-from dataflows.courier import Courier, ParentOf, untraced
-from dataflows.desk import QUEUE, Desk, DeskReader, DurableCommits
+from dataflows.delivery.courier import Courier, ParentOf, untraced
+from dataflows.delivery.desk import QUEUE, Desk, DeskReader, DurableCommits
 from dataflows.settings import Settings
 from dataflows.sources.gated import Gated
 from dataflows.sources.kafka_partition import KafkaPartition

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Final
 
 from canonical.records import RawRecords
-from dataflows.courier import Courier
+from dataflows.delivery.courier import Courier
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.processors.delivery.policy import DeliveryPolicy
 from dataflows.sources.merged import Merged, input_of

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dataflows.committed_states import committed_states
-from dataflows.operator_trail import OPERATOR
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock
 from dataflows.stored_records import stored_records
+from dataflows.trail.operator_trail import OPERATOR
 from sinks.commit_log import Snapshot
 from sinks.streams import TRAIL
 from sinks.trail import Break, Head, breaks

@@ -23,7 +23,7 @@ from canonical.receipt_wire import encode_receipt, recorded_us
 from canonical.records import RawRecords, RowFault
 from dataflows.commit_sink import CommitSink
 from dataflows.confirmations import writing
-from dataflows.desk import Desk
+from dataflows.delivery.desk import Desk
 from dataflows.flow_names import DELIVERY as NAME
 from dataflows.items import Commit, Shard, Work
 from dataflows.processors.delivery.delivery import Delivery

@@ -1,0 +1,1 @@
+"""The flow ``delivery``: postings to the ERPs, and their answers."""
