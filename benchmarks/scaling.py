@@ -23,7 +23,7 @@ from benchmarks.kafka_topic import source_of
 from benchmarks.overtaken import overtaken
 from benchmarks.table import Told, table
 from benchmarks.workload import MAPPING, ROOT, Workload, workload
-from dataflows.pace_settings import PaceSection
+from dataflows.settings.pace import PaceSection
 
 SOURCES = (1_000, 10_000, 100_000)
 """Of each number the same eight million events in all, disordered as they arrive (``benchmarks.overtaken``). W of so

@@ -42,7 +42,7 @@ def demo(
     from dataflows.demo.page import show
     from dataflows.demo.progress import shown
     from dataflows.demo.replay import latest_tuesday
-    from dataflows.settings_origin import PREFIX
+    from dataflows.settings.origin import PREFIX
     from dataflows.simulator import SimulationConfig
 
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the flows end, too

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataflows.collect_settings import AnyCollector
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
@@ -13,6 +12,7 @@ from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
+from dataflows.settings.collect import AnyCollector
 from dataflows.sources.shard_source import Clock
 
 

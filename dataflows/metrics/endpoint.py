@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 from prometheus_client.process_collector import ProcessCollector
 
-from dataflows.metrics_settings import Address, MetricsSection
+from dataflows.settings.metrics import Address, MetricsSection
 from sinks.commit_log import PlantsyncError
 
 LOGGER: Final = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ import requests
 from canonical.schema_references import inlined
 from canonical.writer_schema import writer_schema
 from dataflows.collectors.bounded_body import bounded_body
-from dataflows.registry_settings import SchemaRegistrySection
+from dataflows.settings.registry import SchemaRegistrySection
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from sinks.commit_log import PlantsyncError
 

@@ -21,9 +21,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from dataflows.settings.tower import OidcSection
 from dataflows.tower.person import Person
 from dataflows.tower.session import Seal
-from dataflows.tower_settings import OidcSection
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a key that only the provider has: no shared secret, and never none."""

@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from dataflows.settings.tower import is_loopback
 from dataflows.tower.allowance import Allowance
 from dataflows.tower.deeds import deeds
 from dataflows.tower.entrance import entrance
@@ -27,7 +28,6 @@ from dataflows.tower.live import Live
 from dataflows.tower.pages import pages
 from dataflows.tower.session import Session
 from dataflows.tower.site import Site
-from dataflows.tower_settings import is_loopback
 from sinks.commit_log import PlantsyncError
 
 LOGGER: Final = logging.getLogger("plantsync")

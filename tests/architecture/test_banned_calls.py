@@ -21,7 +21,7 @@ CALLS = [
     "import os\n\nHOME = os.getenv('HOME')\n",
 ]
 INSIDE = ["canonical/identity.py", "dataflows/processors/sequence.py", "dataflows/stage.py", "sinks/kafka.py"]
-EDGE = ["dataflows/cli.py", "dataflows/cli/run.py", "dataflows/settings.py", "dataflows/sources/landed.py"]
+EDGE = ["dataflows/cli.py", "dataflows/cli/run.py", "dataflows/settings/settings.py", "dataflows/sources/landed.py"]
 
 
 def _banned(root, file: str, code: str) -> bool:

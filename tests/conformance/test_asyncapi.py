@@ -11,8 +11,8 @@ from canonical.schemas import CONTRACTS
 from dataflows import flow_names
 from dataflows.analytics import ERP_TABLES, TABLES
 from dataflows.asyncapi import DOCUMENT, document, problems, texts
+from dataflows.settings.slo import SHIPPED
 from dataflows.shards import POSTINGS_INPUTS
-from dataflows.slo_settings import SHIPPED
 from sinks import streams
 from sinks.stream_terms import PEOPLE, TERMS, Form, terms_of
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from dataflows import settings
-from dataflows.delivery_settings import ErpSection
 from dataflows.processors.delivery.policy import DeliveryPolicy
+from dataflows.settings.delivery import ErpSection
 from sinks.erp.settings import D365Settings, DropSettings, OracleSettings, SapSettings
 
 PAGE = Path(__file__).parents[2] / "docs/settings.md"

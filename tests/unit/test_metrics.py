@@ -21,10 +21,10 @@ from dataflows.metrics import bounded, endpoint
 from dataflows.metrics.bounded import Bounded
 from dataflows.metrics.declared import Declared
 from dataflows.metrics.flow_metrics import FlowMetrics
-from dataflows.metrics_settings import Address, MetricsSection
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.processors.delivery.policy import DeliveryPolicy
 from dataflows.processors.delivery.reply import Reply, ReplyKind
+from dataflows.settings.metrics import Address, MetricsSection
 from dataflows.watch import Committed
 from sinks.commit_log import Record
 from sinks.dead_letters import dead_letter_record

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from canonical.contracts import CommandKind, Event, OrderComponent, StockType
 from canonical.mapping import load
 from canonical.plants import shipped
-from dataflows.gathering_settings import GatheringSection
 from dataflows.processors.posting.activities import ActivityPolicy
 from dataflows.processors.posting.consumption import ConsumptionPolicy
 from dataflows.processors.posting.gathering import GatheringPolicy, PlantTime
 from dataflows.processors.posting.policy import PostingPolicy
 from dataflows.processors.posting.scrap_watch import ScrapPolicy
+from dataflows.settings.gathering import GatheringSection
 from tests.postings_world import HOUR_US, NOW_US, Plant, action, bin_, confirmation, material, order, references
 
 MINUTE_US = 60_000_000

@@ -24,8 +24,8 @@ from canonical.schema_references import inlined
 from canonical.writer_schema import writer_schema
 from dataflows import settings as settings_file
 from dataflows.outage import PatientReader
-from dataflows.registry_settings import RegistrySection, SchemaRegistrySection
 from dataflows.section import ENVIRONMENT
+from dataflows.settings.registry import RegistrySection, SchemaRegistrySection
 from dataflows.sources import with_schemas
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.known_schemas import IDS_MAX, PART

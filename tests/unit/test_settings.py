@@ -13,10 +13,12 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from dataflows import settings
-from dataflows.collect_settings import AnyCollector, CollectSection
 from dataflows.collectors.signal_settings import SignalRule
-from dataflows.kafka_settings import KafkaSection
+from dataflows.section import Section
 from dataflows.settings import Settings, SettingsInvalid
+from dataflows.settings.collect import AnyCollector, CollectSection
+from dataflows.settings.kafka import KafkaSection
+from dataflows.settings.store import StoreSection
 from sinks.analytics.store import StoreConfig
 from sinks.kafka_settings import KafkaSettings
 
@@ -246,7 +248,7 @@ def test_sections_have_the_defaults_of_what_they_configure():
     theirs = {field.name: field.default for field in dataclasses.fields(KafkaSettings) if field.name != "properties"}
     assert ours == theirs
 
-    store = settings.StoreSection.model_fields
+    store = StoreSection.model_fields
     assert [field.name for field in dataclasses.fields(StoreConfig)] == [name for name in store if name != "residency"]
     for field in dataclasses.fields(StoreConfig):
         assert field.default is dataclasses.MISSING or field.default == store[field.name].default
@@ -255,7 +257,7 @@ def test_sections_have_the_defaults_of_what_they_configure():
 def _rows(model: type[BaseModel], path: str = "") -> Iterator[str]:
     """Yield the line that the page has for each key."""
     for name, field in model.model_fields.items():
-        section = next((s for s in settings.Section.__subclasses__() if s in _types(field.annotation)), None)
+        section = next((s for s in Section.__subclasses__() if s in _types(field.annotation)), None)
         if section is not None:
             yield from _rows(section, f"{path}{name}.")
             continue

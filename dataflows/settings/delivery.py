@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from canonical.mapping.problems import refused
 from dataflows.processors.delivery.policy import DeliveryPolicy
 from dataflows.residency import Regions
-from dataflows.resolved import resolved
 from dataflows.section import Interval, Section
+from dataflows.settings.resolved import resolved
 from sinks.erp.settings import ErpSettings
 
 ASKED_AT: Final = {"oracle": "history_path", "d365": "messages_path"}

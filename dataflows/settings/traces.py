@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from canonical.mapping.problems import refused
-from dataflows.kafka_settings import Property
-from dataflows.metrics_settings import Address
 from dataflows.residency import Regions
 from dataflows.section import Interval, Place, Section
+from dataflows.settings.kafka import Property
+from dataflows.settings.metrics import Address
 from sinks.otlp_collector import Collector
 
 

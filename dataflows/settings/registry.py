@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from canonical.mapping.problems import refused
-from dataflows.resolved import resolved
 from dataflows.section import Interval, Section
+from dataflows.settings.resolved import resolved
 
 
 class SchemaRegistrySection(Section):

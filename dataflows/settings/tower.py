@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from canonical.mapping.problems import refused
 from dataflows.section import Interval, Place, Section
-from dataflows.slo_settings import Secret
+from dataflows.settings.slo import Secret
 from dataflows.tower.person import Grant, Role
 
 SESSION_KEY_MIN: Final = 32

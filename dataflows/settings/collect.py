@@ -17,8 +17,8 @@ from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.collectors.webhook_settings import WebhookCollector
-from dataflows.resolved import resolved
 from dataflows.section import Interval, Place, Section
+from dataflows.settings.resolved import resolved
 
 AnyCollector = (
     HttpPollCollector

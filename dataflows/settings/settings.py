@@ -26,26 +26,26 @@ from canonical import mapping
 from canonical.mapping import PlantMapping, Problem
 from canonical.mapping.problems import Finding, explained, refused, syntax_problem
 from canonical.plants import shipped
-from dataflows.attribution_settings import AttributionSection, attribution_problems
-from dataflows.collect_settings import CollectorName, CollectSection, SpoolSection, signal_problems
 from dataflows.collectors.sftp_settings import SftpCollector
-from dataflows.delivery_settings import ErpName, ErpSection
-from dataflows.gathering_settings import GatheringSection
-from dataflows.kafka_settings import SECRET, KafkaSection
-from dataflows.log_settings import LogSection
-from dataflows.metrics_settings import MetricsSection
-from dataflows.pace_settings import PaceSection
 from dataflows.pins import Pin, pin_problems
-from dataflows.posting_settings import PostingsSection, ReferenceSection
-from dataflows.registry_settings import RegistrySection
 from dataflows.residency import residency_problems
 from dataflows.section import ENVIRONMENT, Place, Section, beside
-from dataflows.settings_origin import PROPERTIES, environment, flat_properties, located, merged
-from dataflows.slo_settings import SHIPPED as SHIPPED_OBJECTIVES
-from dataflows.slo_settings import AlertsSection, SloSection
-from dataflows.store_settings import StoreSection
-from dataflows.tower_settings import TowerSection
-from dataflows.traces_settings import TracesSection
+from dataflows.settings.attribution import AttributionSection, attribution_problems
+from dataflows.settings.collect import CollectorName, CollectSection, SpoolSection, signal_problems
+from dataflows.settings.delivery import ErpName, ErpSection
+from dataflows.settings.gathering import GatheringSection
+from dataflows.settings.kafka import SECRET, KafkaSection
+from dataflows.settings.log import LogSection
+from dataflows.settings.metrics import MetricsSection
+from dataflows.settings.origin import PROPERTIES, environment, flat_properties, located, merged
+from dataflows.settings.pace import PaceSection
+from dataflows.settings.postings import PostingsSection, ReferenceSection
+from dataflows.settings.registry import RegistrySection
+from dataflows.settings.slo import SHIPPED as SHIPPED_OBJECTIVES
+from dataflows.settings.slo import AlertsSection, SloSection
+from dataflows.settings.store import StoreSection
+from dataflows.settings.tower import TowerSection
+from dataflows.settings.traces import TracesSection
 from sinks.commit_log import PlantsyncError
 
 SHIPPED: Final = "shipped:"
