@@ -78,8 +78,7 @@ def said(row: str) -> list[str]:
 def test_the_default_is_the_one_of_the_code(name):
     default = SETTINGS[name]
     rows = [row for row in ROWS if f"`{name}`" in row.split(" | ")[1]]
-    if name.startswith("aggregation."):
-        assert default is None
+    if name.startswith("aggregation.") and default is None:
         return
     assert len(rows) == 1, f"{name} is the setting of {len(rows)} rows"
     at = [each for each in re.findall(r"`([\w.]+)`", rows[0].split(" | ")[1]) if "." in each].index(name)
