@@ -28,6 +28,7 @@ import arro3.io
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from canonical.columns import IntColumn
 from canonical.decoders.parquet_columns import written
@@ -72,6 +73,40 @@ class _Lines:
     def cut(self, count: int) -> tuple[_Lines, _Lines]:
         first = _Lines(self.data, self.starts[:count], self.ends[:count], self.rows[:count])
         return first, _Lines(self.data, self.starts[count:], self.ends[count:], self.rows[count:])
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Rows as JSON can say them, unpacked; ``bad`` are those with a text that is none."""
+
+    rows: pa.RecordBatch
+    bad: NDArray[np.bool_]
+
+    @staticmethod
+    def of(rows: pa.RecordBatch) -> _Window:
+        """Unpack rows, which may repeat what a dictionary holds."""
+        bad = np.zeros(len(rows), np.bool_)
+        columns = [written(column, bad) for column in rows.columns]
+        return _Window(pa.RecordBatch.from_arrays(columns, names=rows.schema.names), bad)
+
+    def lines(self, row: int) -> Iterator[_Lines]:
+        """Yield the lines of these rows, of which the first has this number."""
+        count = len(self.rows)
+        if self.rows.nbytes > LINES_BYTES_MAX and count > 1:
+            half = count // 2
+            yield from _Window(self.rows.slice(0, half), self.bad[:half]).lines(row)
+            yield from _Window(self.rows.slice(half), self.bad[half:]).lines(row + half)
+            return
+        out = io.BytesIO()
+        arro3.io.write_ndjson(arro3.core.Table.from_arrow(pa.Table.from_batches([self.rows])), out)
+        data = out.getvalue()
+        if self.bad.any():
+            # A line that ends so is no UTF-8, and refused as such.
+            ends = [b"\xff\n" if each else b"\n" for each in self.bad.tolist()]
+            data = b"".join(line + end for line, end in zip(data.splitlines(), ends, strict=True))
+        lines = RawRecords.from_lines(data)
+        assert len(lines) == count, "every row is a line"
+        yield _Lines(data, lines.starts, lines.ends, row + np.arange(count, dtype=np.int64))
 
 
 class ParquetRows:
@@ -145,14 +180,14 @@ class ParquetRows:
         try:
             rows = self._window(group, columns)
             asked = {"batch_size": rows, "row_groups": [number], "columns": columns, "use_threads": False}
-            for window in parquet.iter_batches(**asked):
-                size += window.nbytes
+            for window in map(_Window.of, parquet.iter_batches(**asked)):
+                size += window.rows.nbytes
                 if size > EXPANSION_BYTES + EXPANSION_MAX * packed:
                     raise Unsound(f"more than {size:,} bytes in {packed:,}")
                 if sum(len(lines.data) for lines in kept) < KEPT_BYTES_MAX:
-                    kept += _written(window, row + seen)
+                    kept += window.lines(row + seen)
                     windows += 1
-                seen += len(window)
+                seen += len(window.rows)
             if seen != group.rows:
                 raise Unsound(f"{seen:,} rows, and not {group.rows:,}")
         except _REFUSALS:
@@ -165,7 +200,7 @@ class ParquetRows:
             return
         for i, window in enumerate(parquet.iter_batches(**asked)):
             if i >= windows:
-                yield from _behind(_written(window, row + i * rows), row + passed)
+                yield from _behind(_Window.of(window).lines(row + i * rows), row + passed)
 
     def _window(self, group: Group, columns: list[str]) -> int:
         """Return how many rows may be unpacked at once. Raises: Unsound."""
@@ -211,24 +246,3 @@ def _behind(pieces: Iterable[_Lines], first: int) -> Iterator[_Lines]:
         rest = lines.cut(int(np.searchsorted(lines.rows, first)))[1]
         if len(rest):
             yield rest
-
-
-def _written(window: pa.RecordBatch, row: int) -> Iterator[_Lines]:
-    """Yield the lines of some rows, of which the first has this number."""
-    if window.nbytes > LINES_BYTES_MAX and len(window) > 1:
-        half = len(window) // 2
-        yield from _written(window.slice(0, half), row)
-        yield from _written(window.slice(half), row + half)
-        return
-    bad = np.zeros(len(window), np.bool_)
-    table = pa.Table.from_arrays([written(column, bad) for column in window.columns], names=window.schema.names)
-    out = io.BytesIO()
-    arro3.io.write_ndjson(arro3.core.Table.from_arrow(table), out)
-    data = out.getvalue()
-    if bad.any():
-        # A line that ends so is no UTF-8, and refused as such.
-        ends = [b"\xff\n" if each else b"\n" for each in bad.tolist()]
-        data = b"".join(line + end for line, end in zip(data.splitlines(), ends, strict=True))
-    lines = RawRecords.from_lines(data)
-    assert len(lines) == len(window), "every row is a line"
-    yield _Lines(data, lines.starts, lines.ends, row + np.arange(len(window), dtype=np.int64))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canonical.columns import Vocabulary
-from canonical.decoders import decode
+from canonical.decoders import decode, parquet_rows
 from canonical.decoders.parquet_rows import GROUP, ParquetRows, read_parquet
 from canonical.mapping import load
 from dataflows.dead_letter_box import letters
@@ -146,6 +146,14 @@ def test_lines_and_their_places_do_not_depend_on_how_the_file_is_written_or_read
     )
     wanted = lines(written(whole))
     file = io.BytesIO(written(whole, **options))
+    kept_bytes_max = data.draw(st.sampled_from([0, 1_500, 1 << 20]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_rows, "KEPT_BYTES_MAX", kept_bytes_max)
+        patch.setattr(parquet_rows, "WINDOW_ROWS", data.draw(st.sampled_from([3, 8_192])))
+        read_in_pieces(file, rows, wanted, data)
+
+
+def read_in_pieces(file, rows, wanted, data):
     first = data.draw(st.integers(0, rows + 1))
     reader, at = ParquetRows(file, first), first
     while len(part := reader.read(data.draw(st.integers(1, 50)), data.draw(st.integers(1, 4_000)))):
@@ -208,10 +216,10 @@ def test_what_unpacks_to_too_much_is_refused_within_bounds(mapping):
 
 
 def dictionary_bomb() -> bytes:
-    """Some kilobytes that say one text of 1 MB 50,000 times."""
+    """Some hundred bytes that say one text of 1 MB 400 times."""
     out = io.BytesIO()
     kind = pa.dictionary(pa.int32(), pa.string())
-    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(50_000, np.int32)), pa.array(["a" * (1 << 20)]))
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(400, np.int32)), pa.array(["a" * (1 << 20)]))
     pq.write_table(pa.table({"s": column.cast(kind)}), out, compression="zstd", dictionary_pagesize_limit=1 << 22)
     assert len(out.getvalue()) < 100_000
     return out.getvalue()
@@ -258,6 +266,20 @@ def test_files_that_land_are_read_once_accounted_for_and_replayed(tmp_path):
         replay.applied(plan, trail, "anna", "mended")
     plant.run()
     assert plant.totals()["released"] == 25
+
+
+def test_a_file_of_more_rows_than_bytes_is_found_again_as_a_whole(tmp_path):
+    plant = Landing(tmp_path)
+    count = 6_000
+    rows = {"s": ["m"] * count, "n": range(count), "t": ["complete"] * count, "o": ["1"] * count, "w": ["W1"] * count}
+    rows |= {"at": pa.array([AT_S * 1_000] * count, pa.timestamp("ms", "UTC")), "u": ["PCE"] * count, "g": [1] * count}
+    data = written(
+        pa.table(rows), compression="zstd", use_dictionary=False, column_encoding={"n": "DELTA_BINARY_PACKED"}
+    )
+    assert len(data) < count
+    plant.lands("1.parquet", data)
+    replay = Replay(plant.settings, clock, lambda _: None)
+    assert replay.planned(Selection("input", plant="P", limit=count + 1)).records == count
 
 
 def test_a_reader_goes_on_at_its_row(tmp_path):
