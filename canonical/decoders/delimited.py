@@ -234,6 +234,9 @@ def _parse_fixed(section: FixedSection, columns: Mapping[str, int], numbers: fro
     A line must reach the end of its last mapped column. What may be missing is only what nobody
     reads: padding and columns behind it. A line that ends inside or before a mapped column is
     TRUNCATED even if blanks may have stood there, since 12 cut from 120 cannot be told from 12.
+
+    What the mapping declares no column for is blank: text there is a layout that has changed, or a value wider than
+    its column, and the line is MALFORMED.
     """
     mapped = {section.columns[index] for index in columns.values()}
     needed = max((column.start + column.width for column in mapped), default=0)
@@ -251,13 +254,36 @@ def _parse_fixed(section: FixedSection, columns: Mapping[str, int], numbers: fro
     lines.refuse(
         beyond, FaultCode.MALFORMED, lambda row: f"{length[row]} characters; the columns end at {width}, text follows"
     )
-    text = text.filter(pa.array(lines.usable[rows], pa.bool_()))
+    text, rows = text.filter(pa.array(lines.usable[rows], pa.bool_())), np.flatnonzero(lines.usable)
     ascii_only = lines.data.isascii()
+    between: dict[int, str] = {}
+    for gap in _gaps(section.columns):
+        found = _stripped(_cut(text, gap, ascii_only=ascii_only))
+        for i in np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False)).tolist():
+            between.setdefault(
+                int(rows[i]), f"{found[i].as_py()[:64]!r} stands {gap.name}, where no column is declared"
+            )
+    if between:
+        undeclared = np.isin(np.arange(len(lines.usable)), list(between))
+        text = text.filter(pa.array(~undeclared[rows], pa.bool_()))
+        lines.refuse(undeclared, FaultCode.MALFORMED, between.__getitem__)
     cells = {
         field: _stripped(_cut(text, column, ascii_only=ascii_only))
         for field, column in ((field, section.columns[index]) for field, index in columns.items())
     }
     return _finished(cells, section.decimal, numbers, lines)
+
+
+def _gaps(columns: Sequence[FixedColumn]) -> list[FixedColumn]:
+    """Return the places before and between the columns that belong to none, each named by those beside it."""
+    gaps, end, last = [], 0, ""
+    for column in sorted(columns, key=attrgetter("start")):
+        if column.start > end:
+            name = f"between {last} and {column.name}" if last else f"before {column.name}"
+            gaps.append(FixedColumn(name=name, start=end, width=column.start - end))
+        if column.start + column.width > end:
+            end, last = column.start + column.width, column.name
+    return gaps
 
 
 def _cut(text: pa.StringArray, column: FixedColumn, *, ascii_only: bool) -> pa.StringArray:

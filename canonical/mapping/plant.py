@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -100,7 +101,9 @@ class FixedColumn(Policy):
 class FixedSection(Policy):
     """How fixed-width text is written."""
 
-    columns: tuple[FixedColumn, ...] = Field(min_length=1)
+    columns: tuple[FixedColumn, ...] = Field(
+        min_length=1, description="All columns, also those that no field takes: elsewhere a record is blank."
+    )
     encoding: Encoding = "utf-8"
     decimal: Decimal = "."
 
@@ -218,6 +221,15 @@ class PlantMapping(Policy):
         """The plant, or what people call it where its records name the plant."""
         return self.plant or self.title
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, of which nothing has been worked out yet; with other values the file's text is not its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        if update:
+            copied.model_post_init(None)
+        return copied
+
     @property
     def text(self) -> str:
         """The file it was read from, empty where it was read from none."""
@@ -285,6 +297,8 @@ class PlantMapping(Policy):
 
         Nor does what is as it would be without being said, so that a key that a release adds changes no digest.
         """
-        meant = self.model_dump(mode="json", exclude={"examples"}, exclude_defaults=True)
+        meant = self.model_dump(mode="json", exclude={"examples", "routes"}, exclude_defaults=True)
+        if routes := {kind: route for kind, route in self.routes.items() if route is not DEFAULT_ROUTES.get(kind)}:
+            meant["routes"] = routes
         content = json.dumps(meant, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()

@@ -167,9 +167,9 @@ def fixed_twin(mapping: PlantMapping, record: bytes) -> Outcome:
         return None
     if len(text) < 8:
         return "TRUNCATED"
-    if text[10:].strip(BLANKS):
+    if text[10:].strip(BLANKS) or text[5:6].strip(BLANKS):
         return "MALFORMED"
-    cells = {"occurred": text[:3], "source": text[3:5], "good": text[5:8]}
+    cells = {"occurred": text[:3], "source": text[3:5], "good": text[6:8]}
     return numbered({name: cut.strip(BLANKS) for name, cut in cells.items()}, section.decimal)
 
 
@@ -189,7 +189,7 @@ fixed_record = st.builds(
     decimal=st.sampled_from([",", "."]),
 )
 def test_fixed_width_agrees_with_its_twin(records: list[bytes], cut: int, encoding: str, decimal: str) -> None:
-    spans = {"when": (0, 3), "machine": (3, 2), "qty": (5, 3), "filler": (8, 2)}
+    spans = {"when": (0, 3), "machine": (3, 2), "qty": (6, 2), "filler": (8, 2)}
     columns = [{"name": name, "start": start, "width": width} for name, (start, width) in spans.items()]
     mapping = plant(
         format="fixed",

@@ -220,6 +220,23 @@ def test_fixed_width_fault(line: bytes, code: FaultCode | None) -> None:
     assert parsed.rows.to_pylist() == ([0, 1] if code is None else [1])
 
 
+def test_text_where_fixed_width_has_no_column_is_a_fault_that_names_its_place() -> None:
+    columns = [
+        {"name": "qty", "start": 12, "width": 3},
+        {"name": "when", "start": 1, "width": 4},
+        {"name": "machine", "start": 6, "width": 4},
+        {"name": "letter", "start": 6, "width": 1},
+    ]
+    lines = (" 0600 M1      7", " 0600 Fräse   8", " 0600 M1    100", "x0600 Fräs yz 9", " 0601 M2     10", " 0602 M3")
+    parsed = parse("\n".join(lines).encode(), plant(FIXED_FIELDS, fixed={"columns": columns}))
+    assert table(parsed)["good"] == ["7", "100", "10"]
+    assert [(fault.row, fault.code, fault.detail) for fault in parsed.faults] == [
+        (1, FaultCode.MALFORMED, "'e' stands between machine and qty, where no column is declared"),
+        (3, FaultCode.MALFORMED, "'x' stands before when, where no column is declared"),
+        (5, FaultCode.TRUNCATED, "8 characters; the mapped columns need 15"),
+    ]
+
+
 def test_fixed_width_in_a_single_byte_encoding() -> None:
     parsed = parse(
         "0600Fräse1  5,5xyz\n".encode("latin-1"), plant(FIXED_FIELDS, fixed={**FIXED, "encoding": "latin-1"})

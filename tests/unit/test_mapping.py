@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canonical.contracts.event import EventType
-from canonical.mapping import MappingError, load, problems
+from canonical.mapping import MappingError, PlantMapping, load, problems
 from canonical.mapping.toml_lines import key_lines
-from canonical.policy import DEFAULT_ROUTES, Route
+from canonical.policy import DEFAULT_ROUTES, Route, SequencePolicy
 
 GOOD = """\
 plant = "A"
@@ -150,6 +150,40 @@ def test_the_digest_follows_the_content_only(tmp_path):
     original = load(write(tmp_path, GOOD)).digest
     assert load(write(tmp_path, "# a comment\n" + GOOD.replace("good = ", "good   = "))).digest == original
     assert load(write(tmp_path, GOOD.replace('"A"', '"B"'))).digest != original
+
+
+def test_the_digest_is_the_same_in_a_release_that_adds_keys(tmp_path, monkeypatch):
+    """Else each upgrade would tell of changed mappings, and no pin would outlive it."""
+    mapping = load(write(tmp_path, GOOD + '[routes]\nstate = "operational"\n[sequencing]\nheld_rows_max = 7\n'))
+    assert mapping.digest.startswith("52fa5569e281a2b6")
+    content = tomllib.loads(mapping.text)
+
+    class Policy(SequencePolicy):
+        added: int = 7
+
+    class Release(PlantMapping):
+        added: str = "said by nobody"
+        sequencing: Policy = Policy()
+
+    monkeypatch.setitem(DEFAULT_ROUTES, "added", Route.AGGREGATED)
+    assert Release.model_validate(content).digest == mapping.digest
+    assert Release.model_validate({**content, "added": "said"}).digest != mapping.digest
+
+
+def test_a_copy_with_other_values_works_out_its_own(tmp_path):
+    mapping = load(write(tmp_path, GOOD))
+    worked_out = ("digest", "sources", "paths", "constants", "reading", "words")
+    before = {name: getattr(mapping, name) for name in worked_out}
+    changes = {"fields": {**mapping.fields, "lot": mapping.fields["source"]}, "types": {"made": EventType.PARTIAL}}
+    other = mapping.model_copy(update={"plant": "other", **changes})
+    assert other.constants == {"plant": "other"}
+    assert set(other.paths) == {*mapping.paths, "lot"}
+    assert "lot" in other.reading.reads
+    assert other.words != before["words"]
+    assert other.digest == PlantMapping.model_validate(other.model_dump()).digest != mapping.digest
+    assert (other.text, mapping.model_copy().text) == ("", mapping.text)
+    assert mapping.model_copy(deep=True) == mapping
+    assert {name: getattr(mapping, name) for name in worked_out} == before
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("benchmarks/*.toml")))
