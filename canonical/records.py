@@ -57,6 +57,8 @@ class RawRecords:
     ``offsets`` are positions in the shard, strictly increasing. Keys and headers are None
     where the input has none (files). ``prefix`` is the frame that a container file states once for all its data.
     ``schemas`` are those that a registry knows of the ids in the records, where one was asked.
+    ``refusals``: where whoever read the batch has refused all of it, code and words of each; what is there then is
+    only what is known of it.
     """
 
     data: bytes
@@ -69,6 +71,7 @@ class RawRecords:
     headers: Sequence[Headers] | None = None
     prefix: bytes = b""
     schemas: NamedSchemas | None = None
+    refusals: Sequence[tuple[FaultCode, str]] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -76,6 +79,10 @@ class RawRecords:
     def value(self, row: int) -> bytes:
         """Return the original bytes of one record."""
         return self.prefix + self.data[self.starts[row] : self.ends[row]]
+
+    def refused(self) -> list[RowFault]:
+        """Return the fault of each record of a batch that was refused."""
+        return [RowFault(row, code, detail) for row, (code, detail) in enumerate(self.refusals or ())]
 
     @staticmethod
     def from_lines(data: bytes, first_offset: int = 0, topic: str = "") -> RawRecords:
@@ -91,11 +98,13 @@ class RawRecords:
         partition: int = 0,
         keys: Sequence[bytes | None] | None = None,
         headers: Sequence[Headers] | None = None,
+        refusals: Sequence[tuple[FaultCode, str]] | None = None,
     ) -> RawRecords:
         """Take one record a message, joined by LF so that lines can be decoded in bulk."""
         lengths = np.fromiter(map(len, values), np.int64, len(values))
         ends = np.cumsum(lengths + 1) - 1
-        return RawRecords(b"\n".join(values), ends - lengths, ends, offsets, topic, partition, keys, headers)
+        data = b"\n".join(values)
+        return RawRecords(data, ends - lengths, ends, offsets, topic, partition, keys, headers, refusals=refusals)
 
 
 @dataclass(frozen=True, slots=True)

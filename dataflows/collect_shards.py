@@ -11,17 +11,22 @@ import orjson
 from dataflows.collectors.collector import Collector
 from dataflows.collectors.opened import opened
 from dataflows.collectors.own_thread import OwnThread
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.committed_states import committed_states
 from dataflows.settings import Settings
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, ShardInput
-from dataflows.spool import Roomy, Spool, shard_of
+from dataflows.spool import Roomy, Spool, refused_beside, shard_of
 from sinks.sqlite import SqliteLog, SqliteStreams
 
 
 def collect_shards(
-    settings: Settings, clock: Clock, collectors: dict[str, Collector], room: Callable[[str], int]
+    settings: Settings,
+    clock: Clock,
+    collectors: dict[str, Collector],
+    room: Callable[[str], int],
+    refusals: Mapping[str, Refusals],
 ) -> dict[str, ShardInput]:
     """Return a shard for each collector.
 
@@ -30,10 +35,13 @@ def collect_shards(
         clock: now in UTC microseconds.
         collectors: takes each as it is opened, by shard.
         room: returns how many records of a shard may still come.
+        refusals: by shard; each takes what its collector refuses.
     """
 
     def opening(name: str, shard: str) -> Reader:
-        collector = collectors[shard] = OwnThread(opened(settings.collect[name], name, clock, settings.landing))
+        section = settings.collect[name]
+        collector = OwnThread(opened(section, name, clock, refusals[shard], settings.landing))
+        collectors[shard] = collector
         return Roomy(collector, partial(room, shard))
 
     # What is left out of signals is counted, acknowledged and remembered by a commit, records or not.
@@ -57,12 +65,10 @@ def open_spool(settings: Settings, collectors: Mapping[str, Collector]) -> Spool
     def read() -> dict[str, int]:
         if settings.log.kind == "sqlite" and not settings.log.path.exists():
             return landed
-        snapshots = committed_states(settings, map(shard_of, settings.collect))
-        return landed | {
-            shard: orjson.loads(snapshots[shard].position)["offset"]
-            for shard in map(shard_of, settings.collect)
-            if shard in snapshots
-        }
+        shards = [shard_of(name) for name in settings.collect]
+        streams = [*shards, *map(refused_beside, shards)]
+        found = committed_states(settings, streams)
+        return {name: orjson.loads(found[name].position)["offset"] for name in streams if name in found} | landed
 
     return Spool(
         SqliteLog(section.path),

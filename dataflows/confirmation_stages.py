@@ -31,7 +31,7 @@ from dataflows.processors.meters import Meters
 from dataflows.processors.sequence import Sequence, Sequenced
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import Record
-from sinks.dead_letters import dead_letter_records
+from sinks.dead_letters import REFUSE, dead_letter_records
 from sinks.records import Records
 from sinks.streams import CONFIRMATIONS, EVENTS, GAPS, LEDGER, RANGES
 
@@ -48,7 +48,8 @@ class Decode:
         if len(work.raw):
             done = decode(self.shard.mapping, work.raw, self.shard.vocabulary, work.now_us)
             work.events = done.events
-            work.faults += [("decode", fault) for fault in done.faults]
+            step = "decode" if work.raw.refusals is None else REFUSE
+            work.faults += [(step, fault) for fault in done.faults]
             self.unread["read"] += len(done.faults)
             self.unread["faults"] += len(done.faults)
             self.unread["skipped"] += done.skipped

@@ -14,7 +14,7 @@ from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock
 from dataflows.stored_records import from_file, from_partition, kafka_of, stored_records
 from sinks.commit_log import PlantsyncError, Stored
-from sinks.dead_letters import parse
+from sinks.dead_letters import REFUSE, parse
 from sinks.streams import DEAD_LETTERS
 
 PLACE: Final = re.compile(r"(?:(\d+):)?(\d+)")
@@ -40,6 +40,11 @@ HINTS: Final = {
     FaultCode.CONFLICTING_DUPLICATE: "One number, two records: find out which is true. The first counts.",
     FaultCode.TOO_LATE: "Enter by hand what it says, or raise sequencing.gaps_max for the next time.",
     FaultCode.SESSIONS_EXHAUSTED: "See whether each record names a session of its own; raise sequencing.sessions_max.",
+    FaultCode.BOUND_REACHED: "Settle the exceptions that fill the bound, or raise it; docs/bounds.md names it.",
+    FaultCode.NOT_OWNER: "See which system may tell of it: postings.owners of the settings says.",
+    FaultCode.UNSAFE_NAME: "Find out who made the name or the link; have it sent under a plain one.",
+    FaultCode.NOT_AUTHENTIC: "See whether it is a stranger, or one of ours with an old token, key or clock.",
+    FaultCode.FLOODED: "Find out who sends so much; if it is right, raise the bound that docs/collect.md names.",
 }
 """What a person should do about a record of each code."""
 
@@ -84,13 +89,16 @@ def fetched_again(settings: Settings, stored: Stored, clock: Clock) -> Original 
 
     Raises: DeadLetterUnreadable, CommitLogUnavailable, CommitLogError, SourceUnavailable.
     """
+    letter = parse(stored)
+    if letter.stage == REFUSE:
+        return None
     _, name = set_aside_by(stored)
     shard = confirmations_shards(settings, clock).get(name)
     snapshot = committed_states(settings, [name]).get(name)
     if shard is None or snapshot is None:
         return None
     with OriginalRecords(shard, snapshot) as originals:
-        return originals.find(parse(stored))
+        return originals.find(letter)
 
 
 def set_aside_by(stored: Stored) -> tuple[str, str]:

@@ -25,7 +25,7 @@ from dataflows.processors.state import StateVersionUnknown
 from dataflows.queue_health import delivery_health, postings_health
 from dataflows.settings import Settings
 from dataflows.shard_health import Finding, ShardHealth, behind
-from dataflows.shards import analytics_shards, confirmations_shards, reference_shards
+from dataflows.shards import analytics_shards, confirmations_shards, reference_shards, refused_shards
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.analytics.published import StoreNotPublished, query
 from sinks.commit_log import PlantsyncError, Snapshot
@@ -107,7 +107,7 @@ def confirmations_health(settings: Settings, clock: Clock) -> list[ShardHealth]:
 
     Raises: PlantsyncError where the log or the broker cannot be reached.
     """
-    shards = confirmations_shards(settings, clock)
+    shards = confirmations_shards(settings, clock) | refused_shards(settings)
     snapshots = committed_states(settings, shards)
     return [_confirming(name, shards[name], snapshots.get(name), clock()) for name in sorted(shards)]
 

@@ -47,7 +47,7 @@ from dataflows.sources.shard_source import Clock, Pace, ShardInput, ShardSource
 from dataflows.stage import stage
 from dataflows.watch import UNWATCHED, Watch
 from sinks.commit_log import CommitLog, Record
-from sinks.dead_letters import dead_letter_records
+from sinks.dead_letters import REFUSE, dead_letter_records
 from sinks.records import Records
 from sinks.streams import ACTIONS, COMMANDS, CONFIRMATIONS, EVENTS, EXCEPTIONS, RECEIPTS, UNPOSTED, USAGE
 from sinks.streams import postings as queue_of
@@ -112,6 +112,9 @@ class Decide:
 
     def _taken(self, desk: Desk, name: str, raw: RawRecords, now_us: int) -> Iterable[tuple[str, RowFault]]:
         """Give each record of an input to the desk; yield those that cannot be used."""
+        if raw.refusals is not None:
+            yield from ((REFUSE, fault) for fault in raw.refused())
+            return
         kind, _, rest = name.partition("/")
         take = self._taking_reference(rest.partition("/")[0]) if kind == REFERENCE_INPUT else _TAKING[kind]
         for row, (start, end) in enumerate(zip(raw.starts.tolist(), raw.ends.tolist(), strict=True)):

@@ -28,7 +28,7 @@ from dataflows.sources.known_schemas import KnownSchemas
 from dataflows.sources.shard_source import ShardInput
 from dataflows.sources.with_schemas import recalled
 from sinks.commit_log import Snapshot, Stored
-from sinks.dead_letters import DeadLetterUnreadable, parse
+from sinks.dead_letters import REFUSE, DeadLetterUnreadable, parse
 
 CHUNK: Final = 1_000
 REPLAY_HEADER: Final = "plantsync.replay"
@@ -172,6 +172,9 @@ class Gathering:
             return None
         _, shard = set_aside_by(stored)
         if not self.selection.means_letter(place, letter, shard):
+            return None
+        if letter.stage == REFUSE:
+            out.gone += 1
             return None
         if place in self.replayed and not self.selection.again:
             out.already += 1

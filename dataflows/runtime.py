@@ -22,6 +22,7 @@ from dataflows.analytics import analytics
 from dataflows.collect import collect
 from dataflows.collect_shards import collect_shards, make_spool, open_spool
 from dataflows.collectors.collector import Collector
+from dataflows.collectors.refusals import Refusals
 from dataflows.confirmations import confirmations
 from dataflows.delivery.delivery import delivery
 from dataflows.delivery.shards import delivery_shards, desks, shard_inputs
@@ -39,11 +40,20 @@ from dataflows.progress import Progress
 from dataflows.reference_rows import terms_of
 from dataflows.residency import kept_from
 from dataflows.settings import Settings
-from dataflows.shards import WHOLE, Share, analytics_shards, confirmations_shards, postings_shards, reference_shards
+from dataflows.shards import (
+    WHOLE,
+    Share,
+    analytics_shards,
+    confirmations_shards,
+    postings_shards,
+    reference_shards,
+    refused_shards,
+)
 from dataflows.sources import with_schemas
 from dataflows.sources.clock import SystemClock
 from dataflows.sources.reader import Reader
 from dataflows.sources.shard_source import Clock, Pace, ShardInput
+from dataflows.spool import shard_of
 from dataflows.watching import Watching, watching
 from sinks.analytics.intervals import calendars
 from sinks.analytics.plant_tables import plant_rows
@@ -184,7 +194,7 @@ class _Run:
             shards = self._guarded(
                 postings_shards(settings, clock, room)
                 if self.flow == "postings"
-                else confirmations_shards(settings, clock),
+                else confirmations_shards(settings, clock) | refused_shards(settings),
                 failure,
             )
             log = open_log(settings, self.flow, self.own)
@@ -216,10 +226,11 @@ class _Run:
         collectors: dict[str, Collector] = {}
         spool = open_spool(settings, collectors)
         opened.callback(spool.close)
-        shards = self._guarded(collect_shards(settings, clock, collectors, spool.room), failure)
+        refusals = {shard_of(name): Refusals() for name in settings.collect}
+        shards = self._guarded(collect_shards(settings, clock, collectors, spool.room, refusals), failure)
         pace = replace(pace, commit_interval_us=round(settings.spool.commit_interval_s * 1e6), idle_wait_us=TICK_US)
         log = GuardedLog(spool, failure, self.progress, clock, self.watching.on_commit)
-        return collect(shards, log, spool.tidy, pace, clock, ended)
+        return collect(shards, refusals, log, spool.tidy, pace, clock, ended)
 
     def _delivery(self, failure: Failure, pace: Pace, ended: Event, opened: ExitStack) -> Dataflow:
         settings, clock = self.settings, self.clock

@@ -15,10 +15,12 @@ from typing import Final, Self, TypeVar
 
 from canonical.mapping import PlantMapping
 from dataflows.analytics import ERP_TABLES, TABLES
+from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.flow_names import POSTINGS as POSTINGS_FLOW
 from dataflows.intake import Intake, Room
 from dataflows.postings import REFERENCE_INPUT
 from dataflows.postings import SHARD as POSTINGS_SHARD
+from dataflows.refused_stream import RefusedStream
 from dataflows.settings import Settings
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.kafka_partition import KafkaPartition
@@ -28,7 +30,7 @@ from dataflows.sources.reader import Reader
 from dataflows.sources.schema_registry import SchemaRegistry
 from dataflows.sources.self_contained import SelfContained
 from dataflows.sources.shard_source import Clock, ShardInput
-from dataflows.spool import shard_of
+from dataflows.spool import refused_beside, shard_of
 from sinks.kafka_connection import KafkaConnection
 from sinks.kafka_settings import KafkaSettings
 from sinks.sqlite import SqliteStreams
@@ -104,6 +106,22 @@ def confirmations_shards(settings: Settings, clock: Clock) -> dict[str, ShardInp
                 name: ShardInput(opened, plant, registry=registry(plant))
                 for name, opened in _readers(kafka, topic, counts[topic], total)
             }
+    return shards
+
+
+def refused_shards(settings: Settings) -> dict[str, ShardInput]:
+    """Return a shard for what each collector refused, of the plant that reads the collector or where its files land.
+
+    None of it is a record of the plant, so that nothing of it can be tried out or sent again. Raises: MappingError.
+    """
+    mappings = settings.mappings() if settings.collect else []
+    readers = {name: plant for plant in mappings for name in plant.input.collected}
+    folders = {plant.input.folder: plant for plant in mappings}
+    shards: dict[str, ShardInput] = {}
+    for name, section in settings.collect.items():
+        stream = refused_beside(shard_of(name))
+        plant = folders[section.into] if isinstance(section, SftpCollector) else readers[name]
+        shards[stream] = ShardInput(partial(_refused, settings, stream), plant)
     return shards
 
 
@@ -261,6 +279,10 @@ def _log_stream(settings: Settings, stream: str) -> Reader:
 
 def _spooled(settings: Settings, stream: str) -> Reader:
     return LogStream(SqliteStreams(settings.spool.path), stream)
+
+
+def _refused(settings: Settings, stream: str) -> Reader:
+    return RefusedStream(SqliteStreams(settings.spool.path), stream)
 
 
 def _partitions(kafka: KafkaSettings) -> dict[str, int]:

@@ -3,6 +3,7 @@
 It is a commit log of its own, so that a collector's records and its position are one transaction, and so that what
 the plants say is kept while everything behind it is away. Law: nothing is removed that has not been read; what has
 been read stays for the last ``keep`` records, and where ``unread_max`` wait, nothing more is taken from the plant.
+What collectors refuse lies beside, in streams of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +20,18 @@ from sinks.sqlite import SqliteLog, SqliteStreams
 LOGGER: Final = logging.getLogger(__name__)
 TIDY_US: Final = 10_000_000
 """How often it is found out what has been read."""
+REFUSED_UNREAD_MAX: Final = 100_000
+"""Entries of what a collector refused that wait to be read; of more the oldest are forgotten."""
 
 
 def shard_of(name: str) -> str:
     """Return the name of a collector's shard, and of its stream in the spool."""
     return f"collected:{name}"
+
+
+def refused_beside(shard: str) -> str:
+    """Return the name of the stream, and of the shard that reads it, of what the collector of a shard refused."""
+    return f"refused:{shard.partition(':')[2]}"
 
 
 class Spool:
@@ -60,7 +68,7 @@ class Spool:
     def commit(self, shard: str, position: str, state: Mapping[str, bytes], records: Collection[Record]) -> None:
         """Store all of it or nothing, then let the collector answer its peer."""
         self._log.commit(shard, position, state, records)
-        self._stored[shard] += len(records)
+        self._stored[shard] += len(records)  # with the few that are refused, until it is tidied
         self._collectors[shard].committed(position)
 
     def room(self, shard: str) -> int:
@@ -78,7 +86,10 @@ class Spool:
             LOGGER.info("the spool is not tidied: how far it has been read cannot be found out: %s", error)
             return
         for shard in self._stored:
+            refused = refused_beside(shard)
+            end = self._streams.end(refused)
             self._log.forget(shard, min(read.get(shard, 0), self._streams.end(shard) - self._keep))
+            self._log.forget(refused, max(min(read.get(refused, 0), end - self._keep), end - REFUSED_UNREAD_MAX))
             self._stored[shard] = self._streams.count(shard)
 
     def close(self) -> None:

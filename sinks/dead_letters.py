@@ -32,6 +32,9 @@ LETTER_BYTES_MAX: Final = 1 << 20
 FAULT_HEADERS_BYTES_MAX: Final = 20_480
 """Upper bound of the fault headers of one record, names included (a character takes at most 4 bytes)."""
 
+REFUSE: Final = "refuse"
+"""Stage of what was refused before it was a record: its letter holds what is known of it, and nothing can be sent."""
+
 _CONNECT: Final = "__connect.errors."
 _OWN: Final = "plantsync."
 _FIRST: Final = f"{_CONNECT}topic"
@@ -102,7 +105,7 @@ def dead_letter_records(
 
     A fault whose bytes are gone (row -1: the row was held back from an earlier batch) keeps what
     is known of it as JSON, is marked as not original, has no key or headers, and names its offset. Of a record
-    of more than ``LETTER_BYTES_MAX`` the beginning is kept, marked as not original as well.
+    of more than ``LETTER_BYTES_MAX`` the beginning is kept, marked as not original as well; so is what was refused.
 
     Args:    faults: (stage, FAULT) of rows of ``raw``; now_us: when they failed.
     """
@@ -175,7 +178,7 @@ def _letter(raw: RawRecords, stage: str, fault: RowFault, now_us: int, plant: st
         seq=fault.seq,
         offset=int(raw.offsets[row]) if row >= 0 else fault.offset,
     )
-    whole = row >= 0 and int(raw.ends[row] - raw.starts[row]) <= LETTER_BYTES_MAX
+    whole = row >= 0 and raw.refusals is None and int(raw.ends[row] - raw.starts[row]) <= LETTER_BYTES_MAX
     value = described.model_dump_json(exclude={"offset"}).encode() if row < 0 else raw.value(row)[:LETTER_BYTES_MAX]
     return DeadLetter(
         topic=_text(raw.topic, LONG_CHARS_MAX),

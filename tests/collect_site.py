@@ -9,7 +9,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from canonical.contracts import DeadLetter
 from sinks.commit_log import CommitLogUnavailable
+from sinks.dead_letters import parse
 from sinks.sqlite import SqliteStreams
 from tests.command import started
 from tests.forked import Forked
@@ -54,6 +56,12 @@ class CollectSite:
 
     def faults(self) -> int:
         return len(self._read("plantsync.db", "dead-letters"))
+
+    def letters(self) -> list[DeadLetter]:
+        return [parse(stored) for stored in self._read("plantsync.db", "dead-letters")]
+
+    def refused(self) -> list[bytes]:
+        return [stored.value for stored in self._read("spool.db", "refused:line")]
 
     def good(self) -> int:
         return sum(each["good"] for each in self.confirmed()) // 1000

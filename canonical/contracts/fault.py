@@ -34,6 +34,9 @@ class FaultCode(StrEnum):
     SESSIONS_EXHAUSTED = "SESSIONS_EXHAUSTED"
     BOUND_REACHED = "BOUND_REACHED"  # of the postings flow: nothing more may wait, be known or be open
     NOT_OWNER = "NOT_OWNER"  # the system that tells of it does not own it (M43)
+    UNSAFE_NAME = "UNSAFE_NAME"  # a name or an address that leads elsewhere, or cannot be shown
+    NOT_AUTHENTIC = "NOT_AUTHENTIC"  # who says it has not shown who they are, or says again what was said before
+    FLOODED = "FLOODED"  # more at once than is taken
 
 
 class Fault(BaseModel):

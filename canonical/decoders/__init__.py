@@ -47,6 +47,8 @@ def decode(mapping: PlantMapping, records: RawRecords, vocabulary: Vocabulary, n
     Args:    records: RAW[n]; vocabulary: the shard's, which grows; now_us: the time of reading, int64 UTC microseconds.
     Returns: events in row order, faults by row, and how many lines were no records; together n.
     """
+    if records.refusals is not None:
+        return Decoded(EventBatch.empty(), records.refused())
     plain, skipped = EventBatch.empty(), np.empty(0, np.int32)
     if mapping.format in _KERNELS:
         read, parse_rest = _KERNELS[mapping.format]

@@ -9,8 +9,8 @@ import requests
 _PART_BYTES: Final = 1 << 16
 
 
-def bounded_body(answer: requests.Response, bytes_max: int) -> bytes | None:
-    """Return the body, None where it is longer: no more of it is read, however small it was packed.
+def bounded_body(answer: requests.Response, bytes_max: int) -> bytes:
+    """Return the body; of one that is longer the beginning, a little more than it may be, however small it was packed.
 
     Raises: requests.RequestException.
     """
@@ -18,5 +18,5 @@ def bounded_body(answer: requests.Response, bytes_max: int) -> bytes | None:
     for part in answer.iter_content(_PART_BYTES):
         body += part
         if len(body) > bytes_max:
-            return None
+            break
     return bytes(body)

@@ -22,14 +22,17 @@ import numpy as np
 import orjson
 import requests
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.bounded_body import bounded_body
 from dataflows.collectors.http_poll_settings import HttpPollCollector
+from dataflows.collectors.refusals import Refusals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from sinks.commit_log import PlantsyncError
 
 PART: Final = "source.known"
 RETRY_AFTER_MAX_S: Final = 3_600
+_SHOWN: Final = 100
 _HASH_BYTES: Final = 16
 _COME_BACK: Final = frozenset({429, 503})
 _OK: Final = 200
@@ -38,10 +41,10 @@ _SERVER_ERROR: Final = 500
 
 
 class HttpPoll:
-    """Asks one service; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Asks one service; a ``Collector``. Args: clock: now in UTC microseconds; refusals: takes what is refused."""
 
-    def __init__(self, section: HttpPollCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    def __init__(self, section: HttpPollCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         self._session: requests.Session | None = None
         self._number = 0
         self._url, self._etag = section.url, ""
@@ -71,7 +74,8 @@ class HttpPoll:
         content = self._content(answer)
         listed = _at(content, self._section.records)
         if not isinstance(listed, list):
-            raise self._unusable(f"there is no list at {self._section.records or 'its top'!r}")
+            reason = f"there is no list at {self._section.records or 'its top'!r}"
+            raise self._unusable(FaultCode.MALFORMED, reason, answer.content)
         records = self._told(listed)
         self._go_on(answer, content, listed)
         return records
@@ -157,15 +161,19 @@ class HttpPoll:
 
     def _body(self, answer: requests.Response) -> bytes:
         """Return the body, unpacked, as long as it is within its bound."""
-        if (body := bounded_body(answer, self._section.answer_bytes_max)) is None:
-            raise self._unusable(f"it is longer than {self._section.answer_bytes_max:,} bytes")
+        bytes_max = self._section.answer_bytes_max
+        body = bounded_body(answer, bytes_max)
+        if len(body) > bytes_max:
+            raise self._unusable(FaultCode.OVERSIZE, f"it is longer than {bytes_max:,} bytes", body)
         return body
 
     def _content(self, answer: requests.Response) -> Any:
         try:
             return json.loads(answer.content, parse_float=_Number, parse_int=_Number, parse_constant=_constant)
-        except (ValueError, RecursionError) as error:
-            raise self._unusable("it is no JSON") from error
+        except ValueError as error:
+            raise self._unusable(FaultCode.MALFORMED, "it is no JSON", answer.content) from error
+        except RecursionError as error:
+            raise self._unusable(FaultCode.DEEP_NESTING, "it is nested too deep", answer.content) from error
 
     def _told(self, listed: Sequence[Any]) -> RawRecords:
         """Return the records that were not told before."""
@@ -209,7 +217,8 @@ class HttpPoll:
             return ""
         url = urljoin(self._url, link)
         if urlsplit(url)[:2] != urlsplit(self._section.url)[:2]:
-            raise self._unusable(f"its next page lies elsewhere, at {urlsplit(url).netloc}")
+            reason = f"its next page lies elsewhere, at {urlsplit(url).netloc[:_SHOWN]!r}"
+            raise self._unusable(FaultCode.UNSAFE_NAME, reason, link.encode("utf-8", "backslashreplace"))
         return url
 
     def _wait(self, seconds: float) -> None:
@@ -218,9 +227,14 @@ class HttpPoll:
     def _refused(self, status: int) -> PlantsyncError:
         if status >= _SERVER_ERROR:
             return SourceUnavailable(f"collect.{self._name}: {self._section.url} answers {status}. Ask who runs it.")
-        return self._unusable(f"it is {status}; check address, token and rights")
+        return self._told_unusable(f"it is {status}; check address, token and rights")
 
-    def _unusable(self, reason: str) -> AnswerUnusable:
+    def _unusable(self, code: FaultCode, reason: str, body: bytes) -> AnswerUnusable:
+        """Note that an answer is refused, and return the error that says so."""
+        self._refusals.refuse(code, f"{self._section.url}: {reason}", body)
+        return self._told_unusable(reason)
+
+    def _told_unusable(self, reason: str) -> AnswerUnusable:
         return AnswerUnusable(f"collect.{self._name}: the answer of {self._section.url} cannot be used: {reason}.")
 
 

@@ -13,24 +13,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from paho.mqtt.client import MQTTMessage
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.mqtt_connection import MqttConnection
 from dataflows.collectors.mqtt_settings import MqttCollector
 from dataflows.collectors.reading import Reading, instant_us
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.signals import Signals
+
+_NAMED: Final = 100
 
 
 class MqttTopics:
-    """Listens to topics; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Listens to topics; a ``Collector``. Args: clock: now in UTC microseconds; refusals: takes what is refused."""
 
-    def __init__(self, section: MqttCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    def __init__(self, section: MqttCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         self._connection: MqttConnection | None = None
         self._number = 0  # of messages
         self._told = 0  # records
@@ -56,6 +60,9 @@ class MqttTopics:
             self._connection = MqttConnection(section, self._name, topics, expiry_s=section.session_expiry_s)
         values: list[bytes] = []
         for message in self._connection.messages():
+            if len(message.payload) > section.message_bytes_max:
+                self._refuse(self._connection, message)
+                continue
             self._number += 1
             values += self._values(message, now_us)
             if message.qos:
@@ -121,8 +128,16 @@ class MqttTopics:
             return None
         return Reading(at_us, value if isinstance(value, str) else orjson.dumps(value).decode(), record)
 
+    def _refuse(self, connection: MqttConnection, message: MQTTMessage) -> None:
+        """Note a message that is too long, and have the broker not send it again."""
+        limit = self._section.message_bytes_max
+        words = f"{self._section.host}: {message.topic[:_NAMED]!r}: a message longer than {limit:,} bytes"
+        self._refusals.refuse(FaultCode.OVERSIZE, words, message.payload)
+        if message.qos:
+            connection.acknowledge(message)
+
     def _value(self, message: MQTTMessage) -> bytes:
-        payload = bytes(message.payload[: self._section.message_bytes_max + 1])
+        payload = bytes(message.payload)
         if not self._section.envelope:
             return payload
         try:

@@ -32,7 +32,7 @@ class Broker(Section):
         default=1 << 20,
         ge=256,
         le=256 << 20,
-        description="Of a longer message its beginning is a record, to be refused.",
+        description="A longer message is refused.",
     )
 
     @model_validator(mode="after")
@@ -86,5 +86,5 @@ class SparkplugCollector(Broker):
     held_max: int = Field(
         default=10_000, ge=1, description="Messages of an edge node held until its birth; of more the oldest are told."
     )
-    edges_max: int = Field(default=10_000, ge=1, description="Edge nodes; messages of more are told as they come.")
+    edges_max: int = Field(default=10_000, ge=1, description="Edge nodes; messages of more are refused.")
     aliases_max: int = Field(default=100_000, ge=1, description="Metrics of an edge node with an alias.")

@@ -25,11 +25,13 @@ import numpy as np
 import orjson
 import requests
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.bounded_body import bounded_body
 from dataflows.collectors.mtconnect_document import Answer, NoAnswer, Observation, read_answer
 from dataflows.collectors.mtconnect_settings import MtconnectCollector
 from dataflows.collectors.reading import Reading, instant_us
+from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.collectors.signals import SLACK_US, Signals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 
@@ -39,10 +41,10 @@ _SERVER_ERROR: Final = 500
 
 
 class MtconnectAgent:
-    """Asks one agent; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Asks one agent; a ``Collector``. Args: clock: now in UTC microseconds; refusals: takes what is refused."""
 
-    def __init__(self, section: MtconnectCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    def __init__(self, section: MtconnectCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         device = f"/{quote(section.device, safe='')}" if section.device else ""
         self._url = f"{section.url.rstrip('/')}{device}/sample"
         self._session: requests.Session | None = None
@@ -57,6 +59,7 @@ class MtconnectAgent:
         self._more = False
         # What shows that a state has not lasted may come with the next answer, so that is waited for.
         self._signals = Signals(section.signals, SLACK_US + round(section.every_s * 1e6))
+        self._body = b""  # the beginning of the last answer
 
     def seek(self, position: str | None, state: Mapping[str, bytes]) -> None:
         """Go on from a committed position, with what is known of each signal."""
@@ -146,15 +149,17 @@ class MtconnectAgent:
             raise SourceUnavailable(
                 f"{self._who()} does not answer: {type(error).__name__}. Check the address, the network and the agent."
             ) from error
-        if body is None and self._count > 1:
+        self._body = body[:PIECE_BYTES_MAX]
+        if len(body) > section.answer_bytes_max and self._count > 1:
             self._count //= 2
             return None
-        if body is None:
-            raise self._unusable(f"one observation is longer than {section.answer_bytes_max:,} bytes")
+        if len(body) > section.answer_bytes_max:
+            reason = f"one observation is longer than {section.answer_bytes_max:,} bytes"
+            raise self._unusable(reason, FaultCode.OVERSIZE)
         try:
             answer = read_answer(body, self._count)
         except NoAnswer as error:
-            raise self._unusable(f"{error} (HTTP {status})") from error
+            raise self._unusable(f"{error} (HTTP {status})", error.code) from error
         self._count = section.count
         return answer
 
@@ -194,7 +199,7 @@ class MtconnectAgent:
                 raise self._unusable(f"sequence {each.sequence} is not of {self._next} to {answer.next - 1}")
             devices.add(each.device)
             if len(devices) > DEVICES_MAX:
-                raise self._unusable(f"it has more than {DEVICES_MAX:,} devices; name one")
+                raise self._unusable(f"it has more than {DEVICES_MAX:,} devices; name one", FaultCode.FLOODED)
         told: list[tuple[str, bytes]] = []
         for each in sorted(answer.observations, key=lambda observation: observation.sequence):
             item, record = each.told.get("dataItemId", ""), orjson.dumps(each.told)
@@ -222,7 +227,9 @@ class MtconnectAgent:
     def _who(self) -> str:
         return f"collect.{self._name}: {self._section.url}"
 
-    def _unusable(self, reason: str) -> AnswerUnusable:
+    def _unusable(self, reason: str, code: FaultCode = FaultCode.MALFORMED) -> AnswerUnusable:
+        """Note that an answer is refused, and return the error that says so."""
+        self._refusals.refuse(code, f"{self._section.url}: {reason}", self._body)
         return AnswerUnusable(f"{self._who()}: the answer cannot be used: {reason}.")
 
 

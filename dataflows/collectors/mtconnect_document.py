@@ -17,6 +17,8 @@ from xml.parsers import expat
 
 import orjson
 
+from canonical.contracts.fault import FaultCode
+
 NAME_CHARS_MAX: Final = 256
 DEPTH_MAX: Final = 16
 ENTRIES_MAX: Final = 10_000
@@ -29,6 +31,10 @@ _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 
 class NoAnswer(ValueError):
     """The bytes are no answer of an agent: why."""
+
+    def __init__(self, words: str, code: FaultCode = FaultCode.MALFORMED) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -92,7 +98,7 @@ class _Tree:
         name = qualified.rpartition(_SEPARATOR)[2]
         self._open.append(name)
         if len(self._open) > DEPTH_MAX:
-            raise NoAnswer(f"it is more than {DEPTH_MAX} elements deep")
+            raise NoAnswer(f"it is more than {DEPTH_MAX} elements deep", FaultCode.DEEP_NESTING)
         if not self._open[1:] and name not in {"MTConnectStreams", "MTConnectError"}:
             raise NoAnswer(f"it is {_short(name)!r}, not MTConnectStreams")
         if self._observation is not None:
@@ -149,7 +155,8 @@ class _Tree:
     def _observe(self, name: str, attributes: dict[str, str]) -> None:
         """Begin an observation. A condition is named by its level, and tells its type."""
         if len(self.answer.observations) >= self._observations_max:
-            raise NoAnswer(f"it has more than the {self._observations_max:,} observations that were asked for")
+            words = f"it has more than the {self._observations_max:,} observations that were asked for"
+            raise NoAnswer(words, FaultCode.FLOODED)
         condition = self._category == "CONDITION"
         own: dict[str, Any] = {**self._place, "category": self._category}
         own |= {"level": name} if condition else {"type": name}
@@ -170,7 +177,7 @@ class _Tree:
         if depth == 1:
             self._entry = key
             if len(entries) >= ENTRIES_MAX:
-                raise NoAnswer(f"an observation has more than {ENTRIES_MAX:,} entries")
+                raise NoAnswer(f"an observation has more than {ENTRIES_MAX:,} entries", FaultCode.FLOODED)
         elif depth == 2:
             self._cell = key
             if not isinstance(entries.get(self._entry), dict):
@@ -193,7 +200,8 @@ def _no_document_type(*_: object) -> None:
 
 def _name(text: str) -> str:
     if len(text) > NAME_CHARS_MAX:
-        raise NoAnswer(f"a name is longer than {NAME_CHARS_MAX} characters: {_short(text)!r}")
+        words = f"a name is longer than {NAME_CHARS_MAX} characters: {_short(text)!r}"
+        raise NoAnswer(words, FaultCode.TEXT_TOO_LONG)
     return text
 
 

@@ -26,28 +26,38 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.sftp_server import RemoteFile, SftpServer
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.landed_files import REPLAYED, UNFINISHED
 
 LOGGER: Final = logging.getLogger(__name__)
-PART: Final = "sftp.files"
+PART: Final = "source.files"
+PART_BEFORE: Final = "sftp.files"
+"""As earlier releases called it, which an outage lost."""
 NAME_BYTES_MAX: Final = 200
 _SHOWN: Final = 240
+_NAMED: Final = 100
 
 
 class SftpFiles:
     """Fetches from one folder; a ``Collector``.
 
-    Args: folder: the drop folder; it is made, but the landing folder must be there. clock: now in UTC microseconds.
+    Args:
+        folder: the drop folder; it is made, but the landing folder must be there.
+        clock: now in UTC microseconds.
+        refusals: takes what is refused.
     """
 
-    def __init__(self, section: SftpCollector, name: str, folder: Path, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, section: SftpCollector, name: str, folder: Path, clock: Callable[[], int], refusals: Refusals
+    ) -> None:
         self._section, self._folder, self._clock = section, folder, clock
-        self._name = name
-        self._server = SftpServer(section, name)
+        self._name, self._refusals = name, refusals
+        self._server = SftpServer(section, name, refusals)
         self._number = 0
         self._known: dict[str, list[int]] = {}  # name -> [size, time] of files that have landed or were refused
         self._changed = False
@@ -59,8 +69,8 @@ class SftpFiles:
         """Go on from a committed position."""
         if position is not None:
             self._number = orjson.loads(position)["number"]
-        if PART in state:
-            self._known = orjson.loads(state[PART])
+        self._changed = PART not in state and PART_BEFORE in state
+        self._known = orjson.loads(state.get(PART, state.get(PART_BEFORE, b"{}")))
 
     def poll(self) -> RawRecords:
         """Fetch the next file, and return its entry. Raises: SourceUnavailable, AnswerUnusable."""
@@ -121,9 +131,11 @@ class SftpFiles:
             stamp = [file.size, file.mtime]
             if self._known.get(name) == stamp or _left_alone(name, self._section.pattern):
                 continue
-            if reason := self._refusal(name, file):
-                refused.append({"refused": name, "code": reason, "size": file.size, "mtime": file.mtime})
-                LOGGER.warning("collect.%s: %r is refused: %s", self._name, name, reason)
+            if (reason := self._refusal(name, file)) is not None:
+                refused.append({"refused": name, "code": reason.value, "size": file.size, "mtime": file.mtime})
+                LOGGER.warning("collect.%s: %r is refused: %s", self._name, name, reason.value)
+                where = f"{self._section.host}:{self._section.port}"
+                self._refusals.refuse(reason, f"{where}: {name[:_NAMED]!r}, {file.size:,} bytes", file.name)
                 self._known[name], self._changed = stamp, True
                 continue
             before, since_us = self._settling.get(name, (stamp, now_us))
@@ -139,14 +151,14 @@ class SftpFiles:
         self._queue.extend(sorted(ready, key=lambda file: (file.mtime, file.name)))
         return refused
 
-    def _refusal(self, name: str, file: RemoteFile) -> str:
-        """Return the code of what is wrong with a file; nothing where it may land."""
+    def _refusal(self, name: str, file: RemoteFile) -> FaultCode | None:
+        """Return the code of what is wrong with a file; None where it may land."""
         unsafe = "/" in name or "\\" in name or not name.isprintable() or len(file.name) > NAME_BYTES_MAX
         if unsafe or REPLAYED.search(name):
-            return "UNSAFE_NAME"
+            return FaultCode.UNSAFE_NAME
         if file.size > self._section.file_bytes_max:
-            return "OVERSIZE"
-        return ""
+            return FaultCode.OVERSIZE
+        return None
 
     # -- the drop folder -----------------------------------------------------------------------
 

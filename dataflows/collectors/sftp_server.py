@@ -14,6 +14,8 @@ from typing import Final, TypeVar, cast
 
 import asyncssh
 
+from canonical.contracts.fault import FaultCode
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.sources.errors import AnswerUnusable, SourceError, SourceUnavailable
 
@@ -33,8 +35,8 @@ class RemoteFile:
 class SftpServer:
     """One server, connected to when it is asked."""
 
-    def __init__(self, section: SftpCollector, name: str) -> None:
-        self._section, self._name = section, name
+    def __init__(self, section: SftpCollector, name: str, refusals: Refusals) -> None:
+        self._section, self._name, self._refusals = section, name, refusals
         self._folder = section.path.encode()
         self._runner: asyncio.Runner | None = None
         self._connection: asyncssh.SSHClientConnection | None = None
@@ -81,6 +83,8 @@ class SftpServer:
         who = f"collect.{self._name}: {section.host}:{section.port}"
         match error:
             case asyncssh.HostKeyNotVerifiable():
+                words = f"{section.host}:{section.port} does not show the key that known_hosts has for it"
+                self._refusals.refuse(FaultCode.NOT_AUTHENTIC, words)
                 return AnswerUnusable(
                     f"{who} does not show the key that {section.known_hosts} has for it, and is not trusted. "
                     "If it has a new one, ask who runs it, and change the file."
@@ -102,6 +106,9 @@ class SftpServer:
                 if attributes.type != asyncssh.FILEXFER_TYPE_REGULAR:
                     continue
                 if len(found) >= self._section.files_max:
+                    where = f"{self._section.host}:{self._section.port}"
+                    words = f"{where}: more than {self._section.files_max:,} files in {self._section.path!r}"
+                    self._refusals.refuse(FaultCode.FLOODED, words)
                     raise AnswerUnusable(
                         f"collect.{self._name}: there are more than {self._section.files_max:,} files in "
                         f"{self._section.path!r} (files_max). Move away those that were fetched."

@@ -23,7 +23,9 @@ from typing import Final
 import numpy as np
 import orjson
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.shdr_signals import ShdrSignals
 from dataflows.sources.errors import SourceUnavailable
@@ -35,16 +37,16 @@ BATCH_BYTES: Final = 4 << 20
 
 
 class ShdrLines:
-    """Reads one adapter; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Reads one adapter; a ``Collector``. Args: clock: now in UTC microseconds; refusals: takes what is refused."""
 
-    def __init__(self, section: ShdrCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    def __init__(self, section: ShdrCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         self._socket: socket.socket | None = None
         self._number = 0  # of records, over all connections
         self._heard = 0  # lines of the adapter
         self._connections = 0
         self._rest = b""
-        self._cut = False  # the rest is of a line that was too long and has been told
+        self._cut = False  # the rest is of a line that was too long and has been refused
         self._asked_us = self._heard_us = 0
         self._signals = ShdrSignals(section.signals)
 
@@ -146,18 +148,27 @@ class ShdrLines:
             raise self._lost(str(error)) from error
 
     def _whole(self, data: bytes) -> list[bytes]:
-        """Return the lines that are whole now, but for those of the protocol itself; one too long is cut and told."""
+        """Return the lines that are whole now, but for those of the protocol itself and those that are too long."""
         *ended, self._rest = (self._rest + data).split(b"\n")
         if self._cut and ended:
             del ended[0]
             self._cut = False
         limit = self._section.line_bytes_max
-        if len(self._rest) > limit:
+        if len(self._rest) > limit + 1:  # It may end with CR.
             if not self._cut:
-                ended.append(self._rest[:limit])
+                self._refuse(self._rest)
             self._rest, self._cut = b"", True
-        lines = (line.rstrip(b"\r")[:limit] for line in ended)
-        return [line for line in lines if line and not line.startswith(b"* PONG")]
+        lines = [line.rstrip(b"\r") for line in ended]
+        for line in lines:
+            if len(line) > limit:
+                self._refuse(line)
+        return [line for line in lines if 0 < len(line) <= limit and not line.startswith(b"* PONG")]
+
+    def _refuse(self, line: bytes) -> None:
+        """Note a line that is too long; its beginning is no record, since 12 cut from 120 is not told from 12."""
+        section = self._section
+        words = f"{section.host}:{section.port}: a line longer than {section.line_bytes_max:,} bytes"
+        self._refusals.refuse(FaultCode.OVERSIZE, words, line)
 
     def _ask(self) -> None:
         """Ask for a sign of life when it is time. Raises: SourceUnavailable after two that did not come."""

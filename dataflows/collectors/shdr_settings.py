@@ -20,5 +20,5 @@ class ShdrCollector(Section):
     heartbeat_s: Interval = Field(
         default=10.0, description="It is asked for a sign of life so often; after two without one it is away."
     )
-    line_bytes_max: int = Field(default=1 << 20, ge=256, le=64 << 20, description="A longer line is cut there.")
+    line_bytes_max: int = Field(default=1 << 20, ge=256, le=64 << 20, description="A longer line is refused.")
     signals: SignalRules = ()

@@ -14,22 +14,25 @@ from typing import Final
 import numpy as np
 import orjson
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.mqtt_connection import MqttConnection
 from dataflows.collectors.mqtt_settings import SparkplugCollector
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.sparkplug_edge import Birth, Edge, Fields
 from dataflows.collectors.sparkplug_payload import PayloadUnreadable, payload_of, rebirth
 
 NAMESPACE: Final = "spBv1.0"
 PART: Final = "source.births/"
+_NAMED: Final = 100
 KINDS: Final = frozenset({"NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA"})
 
 
 class SparkplugNodes:
-    """Listens to edge nodes; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Listens to edge nodes; a ``Collector``. Args: clock: now in UTC microseconds; refusals: takes what is refused."""
 
-    def __init__(self, section: SparkplugCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    def __init__(self, section: SparkplugCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         self._connection: MqttConnection | None = None
         self._number = 0
         self._edges: dict[tuple[str, str], Edge] = {}
@@ -112,19 +115,28 @@ class SparkplugNodes:
         return orjson.dumps({"online": online, "timestamp": self._clock() // 1000})
 
     def _told(self, topic: str, data: bytes, now_us: int) -> list[bytes]:
-        """Return the records that a message makes; what cannot be read is one as it is, to be set aside."""
+        """Return the records that a message makes; none where it is refused."""
+        section = self._section
         _, group, kind, name, *rest = topic.split("/")
-        edge = self._edge(group, name)
-        if edge is None or len(data) > self._section.message_bytes_max:
-            return [_unread(topic, data[: self._section.message_bytes_max])]
+        if len(data) > section.message_bytes_max:
+            words = f"a message longer than {section.message_bytes_max:,} bytes"
+            return self._refused(FaultCode.OVERSIZE, topic, words, data)
         try:
             payload = payload_of(data)
         except PayloadUnreadable:
-            return [_unread(topic, data)]
+            return self._refused(FaultCode.MALFORMED, topic, "no Sparkplug payload", data)
+        edge = self._edge(group, name)
+        if edge is None:
+            words = f"an edge node beyond {section.edges_max:,}"
+            return self._refused(FaultCode.SESSIONS_EXHAUSTED, topic, words, data)
         told = edge.take(kind, rest[0] if rest else "", payload, now_us)
         if kind.endswith("BIRTH") or any("#" in each["source"] for each in told):
             self._changed.add((group, name))
         return [_record(each) for each in told]
+
+    def _refused(self, code: FaultCode, topic: str, words: str, data: bytes) -> list[bytes]:
+        self._refusals.refuse(code, f"{self._section.host}: {topic[:_NAMED]!r}: {words}", data)
+        return []
 
     def _ask(self, now_us: int) -> None:
         """Ask edge nodes for their birth where one is missing, or a message has been missing for too long."""
@@ -155,7 +167,3 @@ class SparkplugNodes:
 
 def _record(told: Fields) -> bytes:
     return orjson.dumps(told)
-
-
-def _unread(topic: str, data: bytes) -> bytes:
-    return orjson.dumps({"topic": topic, "unreadable": data.hex()})

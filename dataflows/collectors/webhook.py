@@ -29,8 +29,11 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from canonical.contracts.fault import FaultCode
 from canonical.records import NO_RECORDS, RawRecords
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.sources.errors import SourceUnavailable
 
@@ -52,10 +55,13 @@ class _Waiting:
 
 
 class Webhook:
-    """Listens at one address; a ``Collector``. Args: clock: now in UTC microseconds."""
+    """Listens at one address; a ``Collector``.
 
-    def __init__(self, section: WebhookCollector, name: str, clock: Callable[[], int]) -> None:
-        self._section, self._name, self._clock = section, name, clock
+    Args: clock: now in UTC microseconds; refusals: takes what is refused.
+    """
+
+    def __init__(self, section: WebhookCollector, name: str, clock: Callable[[], int], refusals: Refusals) -> None:
+        self._section, self._name, self._clock, self._refusals = section, name, clock, refusals
         self._number = 0
         self._arrived: deque[_Waiting] = deque()
         self._told: deque[_Waiting] = deque()
@@ -128,7 +134,7 @@ class Webhook:
             ) from error
         config = uvicorn.Config(
             Starlette(routes=[Route(section.path, self._post, methods=["POST"])]),
-            http="h11",
+            http=_telling(self._refusals),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -137,7 +143,6 @@ class Webhook:
             proxy_headers=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=_GRACE_S,
-            limit_concurrency=section.waiting_max + 100,
             h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
             ssl_certfile=section.cert_file,
             ssl_keyfile=section.key_file,
@@ -154,7 +159,7 @@ class Webhook:
 
     async def _post(self, request: Request) -> Response:
         if self._under_way >= self._section.waiting_max:
-            return Response("too many requests are under way", 503, _RETRY)
+            return self._refused(request, FaultCode.FLOODED, Response("too many requests are under way", 503, _RETRY))
         self._under_way += 1
         body = bytearray()
         try:
@@ -168,18 +173,22 @@ class Webhook:
     async def _answered(self, request: Request, body: bytearray) -> Response:
         section = self._section
         if section.token is not None and not self._shows_token(request):
-            return Response("token missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+            answer = Response("token missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+            return self._refused(request, FaultCode.NOT_AUTHENTIC, answer)
         async for part in request.stream():
             body += part
             self._bytes += len(part)
             if self._bytes > section.waiting_bytes_max:
-                return Response("too many bytes are under way", 503, _RETRY)
+                return self._refused(
+                    request, FaultCode.FLOODED, Response("too many bytes are under way", 503, _RETRY), body
+                )
             if len(body) > section.body_bytes_max:
-                return Response(f"longer than {section.body_bytes_max} bytes", 413)
+                answer = Response(f"longer than {section.body_bytes_max} bytes", 413)
+                return self._refused(request, FaultCode.OVERSIZE, answer, body)
         if section.signing_secret is not None and (refusal := self._refusal(request, bytes(body))):
-            return Response(refusal, 401)
+            return self._refused(request, FaultCode.NOT_AUTHENTIC, Response(refusal, 401), body)
         if not body.strip():
-            return Response("nothing was posted", 400)
+            return self._refused(request, FaultCode.MALFORMED, Response("nothing was posted", 400), body)
         waiting = _Waiting(bytes(body))
         self._arrived.append(waiting)
         try:
@@ -187,6 +196,12 @@ class Webhook:
         except TimeoutError:
             return Response("not stored yet; send it again", 503, _RETRY)
         return Response(status_code=204)
+
+    def _refused(self, request: Request, code: FaultCode, answer: Response, body: bytes | bytearray = b"") -> Response:
+        """Note that a request is refused, in the words of its answer; nothing of its head, which may hold a secret."""
+        peer = request.client.host if request.client is not None else ""
+        self._refusals.refuse(code, f"{peer}: {bytes(answer.body).decode()}", body)
+        return answer
 
     def _shows_token(self, request: Request) -> bool:
         assert self._section.token is not None
@@ -209,6 +224,18 @@ class Webhook:
         wanted = b"v1," + base64.b64encode(signature)
         good = any(hmac.compare_digest(each.encode(), wanted) for each in shown.split(" "))
         return "" if good else "webhook-signature is wrong"
+
+
+def _telling(refusals: Refusals) -> type[H11Protocol]:
+    """Return uvicorn's protocol, but for telling of what is no HTTP, or has too long a head."""
+
+    class Telling(H11Protocol):
+        def send_400_response(self, msg: str) -> None:
+            peer = self.client[0] if self.client is not None else ""
+            refusals.refuse(FaultCode.MALFORMED, f"{peer}: {msg}")
+            super().send_400_response(msg)
+
+    return Telling
 
 
 def _key(secret: str) -> bytes:

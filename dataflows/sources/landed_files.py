@@ -7,7 +7,9 @@ Laws:
   ``.filepart``, a leading dot), and one that changed less than ``settle_us`` ago;
 - a file that has been read and is dropped again unchanged, under its own or another name, is not
   read again; one that has grown is, and its old records are duplicates by identity or number;
-- a file that ``plantsync replay`` dropped (its name says so) is read whatever it holds.
+- a file that ``plantsync replay`` dropped (its name says so) is read whatever it holds;
+- a link that leads out of the folder, and a name that is no text or has control characters, are refused: a record of
+  its own says so, and nothing of the file is read.
 
 A record's offset is ``file << 40 | byte``: the file's ordinal in this shard and the place in it.
 What has been read is remembered by name, size and time while the file is there, and by content
@@ -17,17 +19,20 @@ What has been read is remembered by name, size and time while the file is there,
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 import orjson
 
+from canonical.contracts.fault import FaultCode
 from canonical.decoders.avro_container import Container
 from canonical.decoders.b2mml import read_landed
 from canonical.decoders.parquet_pages import MAGIC
@@ -46,6 +51,7 @@ LINE_BYTES_MAX: Final = 64 << 20
 LOOK_BACK_BYTES: Final = 1 << 16
 """So far before the end of a batch the end of its last line is looked for before it is read."""
 PART: Final = "source.files"
+_UNSHOWABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class LandedFiles:
         self._container: Container | None = None
         self._rows: ParquetRows | None = None
         self._document: RawRecords | None = None
+        self._refusal = ""  # why the file is not read
         self._queue: deque[Path] = deque()
 
     # -- Reader --------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ class LandedFiles:
         if not place["name"]:
             return
         try:
-            if path.exists() and _stamp(path) == place["stamp"]:
+            if path.exists() and _stamp(path) == place["stamp"] and not self._refused(path):
                 self._open(path)
                 self._at, self._content = place["at"], place["content"]
             else:
@@ -110,9 +117,10 @@ class LandedFiles:
         try:
             while self._file is not None or self._open_next():
                 records = self._read()
+                if not len(records) or records.refusals is not None:
+                    self._finish()
                 if len(records):
                     return records
-                self._finish()
         except OSError as error:
             raise _unavailable(self.config.folder / self._name, error) from error
         return NO_RECORDS
@@ -148,13 +156,13 @@ class LandedFiles:
         return max(waiting - self._at, 0)
 
     def whole(self, path: Path) -> Iterator[RawRecords]:
-        """Yield the records of one file from its beginning and remember nothing, for those who only look.
+        """Yield the records of one file from its beginning and remember nothing; of one that is refused there are none.
 
         Their offsets are places in the file. Raises: SourceUnavailable.
         """
         try:
             self._open(path)
-            while len(records := self._read()):
+            while not self._refusal and len(records := self._read()):
                 yield records
         except OSError as error:
             raise _unavailable(path, error) from error
@@ -174,11 +182,12 @@ class LandedFiles:
         while self._queue or self._list():
             path = self._queue.popleft()
             try:
-                if not self._is_waiting(path.name, _stamp(path), settled_only=True):
+                if not self._is_waiting(_name(path), _stamp(path), settled_only=True):
                     continue
-                content = _content(path) if self.config.by_content and not REPLAYED.search(path.name) else ""
+                known = self.config.by_content and not REPLAYED.search(path.name) and not self._refused(path)
+                content = _content(path) if known else ""
                 if content in self._contents:
-                    self._done[path.name] = _stamp(path)
+                    self._done[_name(path)] = _stamp(path)
                     self._changed = True
                     continue
                 self._open(path)
@@ -196,15 +205,25 @@ class LandedFiles:
         self.config.folder.mkdir(exist_ok=True)
         listed = self._listed()
         self._queue.extend(self._waiting(listed, settled_only=True))
-        present = {path.name for path in listed}
+        present = {_name(path) for path in listed}
         if self._done.keys() - present:
             self._done = {name: stamp for name, stamp in self._done.items() if name in present}
             self._changed = True
         return bool(self._queue)
 
     def _open(self, path: Path) -> None:
-        self._name, self._stamp, self._at = path.name, _stamp(path), 0
-        self._file, self._document, self._rows = path.open("rb"), None, None
+        self._name, self._stamp, self._at = _name(path), _stamp(path), 0
+        self._refusal = self._refused(path)
+        self._file = BytesIO() if self._refusal else path.open("rb")
+        self._document = self._rows = None
+
+    def _refused(self, path: Path) -> str:
+        """Return why a file is not read, nothing where it is."""
+        if _UNSHOWABLE.search(path.name):
+            return "its name is no text, or has control characters"
+        if path.is_symlink() and not path.resolve().is_relative_to(self.config.folder.resolve()):
+            return "it is a link that leads out of the folder"
+        return ""
 
     def _finish(self) -> None:
         """Note the file as read."""
@@ -225,7 +244,7 @@ class LandedFiles:
         for path in listed:
             with suppress(FileNotFoundError):  # It was taken away after it was listed.
                 stamp = _stamp(path)
-                if self._is_waiting(path.name, stamp, settled_only=settled_only):
+                if self._is_waiting(_name(path), stamp, settled_only=settled_only):
                     waiting.append((stamp[1], path.name, path))
         return [path for _, _, path in sorted(waiting)]
 
@@ -248,6 +267,11 @@ class LandedFiles:
         assert self._file is not None
         base = self._ordinal << FILE_SHIFT
         topic = f"{self.config.folder.name}/{self._name}"
+        if self._refusal:
+            shown = ascii(self._name)[1:-1]
+            refusals = [(FaultCode.UNSAFE_NAME, f"{shown}: {self._refusal}")]
+            topic = f"{self.config.folder.name}/{shown}"
+            return RawRecords.from_values([shown.encode()], np.array([base]), topic, refusals=refusals)
         if self.config.format == "avro":
             return self._read_container(base, topic)
         if self.config.format == "parquet" and not self._holds_lines():
@@ -332,6 +356,11 @@ class LandedFiles:
         records = replace(whole, starts=whole.starts[rows], ends=whole.ends[rows], offsets=base + whole.offsets[rows])
         self._at += len(records)
         return records
+
+
+def _name(path: Path) -> str:
+    """Return the name of a file as text; bytes that are none become backslashes."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def _stamp(path: Path) -> list[int]:

@@ -152,9 +152,10 @@ class SchemaRegistry:
             ) from error
         if status >= _SERVER_ERROR or status in _BUSY:
             raise SourceUnavailable(f"schema_registries.{self.name}: {section.url} answers {status}. Ask who runs it.")
-        if body is None and status == _OK:
+        too_long = len(body) > section.answer_bytes_max
+        if too_long and status == _OK:
             raise NoSchema(f"the answer of registry {self.name} is longer than {section.answer_bytes_max:,} bytes")
-        content = _object(body or b"")
+        content = _object(b"" if too_long else body)
         if status == _NOT_FOUND and content.get("error_code") in _NO_SCHEMA:
             raise NoSchema(f"registry {self.name} has none")
         if status != _OK:

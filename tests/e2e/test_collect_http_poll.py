@@ -9,6 +9,7 @@ import pytest
 
 from dataflows.collectors.http_poll import HttpPoll
 from dataflows.collectors.http_poll_settings import HttpPollCollector
+from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
 from tests.e2e.test_collect_webhook import MAPPING
@@ -20,6 +21,7 @@ BY = {
     "/pages": {},
     "/all": {},
 }
+BOMB = gzip.compress(b" " * 10_000_000)
 
 
 class Clock:
@@ -39,7 +41,7 @@ def service():
 
 def polled(service: EventService, path: str = "/all", clock=None, **more) -> HttpPoll:
     section = HttpPollCollector(protocol="http-poll", url=service.url + path, **(BY[path] | more))
-    reader = HttpPoll(section, "line", clock or Clock())
+    reader = HttpPoll(section, "line", clock or Clock(), Refusals())
     reader.seek(None, {})
     return reader
 
@@ -112,19 +114,19 @@ def test_the_service_says_when_to_come_back(service):
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "code", "piece"),
     [
-        ((200, {}, b"<html>"), "no JSON"),
-        ((200, {}, b'{"a": NaN}'), "no JSON"),
-        ((200, {}, b"[" * 100_000), "no JSON"),
-        ((200, {}, b'{"items": []}'), "no list"),
-        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 10_000_000)), "longer than 200,000 bytes"),
-        ((403, {}, b""), "403"),
-        ((302, {"Location": "http://elsewhere.example"}, b""), "302"),
-        ((200, {"Link": '<http://elsewhere.example/>; rel="next"'}, b"[]"), "elsewhere"),
+        ((200, {}, b"<html>"), "no JSON", "MALFORMED", b"<html>"),
+        ((200, {}, b'{"a": NaN}'), "no JSON", "MALFORMED", b'{"a": NaN}'),
+        ((200, {}, b"[" * 100_000), "nested too deep", "DEEP_NESTING", b"[" * PIECE_BYTES_MAX),
+        ((200, {}, b'{"items": []}'), "no list", "MALFORMED", b'{"items": []}'),
+        ((200, {"Content-Encoding": "gzip"}, BOMB), "longer than 200,000 bytes", "OVERSIZE", b" " * PIECE_BYTES_MAX),
+        ((403, {}, b""), "403", "", b""),
+        ((302, {"Location": "http://elsewhere.example"}, b""), "302", "", b""),
+        ((200, {"Link": '<http://e.example/>; rel="next"'}, b"[]"), "elsewhere", "UNSAFE_NAME", b"http://e.example/"),
     ],
 )
-def test_what_cannot_be_used_is_refused_and_the_next_answer_counts(service, answer, reason):
+def test_what_cannot_be_used_is_refused_with_an_entry_and_the_next_answer_counts(service, answer, reason, code, piece):
     service.answers = [answer]
     service.events = [event(1)]
     reader = polled(service, answer_bytes_max=200_000)
@@ -132,6 +134,7 @@ def test_what_cannot_be_used_is_refused_and_the_next_answer_counts(service, answ
     with pytest.raises(AnswerUnusable, match=reason):
         reader.poll()
     assert json.loads(reader.position())["url"] == json.loads(before)["url"]
+    assert [(each.code, each.count, each.piece) for each in reader._refusals.due(0)] == [(code, 1, piece)] * bool(code)
     assert numbers(reader, 1) == [1]
 
 

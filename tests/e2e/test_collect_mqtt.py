@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from dataflows.collectors.mqtt import MqttTopics
 from dataflows.collectors.mqtt_settings import MqttCollector, SparkplugCollector
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.signals import counts
 from dataflows.collectors.sparkplug import SparkplugNodes
 from dataflows.sources.errors import SourceUnavailable
@@ -83,7 +84,7 @@ def publisher(port: int, name: str = "mes") -> Client:
 
 def plain(port: int, position: str | None = None, state: dict | None = None, **more) -> MqttTopics:
     section = {"protocol": "mqtt", "host": "127.0.0.1", "port": port, "tls": False, "topics": ("mes/#",)}
-    reader = MqttTopics(MqttCollector(**(section | more)), "line", lambda: time.time_ns() // 1000)
+    reader = MqttTopics(MqttCollector(**(section | more)), "line", lambda: time.time_ns() // 1000, Refusals())
     reader.seek(position, state or {})
     return reader
 
@@ -116,14 +117,18 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto):
 
 def test_an_envelope_holds_the_topic_and_what_is_no_json_as_text(mosquitto):
     client = publisher(mosquitto.port, "enveloper")
-    reader = plain(mosquitto.port, envelope=True, client_id="enveloped", session_expiry_s=0)
+    more = {"client_id": "enveloped", "session_expiry_s": 0, "message_bytes_max": 1_024}
+    reader = plain(mosquitto.port, envelope=True, **more)
     reader.poll()
-    for body in (b'{"good": 1.10}', b"on\xff"):
+    for body in (b"[" * 1_025, b'{"good": 1.10}', b"on\xff"):
         client.publish("mes/press-7/state", body, 1).wait_for_publish(20)
     assert told(reader, 2) == [
         {"topic": "mes/press-7/state", "payload": {"good": 1.1}},
         {"topic": "mes/press-7/state", "payload": "on\\xff"},
     ]
+    (entry,) = reader._refusals.due(0)
+    assert entry.detail == "127.0.0.1: 'mes/press-7/state': a message longer than 1,024 bytes"
+    assert (entry.code, entry.piece) == ("OVERSIZE", b"[" * 1_024)
     reader.close()
     client.disconnect()
     client.loop_stop()
@@ -193,10 +198,16 @@ def test_tls_and_a_password_are_asked_for_and_shown_to_nobody(tmp_path):
 def test_a_birth_is_asked_for_by_command_and_aliases_outlive_us(mosquitto):
     edge = EdgeNode(mosquitto.port, "line-9")
     section = SparkplugCollector(
-        protocol="sparkplug", host="127.0.0.1", port=mosquitto.port, tls=False, reorder_timeout_s=0.2
+        protocol="sparkplug",
+        host="127.0.0.1",
+        port=mosquitto.port,
+        tls=False,
+        reorder_timeout_s=0.2,
+        edges_max=1,
+        message_bytes_max=65_536,
     )
     edge.connect()
-    reader = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000)
+    reader = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000, Refusals())
     reader.seek(None, {})
     reader.poll()  # it was born before we listened
     edge.make()
@@ -207,12 +218,19 @@ def test_a_birth_is_asked_for_by_command_and_aliases_outlive_us(mosquitto):
     assert records[2]["metrics"] == {"Good": 1}
     position, state = reader.position(), dict(reader.state())
     reader.close()
-    again = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000)
+    again = SparkplugNodes(section, "line", lambda: time.time_ns() // 1000, Refusals())
     again.seek(position, state)
     again.poll()
+    stranger = publisher(mosquitto.port, "stranger")
+    for edge_node, body in (("line-8", b"\xff" * 2_000), ("line-8", b"x" * 70_000), ("line-7", b"")):
+        stranger.publish(f"spBv1.0/plant/NDATA/{edge_node}", body, 1).wait_for_publish(20)
+    stranger.disconnect()
+    stranger.loop_stop()
     edge.make()
     held, *_ = told(again, 3)
     assert (held["metrics"], held["session"]) == ({"Good": 2}, records[1]["session"])
+    pieces = {each.code: each.piece for each in again._refusals.due(0)}
+    assert pieces == {"MALFORMED": b"\xff" * 1_024, "OVERSIZE": b"x" * 1_024, "SESSIONS_EXHAUSTED": b""}
     again.close()
     edge.close()
 

@@ -9,6 +9,7 @@ import pytest
 
 from dataflows.collectors.mtconnect import MtconnectAgent as Collector
 from dataflows.collectors.mtconnect_settings import MtconnectCollector
+from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
 from tests.peers.mtconnect_agent import MtconnectAgent
@@ -58,7 +59,7 @@ def agent():
 
 
 def asking(agent: MtconnectAgent, position: str | None = None, **more) -> Collector:
-    reader = Collector(MtconnectCollector(protocol="mtconnect", url=agent.url, **more), "line", Clock())
+    reader = Collector(MtconnectCollector(protocol="mtconnect", url=agent.url, **more), "line", Clock(), Refusals())
     reader.seek(position, {})
     return reader
 
@@ -172,6 +173,11 @@ def test_an_agent_that_starts_anew_is_a_new_session_wherever_it_stands(agent, sa
     anew.close()
 
 
+CODES = {
+    "elements deep": "DEEP_NESTING",
+    "a name is longer": "TEXT_TOO_LONG",
+    "more than the 1,000 observations": "FLOODED",
+}
 OBSERVATION = '<DeviceStream name="{}"><ComponentStream><Events>{}</Events></ComponentStream></DeviceStream>'
 
 
@@ -193,12 +199,14 @@ OBSERVATION = '<DeviceStream name="{}"><ComponentStream><Events>{}</Events></Com
         (b'<MTConnectError><Header instanceId="1"/><E errorCode="NO_DEVICE">no</E></MTConnectError>', "NO_DEVICE: no"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_and_the_next_answer_counts(agent, body, reason):
+def test_what_cannot_be_used_is_refused_with_an_entry_and_the_next_answer_counts(agent, body, reason):
     agent.answers = [(200, body)]
     agent.say("PART_COUNT", 1)
     reader = asking(agent)
     with pytest.raises(AnswerUnusable, match=reason):
         reader.poll()
+    (entry,) = reader._refusals.due(0)
+    assert (entry.code, entry.piece) == (CODES.get(reason, "MALFORMED"), body[:PIECE_BYTES_MAX])
     assert [each["sequence"] for each in told(reader)] == [1]
 
 
@@ -212,6 +220,7 @@ def test_of_an_answer_that_is_too_long_less_is_asked_for(agent):
     reader.poll()
     with pytest.raises(AnswerUnusable, match="one observation is longer"):
         numbers(reader, 20)
+    assert [each.code for each in reader._refusals.due(0)] == ["OVERSIZE"]
 
 
 def test_an_agent_that_is_away_or_fails_is_an_outage(agent):

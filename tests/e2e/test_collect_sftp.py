@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from dataflows.collectors.refusals import Refusals
 from dataflows.collectors.sftp import SftpFiles
 from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
@@ -52,7 +53,7 @@ def fetching(server: SftpServer, folder: Path, position: str | None = None, stat
     own = {"host": "127.0.0.1", "port": server.port, "user": server.user, "path": str(server.folder), "into": "drop"}
     keys = {"known_hosts": server.known_hosts, "key_file": server.key}
     section = SftpCollector(**{"protocol": "sftp", "settle_s": 0, "every_s": 1, **own, **keys, **more})
-    reader = SftpFiles(section, "line", folder, Clock())
+    reader = SftpFiles(section, "line", folder, Clock(), Refusals())
     reader.seek(position, state or {})
     READERS.append(reader)
     return reader
@@ -128,6 +129,11 @@ def test_a_file_that_is_too_long_or_one_too_many_is_refused(server, tmp_path):
     server.put("third", b"")
     with pytest.raises(AnswerUnusable, match="more than 2 files"):
         entries(reader)
+    where = f"127.0.0.1:{server.port}"
+    assert [(each.code, each.detail, each.piece) for each in reader._refusals.due(0)] == [
+        ("OVERSIZE", f"{where}: 'long', 101 bytes", b"long"),
+        ("FLOODED", f"{where}: more than 2 files in {str(server.folder)!r}", b""),
+    ]
 
 
 def test_only_the_server_whose_key_is_known_is_trusted(server, tmp_path):
@@ -135,8 +141,10 @@ def test_only_the_server_whose_key_is_known_is_trusted(server, tmp_path):
     asyncssh.generate_private_key("ssh-ed25519").write_public_key(tmp_path / "other.pub")
     for text in ("", f"[127.0.0.1]:{server.port} {(tmp_path / 'other.pub').read_text()}"):
         other.write_text(text)
+        reader = fetching(server, tmp_path / "drop", known_hosts=other)
         with pytest.raises(AnswerUnusable, match="is not trusted"):
-            fetching(server, tmp_path / "drop", known_hosts=other).poll()
+            reader.poll()
+        assert [each.code for each in reader._refusals.due(0)] == ["NOT_AUTHENTIC"]
 
 
 def test_what_stands_in_the_way_is_told_and_shows_no_secret(server, tmp_path):
@@ -201,10 +209,13 @@ def test_names_that_lead_out_of_the_folder_are_refused_with_an_entry(tmp_path):
     with hostile(tmp_path, names) as peer:
         own = {"host": "127.0.0.1", "user": "u", "path": "/", "into": "drop", "settle_s": 0, "every_s": 1}
         section = SftpCollector(protocol="sftp", **own, **peer)
-        reader = SftpFiles(section, "line", tmp_path / "landing" / "drop", Clock())
+        reader = SftpFiles(section, "line", tmp_path / "landing" / "drop", Clock(), Refusals())
         refused = entries(reader)
     assert {each["code"] for each in refused} == {"UNSAFE_NAME"}
     assert len(refused) == len(names) - 2
+    (entry,) = reader._refusals.due(0)
+    assert (entry.code, entry.count, entry.piece) == ("UNSAFE_NAME", len(names) - 2, names[0])
+    assert entry.detail.isprintable()
     assert not (tmp_path / "landing").exists()
 
 
@@ -251,11 +262,18 @@ def test_kills_of_both_sides_amid_a_transfer_land_each_file_once(server, tmp_pat
         server.kill()
         assert not (drop / "2.bin").exists()
         server.put("3.jsonl", events(20, 40), 1_795_000_002)
+        server.put("replay-0123456789abcdef-0.jsonl", events(40, 60), 1_795_000_003)
         server.start()
         until(site.good, 40)
         told = [json.loads(entry) for entry in site.spooled()]
+        told = [entry for entry in told if "landed" in entry]
         assert [each["landed"] for each in told] == ["1.jsonl", "2.bin", "3.jsonl"]
         assert told[1]["sha256"] == hashlib.sha256((drop / "2.bin").read_bytes()).hexdigest()
-        assert site.faults() == 0
+        until(site.faults, 1)
+        (letter,) = site.letters()
+        assert (letter.fault.code, letter.fault.plant, letter.value) == (
+            "UNSAFE_NAME", "Q", b"replay-0123456789abcdef-0.jsonl"
+        )  # fmt: skip
+        assert site.good() == 40
     finally:
         site.close()

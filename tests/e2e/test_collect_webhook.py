@@ -12,10 +12,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.collectors.webhook import Webhook
 from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.sources.errors import SourceUnavailable
@@ -56,11 +58,11 @@ def reachable(port: int) -> bool:
 
 
 @contextmanager
-def listening(commit: bool = True, now_s: float | None = None, **more):
+def listening(commit: bool = True, now_s: float | None = None, refusals: Refusals | None = None, **more):
     """A receiver whose records are taken, and told to be durable, by a thread of the test's."""
     port = free_port()
     section = WebhookCollector(protocol="webhook", port=port, **(more or {"token": TOKEN}))
-    reader = Webhook(section, "line", lambda: int((now_s or time.time()) * 1e6))
+    reader = Webhook(section, "line", lambda: int((now_s or time.time()) * 1e6), refusals or Refusals())
     reader.seek(None, {})
     taken, ended = [], threading.Event()
 
@@ -77,10 +79,12 @@ def listening(commit: bool = True, now_s: float | None = None, **more):
     deadline = time.monotonic() + 20
     while not reachable(port):
         assert time.monotonic() < deadline
-    yield f"http://127.0.0.1:{port}/", taken
-    ended.set()
-    thread.join()
-    reader.close()
+    try:
+        yield f"http://127.0.0.1:{port}/", taken
+    finally:
+        ended.set()
+        thread.join()
+        reader.close()
 
 
 def post(url: str, body: bytes = b'{"n":1}', token: str = TOKEN, **headers: str) -> requests.Response:
@@ -109,56 +113,73 @@ def test_what_is_not_durable_is_not_acknowledged():
 
 
 @pytest.mark.parametrize(
-    ("request_", "code"),
+    ("request_", "status", "code"),
     [
-        ({"token": ""}, 401),
-        ({"token": "wrong"}, 401),
-        ({"body": b"x" * 2_000}, 413),
-        ({"body": b" \n"}, 400),
+        ({"token": ""}, 401, "NOT_AUTHENTIC"),
+        ({"token": "wrong"}, 401, "NOT_AUTHENTIC"),
+        ({"body": b"x" * 2_000}, 413, "OVERSIZE"),
+        ({"body": b" \n"}, 400, "MALFORMED"),
     ],
 )
-def test_what_may_not_be_posted_is_refused_with_a_code(request_, code):
-    with listening(token=TOKEN, body_bytes_max=1_024) as (url, taken):
-        assert post(url, **request_).status_code == code
+def test_what_may_not_be_posted_is_refused_with_a_code_and_an_entry(request_, status, code):
+    refusals = Refusals()
+    with listening(refusals=refusals, token=TOKEN, body_bytes_max=1_024) as (url, taken):
+        answer = post(url, **request_)
+        assert answer.status_code == status
+        (entry,) = refusals.due(0)
+        assert (entry.code, entry.detail) == (code, f"127.0.0.1: {answer.text}")
+        assert entry.piece == request_.get("body", b"")[:PIECE_BYTES_MAX]
         assert requests.get(url, timeout=30).status_code == 405
         assert post(url + "other").status_code == 404
         assert taken == []
 
 
 def test_a_flood_is_refused_and_those_under_way_are_served():
-    with listening(commit=False, token=TOKEN, waiting_max=2, durable_wait_s=2.0) as (url, taken):
+    more = {"waiting_max": 2, "durable_wait_s": 2.0, "refusals": (refusals := Refusals())}
+    with listening(commit=False, token=TOKEN, **more) as (url, taken):
         with ThreadPoolExecutor(6) as senders:
             answers = list(senders.map(lambda _: post(url).text, range(6)))
         assert answers.count("too many requests are under way") == 4
+        (entry,) = refusals.due(0)
+        assert (entry.code, entry.detail) == ("FLOODED", "4 times: 127.0.0.1: too many requests are under way")
+        with socket.create_connection(("127.0.0.1", urlsplit(url).port)) as stranger:
+            stranger.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            assert b" 400 " in stranger.recv(1_000)
+        (entry,) = refusals.due(0)
+        assert (entry.code, entry.detail) == ("MALFORMED", "127.0.0.1: Invalid HTTP request received.")
         assert len(taken) == 2
 
 
 def test_bodies_of_a_flood_take_no_more_memory_than_they_may():
     more = {"waiting_bytes_max": 10_000, "body_bytes_max": 4_000, "durable_wait_s": 2.0}
-    with listening(commit=False, token=TOKEN, **more) as (url, taken):
+    with listening(commit=False, token=TOKEN, refusals=(refusals := Refusals()), **more) as (url, taken):
         with ThreadPoolExecutor(8) as senders:
             answers = list(senders.map(lambda _: post(url, b"x" * 4_000).text, range(8)))
         assert answers.count("too many bytes are under way") == 6
+        (entry,) = refusals.due(0)
+        assert (entry.code, entry.count, entry.piece) == ("FLOODED", 6, b"x" * PIECE_BYTES_MAX)
         assert len(taken) == 2
         assert post(url, b"x" * 4_000).text == "not stored yet; send it again"
 
 
 def test_signatures_are_checked_and_old_ones_refused():
     now = 1_800_000_000
-    with listening(now_s=now, signing_secret=SECRET) as (url, taken):
+    with listening(now_s=now, signing_secret=SECRET, refusals=(refusals := Refusals())) as (url, taken):
         assert signed(url, b'{"n":1}', now - 299).status_code == 204
         assert signed(url, b'{"n":2}', now - 301).text == "webhook-timestamp is out of the window"
         assert signed(url, b'{"n":2}', now + 301).status_code == 401
         assert signed(url, b'{"n":3}', now, b"another key").text == "webhook-signature is wrong"
         assert post(url, token="").status_code == 401
         assert taken == [b'{"n":1}']
+        (entry,) = refusals.due(0)
+        assert (entry.code, entry.count, len(entry.words), entry.piece) == ("NOT_AUTHENTIC", 4, 3, b'{"n":2}')
 
 
 def test_a_port_that_is_taken_is_an_outage():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         section = WebhookCollector(protocol="webhook", port=taken.getsockname()[1], token=TOKEN)
         with pytest.raises(SourceUnavailable, match="cannot be listened at"):
-            Webhook(section, "line", lambda: 0).poll()
+            Webhook(section, "line", lambda: 0, Refusals()).poll()
 
 
 @pytest.mark.parametrize(
@@ -218,6 +239,20 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path, monkeypatch):
         for body in hostile:  # durable, so answered; what they mean is found out later, and they mean nothing
             assert post(url, body).status_code == 204
         until(site.faults, len(hostile))
+        assert site.good() == 40
+        site.kill("confirmations")  # what is refused outlives kills of both
+        for _ in range(20):
+            assert post(url, token="wrong").status_code == 401
+        assert post(url, b"x" * 2_000_000).status_code == 413
+        until(lambda: len(site.refused()), 2)
+        site.kill("collect")
+        site.start("confirmations")
+        until(site.faults, len(hostile) + 2)
+        refused = {letter.fault.code: letter for letter in site.letters()[len(hostile) :]}
+        stranger, long = refused["NOT_AUTHENTIC"], refused["OVERSIZE"]
+        assert "127.0.0.1: token missing or wrong" in stranger.fault.detail
+        assert (stranger.fault.plant, stranger.stage, stranger.topic) == ("Q", "refuse", "refused:line")
+        assert (long.value, long.original) == (b"x" * PIECE_BYTES_MAX, False)
         assert site.good() == 40
     finally:
         site.close()

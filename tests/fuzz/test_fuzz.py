@@ -31,6 +31,7 @@ SHARE = 40_000
 CASES = corpus.cases()
 NOT_OF_A_RECORD = {
     FaultCode.SESSIONS_EXHAUSTED, FaultCode.TOO_LATE, FaultCode.BOUND_REACHED, FaultCode.NOT_OWNER,
+    FaultCode.UNSAFE_NAME, FaultCode.NOT_AUTHENTIC, FaultCode.FLOODED,
 }  # fmt: skip
 """Faults of what came before or of who sends, which no single record has."""
 

@@ -12,8 +12,8 @@ from canonical import wire
 from canonical.decoders import parquet_pages, parquet_rows
 from canonical.mapping import PlantMapping
 from canonical.policy import Policy
-from dataflows import heap
-from dataflows.collectors import pulses, signals
+from dataflows import heap, spool
+from dataflows.collectors import pulses, refusals, signals
 from dataflows.metrics import bounded
 from dataflows.settings import Settings
 from dataflows.sources import fetch_ahead, kafka_partition, landed_files, log_stream, partition_queue
@@ -30,7 +30,7 @@ SECTIONS = {"sequencing", "counters", "aggregation", "limits", "log", "kafka", "
 SECTIONS |= {"traces", "gathering", "attribution", "postings", "erps", "spool", "slo", "alerts", "tower"}
 CONSTANTS = (attest, heap, fetch_ahead, kafka_partition, partition_queue, landed_files, log_stream, kafka, store, wire)
 CONSTANTS += (bounded, kafka_group, allowance, box, gate, pages, session, site, token_file, watch, pulses, signals)
-CONSTANTS += (parquet_pages, parquet_rows)
+CONSTANTS += (parquet_pages, parquet_rows, refusals, spool)
 
 
 def settings_of(model: type[BaseModel]) -> dict[str, object]:

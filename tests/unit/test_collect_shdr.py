@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from canonical.records import RawRecords
+from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.collectors.shdr import CONNECTED, ShdrLines
 from dataflows.collectors.shdr_settings import ShdrCollector
 from dataflows.collectors.shdr_signals import ShdrSignals
@@ -41,7 +42,7 @@ def clock():
 @pytest.fixture
 def lines(adapter, clock):
     section = ShdrCollector(protocol="shdr", host="127.0.0.1", port=adapter.port, line_bytes_max=256)
-    reader = ShdrLines(section, "okuma", clock)
+    reader = ShdrLines(section, "okuma", clock, Refusals())
     reader.seek(None, {})
     yield reader
     reader.close()
@@ -85,7 +86,7 @@ def test_records_are_numbered_over_connections_and_restarts(adapter, lines, cloc
     adapter.wait_connected()
     adapter.say("T1|a|1")
     heard(lines, 1)
-    again = ShdrLines(lines._section, "okuma", clock)
+    again = ShdrLines(lines._section, "okuma", clock, Refusals())
     again.seek(lines.position(), {})
     raw = again.poll()
     again.close()
@@ -139,12 +140,15 @@ def test_a_sign_of_life_keeps_the_connection_and_is_no_record(adapter, lines, cl
     assert heard(lines, 1) == ["T1|a|1"]
 
 
-def test_a_line_without_end_is_cut_and_told_once(adapter, lines):
+def test_a_line_that_is_too_long_is_refused_once_and_no_part_of_it_told(adapter, lines):
     lines.poll()
     adapter.wait_connected()
-    adapter.say("x" * 100_000, "T2|a|2")
-    said = heard(lines, 2)
-    assert said == ["x" * 256, "T2|a|2"]
+    adapter.say("x" * 1_000_000, "T1|a|" + "1" * 252, "T2|a|" + "2" * 251)
+    assert heard(lines, 1) == ["T2|a|" + "2" * 251]
+    (entry,) = lines._refusals.due(0)
+    words = f"127.0.0.1:{adapter.port}: a line longer than 256 bytes"
+    assert (entry.code, entry.detail) == ("OVERSIZE", f"2 times: {words}")
+    assert (entry.piece, len(entry.piece) <= PIECE_BYTES_MAX) == (b"x" * len(entry.piece), True)
 
 
 T = "2026-11-17T06:00:0{}Z"
@@ -179,7 +183,7 @@ def test_of_a_line_goes_what_is_left_out_and_nothing_else(line, told):
 def test_what_is_held_is_a_line_of_its_own_before_the_one_that_bends(adapter, clock):
     door = SwingingDoorSignal(items=["load"], rule="swinging-door", width=0, heartbeat_s=9)
     section = ShdrCollector(protocol="shdr", host="127.0.0.1", port=adapter.port, signals=(door,))
-    reader = ShdrLines(section, "okuma", clock)
+    reader = ShdrLines(section, "okuma", clock, Refusals())
     reader.seek(None, {})
     reader.poll()
     adapter.wait_connected()
@@ -190,7 +194,7 @@ def test_what_is_held_is_a_line_of_its_own_before_the_one_that_bends(adapter, cl
     ]  # fmt: skip
     position, state = reader.position(), dict(reader.state())
     reader.close()
-    again = ShdrLines(section, "okuma", clock)
+    again = ShdrLines(section, "okuma", clock, Refusals())
     again.seek(position, state)
     clock.now_us += 10_000_000
     assert texts(again.poll()) == [T.format(3) + "|load|7"], "the last is told when its time is over"

@@ -194,6 +194,42 @@ def test_an_avro_file_yields_its_data_with_the_schema_they_were_written_in(tmp_p
         assert {dict(headers)["avro.schema"] for headers in batch.headers} == {json.dumps(schema).encode()}
 
 
+@pytest.mark.parametrize("by_content", [True, False])
+def test_a_link_that_leads_out_and_a_name_that_is_no_text_are_refused_and_nothing_of_them_is_read(
+    tmp_path: Path, by_content: bool
+) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    drop(tmp_path, "secret", b"secret\n", age_s=40)
+    (folder / "link").symlink_to("../secret")
+    drop(folder, "a", b"1\n2\n", age_s=30)
+    (folder / "within").symlink_to("a")
+    drop(folder, os.fsdecode(b"b\xff\x1b[2J"), b"3\n", age_s=20)
+    drop(folder, "c", b"4\n", age_s=10)
+    found: list[tuple[bytes, str]] = []
+    state: dict[str, bytes] = {}
+    position, offsets = None, []
+    for _ in range(8):
+        files = reader(folder, by_content=by_content, batch_bytes=1)
+        files.seek(position, state)
+        raw = files.poll()  # killed after each commit
+        found += [(raw.value(row), raw.refusals[row][1] if raw.refusals else "") for row in range(len(raw))]
+        offsets += raw.offsets.tolist()
+        position, state = files.position(), {**state, **files.state()}
+    name = b"b\\\\xff\\x1b[2J"
+    assert found == [
+        (b"link", "link: it is a link that leads out of the folder"),
+        (b"1", ""),
+        (b"2", ""),
+        *([] if by_content else [(b"1", ""), (b"2", "")]),
+        (name, f"{name.decode()}: its name is no text, or has control characters"),
+        (b"4", ""),
+    ]
+    assert offsets == sorted(set(offsets))
+    assert files.at_end()
+    assert list(files.whole(folder / "link")) == []
+
+
 def test_a_landing_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match="Check that the folder is mounted"):
         reader(tmp_path / "not mounted" / "plant").poll()

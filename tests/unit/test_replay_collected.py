@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from canonical.contracts import FaultCode
 from dataflows.collect_shards import make_spool
+from dataflows.collectors.refusals import Refused
+from dataflows.dead_letter_box import fetched_again, letters
+from dataflows.health import confirmations_health
+from dataflows.refused_stream import refused_record
 from dataflows.replay_selection import Selection
 from dataflows.replay_spool import ReplaySpool
+from dataflows.spool import refused_beside
 from dataflows.trail.operator_trail import OperatorTrail, operator_trail
 from dataflows.trail.trail_check import verified
 from sinks.commit_log import CommitInDoubt, Record, WriterFenced
+from sinks.dead_letters import parse
 from sinks.sqlite import SqliteLog, SqliteStreams
 from tests.mapped_plant import clock
 from tests.replayed_plant import MAPPING, ReplayedPlant, record
@@ -67,6 +74,20 @@ def test_a_record_that_is_understood_now_fills_its_hole_and_keeps_key_and_header
     assert plant.replay.planned(Selection()).records == 0
     assert plant.finished() == 0
     assert len(plant.stream()) == 4
+
+
+def test_what_was_refused_is_told_and_cannot_be_sent(plant):
+    with closing(SqliteLog(plant.settings.spool.path)) as log:
+        log.restore(STREAM)
+        refused = Refused(FaultCode.OVERSIZE, record(3), 1, {"10.0.0.7: too long": None})
+        log.commit(STREAM, "{}", {}, [refused_record(refused_beside(STREAM), refused)])
+    plant.run()
+    *_, (place, stored) = letters(plant.settings)
+    assert (parse(stored).fault.code, parse(stored).fault.detail) == (FaultCode.OVERSIZE, "10.0.0.7: too long")
+    assert fetched_again(plant.settings, stored, clock) is None
+    plan = plant.replay.planned(Selection(places=(place,)))
+    assert (plan.records, plan.told()["left_out"]["bytes_gone"]) == (0, 1)
+    assert [shard.problem for shard in confirmations_health(plant.settings, clock)] == ["", ""]
 
 
 def test_what_was_read_is_sent_again_and_changes_nothing(plant):

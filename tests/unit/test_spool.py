@@ -8,7 +8,7 @@ import pytest
 
 from canonical.records import NO_RECORDS, RawRecords
 from dataflows import spool as module
-from dataflows.spool import Roomy, Spool, shard_of
+from dataflows.spool import Roomy, Spool, refused_beside, shard_of
 from sinks.commit_log import CommitLogUnavailable, Record, WriterFenced
 from sinks.sqlite import SqliteLog, SqliteStreams
 
@@ -85,6 +85,21 @@ def test_only_what_was_read_is_removed_and_the_last_are_kept(world):
     assert [stored.offset for stored in streams.read(SHARD, 0, 99)] == [6, 7, 8]
     spool.commit(SHARD, "2", {}, records(1))
     assert [stored.offset for stored in streams.read(SHARD, 0, 99)] == [6, 7, 8, 9]
+
+
+def test_what_was_refused_is_removed_when_it_was_read_or_is_too_much(world, monkeypatch):
+    spool, streams, read, _ = world
+    refused = refused_beside(SHARD)
+    spool.commit(SHARD, "1", {}, [*records(1), *(Record(refused, None, b"%d" % number) for number in range(8))])
+    spool.tidy(0)
+    assert streams.count(refused) == 8, "nobody has read it"
+    read[refused] = 8
+    spool.tidy(module.TIDY_US)
+    assert [stored.offset for stored in streams.read(refused, 0, 99)] == [6, 7, 8]
+    monkeypatch.setattr(module, "REFUSED_UNREAD_MAX", 2)
+    spool.tidy(2 * module.TIDY_US)
+    assert [stored.offset for stored in streams.read(refused, 0, 99)] == [7, 8]
+    assert spool.room(SHARD) == 9
 
 
 def test_offsets_go_on_when_all_was_read_and_nothing_is_to_be_kept(world):
