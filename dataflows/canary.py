@@ -22,7 +22,7 @@ from canonical.records import RawRecords
 from dataflows.committed_states import committed_states
 from dataflows.fork import MEASURES, ORDER, TOTALS, Fork, add_to_orders, confirmed, of_stream, settled_us, totals
 from dataflows.items import Work
-from dataflows.original_records import OriginalRecords, rows_of
+from dataflows.replay.original_records import OriginalRecords, rows_of
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock, ShardInput

@@ -8,7 +8,7 @@ from typing import Final
 
 from canonical.contracts import FaultCode
 from dataflows.committed_states import committed_states
-from dataflows.original_records import Original, OriginalRecords
+from dataflows.replay.original_records import Original, OriginalRecords
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards
 from dataflows.sources.shard_source import Clock

@@ -20,7 +20,7 @@ _SERVED.set_forkserver_preload([
     "dataflows.cli.audit",
     "dataflows.cli.status",
     "dataflows.erp_simulator.server",
-    "dataflows.replay",
+    "dataflows.replay.replay",
     "dataflows.runtime",
     "dataflows.simulator",
     "numpy.ma",

@@ -6,8 +6,8 @@ import json
 import time
 from pathlib import Path
 
-from dataflows.replay import Replay
-from dataflows.replay_selection import Selection
+from dataflows.replay.replay import Replay
+from dataflows.replay.selection import Selection
 from dataflows.trail.operator_trail import operator_trail
 from tests.mapped_plant import MappedPlant, clock
 

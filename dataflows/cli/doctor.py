@@ -17,8 +17,8 @@ QUEUES = frozenset({"postings", "delivery"})
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dataflows.health.shard_health import Finding, ShardHealth
     from dataflows.settings import Settings
-    from dataflows.shard_health import Finding, ShardHealth
 
 
 def doctor(
@@ -41,7 +41,7 @@ def doctor(
     """
     from dataflows import settings as files
     from dataflows.cli.output import print_json
-    from dataflows.health import examined
+    from dataflows.health.health import examined
     from dataflows.sources.clock import SystemClock
 
     settings = files.load(config)

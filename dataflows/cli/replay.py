@@ -16,7 +16,7 @@ from dataflows.cli.options import CONFIG, INSTANTS, Config, Json, instant_us
 from dataflows.cli.order_table import ORDERS_SHOWN, order_table
 
 if TYPE_CHECKING:
-    from dataflows.replay import Plan, Replayed
+    from dataflows.replay.replay import Plan, Replayed
 
 WORDS = {"confirmation": "new", "supplementary": "new supplementary"}
 
@@ -65,8 +65,8 @@ def replay(
     Example: plantsync replay --code UNKNOWN_UNIT --plant A --apply --reason "KG is mapped now"
     """
     from dataflows.cli.output import errors, print_json
-    from dataflows.replay import Replay
-    from dataflows.replay_selection import Selection, offset_range
+    from dataflows.replay.replay import Replay
+    from dataflows.replay.selection import Selection, offset_range
     from dataflows.settings import load
     from dataflows.sources.clock import SystemClock
     from dataflows.trail.operator_trail import operator_trail

@@ -15,6 +15,8 @@ import prometheus_client
 from canonical.columns import EventBatch
 from canonical.records import RawRecords
 from dataflows.flow_names import FlowName
+from dataflows.health.queue_depth import delivery_depth, desk_depth
+from dataflows.health.shard_health import QueueDepth
 from dataflows.intake import Room
 from dataflows.items import Commit, Shard
 from dataflows.lag import Lag
@@ -24,8 +26,6 @@ from dataflows.metrics.hops import INGESTED, Hops
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.processors.delivery.reply import Call, Reply
 from dataflows.processors.posting.desk import Desk
-from dataflows.queue_depth import delivery_depth, desk_depth
-from dataflows.shard_health import QueueDepth
 from dataflows.watch import Committed, Watch
 from sinks.erp.pace import Pace
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from canonical.contracts import BusinessException, ExceptionCode, Severity
 from dataflows.exception_box import OF_DELIVERY
+from dataflows.health.shard_health import ShardHealth
 from dataflows.settings import Settings
-from dataflows.shard_health import ShardHealth
 from dataflows.tower.watch import Picture
 from dataflows.tower.words import age, number
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from canonical.contracts import BusinessException, Owner, Severity
+from dataflows.health.shard_health import QueueDepth
 from dataflows.settings import Settings
-from dataflows.shard_health import QueueDepth
 from dataflows.tower.chart import Chart, stacked
 from dataflows.tower.watch import Picture
 from dataflows.tower.words import short, unit

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from dataflows.health import examined
+from dataflows.health.health import examined
+from dataflows.health.shard_health import Finding, ShardHealth
 from dataflows.settings import Settings
-from dataflows.shard_health import Finding, ShardHealth
 from dataflows.tower.box import Box, BoxWatch
 from dataflows.tower.figures import Figures, figures, published
 from sinks.commit_log import PlantsyncError

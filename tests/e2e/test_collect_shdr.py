@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataflows.health import examined
+from dataflows.health.health import examined
 from dataflows.settings import load
 from dataflows.sources.clock import SystemClock
 from tests.collect_site import CollectSite, until

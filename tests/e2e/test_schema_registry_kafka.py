@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from dataflows.canary import Taken, canary
 from dataflows.dead_letter_box import letters
-from dataflows.replay import Replay
-from dataflows.replay_selection import Selection
+from dataflows.replay.replay import Replay
+from dataflows.replay.selection import Selection
 from dataflows.runtime import run_flow
 from dataflows.settings import load
 from dataflows.sources.errors import SourceUnavailable

@@ -31,7 +31,7 @@ from canonical.decoders.b2mml import read_landed
 from canonical.mapping import load
 from canonical.records import RawRecords
 from dataflows.confirmation_stages import event_columns
-from dataflows.replay_files import contents
+from dataflows.replay.files import contents
 from dataflows.sources.landed_files import FILE_SHIFT, FolderConfig, LandedFiles
 from tests import b2mml_documents as documents
 from tests.b2mml_documents import actual, amount, transaction

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from canonical.contracts import PeriodReference, RouteReference
-from dataflows.erp_health import reference_findings, source_findings
+from dataflows.health.erp_health import reference_findings, source_findings
 from dataflows.processors.posting.reference_book import ReferenceBook
 from dataflows.settings import load
 

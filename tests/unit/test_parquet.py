@@ -21,8 +21,8 @@ from canonical.decoders import decode, parquet_rows
 from canonical.decoders.parquet_rows import GROUP, ParquetRows, read_parquet
 from canonical.mapping import load
 from dataflows.dead_letter_box import letters
-from dataflows.replay import Replay
-from dataflows.replay_selection import Selection
+from dataflows.replay.replay import Replay
+from dataflows.replay.selection import Selection
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 from dataflows.trail.operator_trail import operator_trail
 from sinks.dead_letters import parse

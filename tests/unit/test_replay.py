@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from dataflows.dead_letter_box import fetched_again, letters
-from dataflows.replay_selection import Selection
+from dataflows.replay.selection import Selection
 from dataflows.trail.operator_trail import OperatorTrail, operator_trail
 from dataflows.trail.trail_check import verified
 from sinks.commit_log import CommitInDoubt, WriterFenced
@@ -37,7 +37,7 @@ def test_a_record_that_is_understood_now_fills_its_hole(plant):
 
 
 def test_a_replay_cut_off_after_its_entry_is_finished_by_the_next(plant, monkeypatch):
-    monkeypatch.setattr("dataflows.replay.drop", lambda *_: None)
+    monkeypatch.setattr("dataflows.replay.replay.drop", lambda *_: None)
     plant.apply()
     monkeypatch.undo()
     assert plant.visible() == ["1.json"]

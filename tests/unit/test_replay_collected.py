@@ -11,10 +11,10 @@ from canonical.contracts import FaultCode
 from dataflows.collect_shards import make_spool
 from dataflows.collectors.refusals import Refused
 from dataflows.dead_letter_box import fetched_again, letters
-from dataflows.health import confirmations_health
+from dataflows.health.health import confirmations_health
 from dataflows.refused_stream import refused_record
-from dataflows.replay_selection import Selection
-from dataflows.replay_spool import ReplaySpool
+from dataflows.replay.selection import Selection
+from dataflows.replay.spool import ReplaySpool
 from dataflows.spool import refused_beside
 from dataflows.trail.operator_trail import OperatorTrail, operator_trail
 from dataflows.trail.trail_check import verified

@@ -12,8 +12,8 @@ import pytest
 from canonical.decoders.avro import read_container
 from canonical.mapping import load
 from canonical.plants import shipped
-from dataflows.replay_files import FolderUnwritable, contents, discard, drop, file_names, leftovers, prepare
-from dataflows.replay_selection import ReplayRefused
+from dataflows.replay.files import FolderUnwritable, contents, discard, drop, file_names, leftovers, prepare
+from dataflows.replay.selection import ReplayRefused
 from dataflows.sources.landed_files import FolderConfig, LandedFiles
 
 ID = "0123456789abcdef"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canonical.contracts import DeadLetter, Fault, FaultCode
-from dataflows.replay_selection import ReplayedPlaces, ReplayRefused, Selection, offset_range
+from dataflows.replay.selection import ReplayedPlaces, ReplayRefused, Selection, offset_range
 
 LETTER = DeadLetter(
     topic="plant-a/1.ndjson",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dataflows.health.shard_health import Finding, ShardHealth
 from dataflows.settings import load
-from dataflows.shard_health import Finding, ShardHealth
 from dataflows.tower.box import Box
 from dataflows.tower.figures import Figures
 from dataflows.tower.hop import plants

@@ -7,8 +7,8 @@ from contextlib import closing
 from dataflows.collectors.signals import counts
 from dataflows.confirmations import COMMITTED_US
 from dataflows.flow_names import COLLECT
+from dataflows.health.shard_health import ShardHealth
 from dataflows.settings import Settings
-from dataflows.shard_health import ShardHealth
 from dataflows.sources.shard_source import Clock
 from dataflows.spool import shard_of
 from sinks.sqlite import SqliteStreams

@@ -25,11 +25,11 @@ from canonical.contracts import TrailAction
 from canonical.records import Headers
 from dataflows.committed_states import committed_states
 from dataflows.fork import MEASURES, ORDER
-from dataflows.replay_files import contents, discard, drop, file_names, leftovers, prepare
-from dataflows.replay_forecast import Forecast, forecast
-from dataflows.replay_gathering import REPLAY_HEADER, Chosen, Gathered, Gathering, Tell
-from dataflows.replay_selection import FOLDER, ReplayedPlaces, Selection
-from dataflows.replay_spool import COLLECTED, ReplaySpool
+from dataflows.replay.files import contents, discard, drop, file_names, leftovers, prepare
+from dataflows.replay.forecast import Forecast, forecast
+from dataflows.replay.gathering import REPLAY_HEADER, Chosen, Gathered, Gathering, Tell
+from dataflows.replay.selection import FOLDER, ReplayedPlaces, Selection
+from dataflows.replay.spool import COLLECTED, ReplaySpool
 from dataflows.settings import Settings
 from dataflows.shards import confirmations_shards, folder_config
 from dataflows.sources.shard_source import Clock

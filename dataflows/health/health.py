@@ -14,17 +14,17 @@ import numpy as np
 
 from canonical.contracts.ledger import imbalances
 from canonical.mapping import PlantMapping
-from dataflows.collect_health import collect_health
 from dataflows.committed_states import committed_states
 from dataflows.confirmation_stages import Confirm, Count, Decode, Order
 from dataflows.confirmations import COMMITTED_US
-from dataflows.erp_health import erp_findings, reference_findings, source_findings
 from dataflows.flow_names import CONFIRMATIONS as CONFIRMATIONS_FLOW
+from dataflows.health.collect_health import collect_health
+from dataflows.health.erp_health import erp_findings, reference_findings, source_findings
+from dataflows.health.queue_health import delivery_health, postings_health
+from dataflows.health.shard_health import Finding, ShardHealth, behind
 from dataflows.items import Commit, Shard
 from dataflows.processors.state import StateVersionUnknown
-from dataflows.queue_health import delivery_health, postings_health
 from dataflows.settings import Settings
-from dataflows.shard_health import Finding, ShardHealth, behind
 from dataflows.shards import analytics_shards, confirmations_shards, reference_shards, refused_shards
 from dataflows.sources.shard_source import Clock, ShardInput
 from sinks.analytics.published import StoreNotPublished, query

@@ -21,8 +21,8 @@ from canonical.mapping import PlantMapping
 from canonical.records import Headers, NamedSchemas, RawRecords
 from dataflows.dead_letter_box import letter as letter_at
 from dataflows.dead_letter_box import letters, set_aside_by
-from dataflows.original_records import OriginalRecords, original
-from dataflows.replay_selection import CONTENT_BYTES_MAX, ReplayedPlaces, ReplayRefused, Selection
+from dataflows.replay.original_records import OriginalRecords, original
+from dataflows.replay.selection import CONTENT_BYTES_MAX, ReplayedPlaces, ReplayRefused, Selection
 from dataflows.settings import Settings
 from dataflows.sources.known_schemas import KnownSchemas
 from dataflows.sources.shard_source import ShardInput

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataflows.health.shard_health import QueueDepth
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.processors.delivery.entry import IN_LINE
 from dataflows.processors.posting.desk import Desk
-from dataflows.shard_health import QueueDepth
 
 
 def desk_depth(desk: Desk, now_us: int) -> QueueDepth:

@@ -20,7 +20,7 @@ from canonical.b2mml.event_lines import is_line
 from canonical.decoders.avro import SCHEMA_HEADER
 from canonical.mapping import PlantMapping
 from canonical.records import Headers
-from dataflows.replay_selection import ReplayRefused
+from dataflows.replay.selection import ReplayRefused
 from dataflows.sources.landed_files import REPLAYED, UNFINISHED
 from sinks.commit_log import PlantsyncError
 

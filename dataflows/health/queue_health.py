@@ -8,14 +8,14 @@ from dataflows.committed_states import committed_states
 from dataflows.confirmations import COMMITTED_US
 from dataflows.delivery.shards import delivery_shards, unread
 from dataflows.flow_names import DELIVERY, POSTINGS
+from dataflows.health.queue_depth import age_s, delivery_depth, desk_depth
+from dataflows.health.shard_health import ShardHealth, behind
 from dataflows.intake import Room
 from dataflows.posting_policy import posting_policy
 from dataflows.postings import SHARD
 from dataflows.processors.delivery.delivery import Delivery
 from dataflows.processors.posting.desk import Desk
-from dataflows.queue_depth import age_s, delivery_depth, desk_depth
 from dataflows.settings import Settings
-from dataflows.shard_health import ShardHealth, behind
 from dataflows.shards import postings_shards
 from dataflows.sources.shard_source import Clock
 from sinks.commit_log import Snapshot

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from dataflows.health.shard_health import Finding
 from dataflows.processors.posting.reference_book import ReferenceBook, open_day
 from dataflows.settings import Settings
 from dataflows.settings.delivery import ErpSection
-from dataflows.shard_health import Finding
 from sinks.erp.port import Answer, Outcome
 from sinks.erp.settings import DropSettings, HttpSettings, SapSettings
 

@@ -1,0 +1,1 @@
+"""How each part is, read from outside, without fencing or delaying it."""
