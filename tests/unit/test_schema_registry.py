@@ -31,6 +31,7 @@ from dataflows.sources.errors import SourceUnavailable
 from dataflows.sources.known_schemas import IDS_MAX, PART
 from dataflows.sources.schema_registry import REFERENCES_MAX, SchemaRegistry
 from dataflows.sources.shard_source import ShardInput
+from sinks.commit_log import PlantsyncError
 from tests.certificates import self_signed
 from tests.peers import schema_registry
 from tests.unit.test_settings import PAGE, _rows
@@ -287,7 +288,7 @@ def test_what_is_no_schema_is_refused_and_what_is_no_answer_is_an_outage(peer, m
         read = reader(registry, mapping, [[message(1, V1, 1)]])
         read.seek(None, {})
         peer.answers.append((status, {"Location": peer.url}, body))
-        with pytest.raises(settings_file.PlantsyncError, match=re.escape(told)) as raised:
+        with pytest.raises(PlantsyncError, match=re.escape(told)) as raised:
             polled(read)
         assert raised.value.retryable
         assert read.position() == "0"
@@ -411,7 +412,7 @@ def test_tls_and_credentials_reach_the_registry(tmp_path, mapping):
         asks = check.validate_python({**reached, "password": {"env": "WORD"}, **wrong}, context=context)
         read = reader(SchemaRegistry(asks, "main"), mapping, [[message(1, V1, 1)]])
         read.seek(None, {})
-        with pytest.raises(settings_file.PlantsyncError, match=told):
+        with pytest.raises(PlantsyncError, match=told):
             polled(read)
     peer.close()
 
