@@ -129,3 +129,13 @@ def test_where_there_is_no_room_for_its_order_it_is_told():
     assert plant.later(SETTLE_US) == []
     assert [(each.state, each.order) for each in plant.unposted][-1] == ("refused", "4713")
     assert plant.desk.counts["refused"] == 1
+
+
+def test_an_operation_ends_when_nothing_has_come_for_it_for_a_while_what_was_attributed_among_it(plant):
+    plant.tell(mark("start", 0), confirmation(1, final=True, last_occurred_us=NOW_US + 9 * MINUTE_US))
+    plant.later(HOUR_US - SETTLE_US // 2 - MINUTE_US)
+    plant.tell(made(0, 2))
+    assert said(plant.later(SETTLE_US)) == [("4711", "0010", 1_000)]
+    assert plant.later(HOUR_US - 1) == []
+    (ended,) = plant.later(1)
+    assert (ended.order, ended.final) == ("4711", True)

@@ -231,7 +231,7 @@ def test_where_several_sources_count_the_same_pieces_only_the_named_ones_do():
     made = [(p.operation, p.good, p.labour_us) for p in plant.tell(*told) if p.kind == "confirmation"]
     assert made == [("0010", 5_000, 0), ("0010", 0, 9), ("0020", 2_000, 0)]
     assert plant.not_counted() == [str(told[n].posting_id) for n in (1, 3, 4)]
-    assert plant.unposted[0].why == "terminal does not count operation 0010 of order 4711, scale does"
+    assert plant.unposted[0].why == "operation 0010 of order 4711 is counted by scale, not by terminal"
     assert plant.desk.counts == {"offered": 6, "posted": 3, "not counted": 3}
     (ended,) = plant.later(HOUR_US)
     assert (ended.final, ended.operation, ended.scrap, ended.causes) == (True, "0010", 0, (str(told[3].posting_id),))

@@ -96,7 +96,7 @@ def used(order: str, actual: int) -> Record:
 
 def not_posted(number: int, state: UnpostedState) -> Record:
     about = {"cause": str(uuid(number)), "kind": "confirmation", "plant": "A", "at_us": 3 * S}
-    why = "" if state is UnpostedState.WAITING else "press does not count operation 0010 of order O3, scale does"
+    why = "" if state is UnpostedState.WAITING else "operation 0010 of order O3 is counted by scale, not by press"
     return Record(UNPOSTED, *encode_unposted(Unposted(state=state, why=why, **about), 3 * S))
 
 
@@ -171,7 +171,7 @@ def test_what_others_count_is_told_with_its_reason_though_it_ended_its_operation
     assert [(row["state"], row["first_seq"]) for row in told["unposted"]] == [("not-counted", 40)]
     (line,) = (line for line in _lines(told) if line.startswith("not posted"))
     assert line.startswith(
-        "not posted, not-counted, press does not count operation 0010 of order O3, scale does: 10 events"
+        "not posted, not-counted, operation 0010 of order O3 is counted by scale, not by press: 10 events"
     )
 
 

@@ -123,7 +123,7 @@ class _Examination:
             if not checks.counts(source, last, order):
                 others = ", ".join(last.counting_sources or order.counting_sources)
                 return NotCounted(
-                    f"{source} does not count operation {last.operation} of order {order.order}, {others} does"
+                    f"operation {last.operation} of order {order.order} is counted by {others}, not by {source}"
                 )
             # Where others count one of those before, they post it.
             own = [pair for pair in own if checks.counts(source, pair[0], order)]
