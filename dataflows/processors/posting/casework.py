@@ -9,9 +9,7 @@ Source: M10, M12, M19, M24, M30; docs/decisions/0015.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from canonical.contracts import (
     Action,
@@ -45,7 +43,7 @@ from dataflows.processors.posting.queues import Queues
 from dataflows.processors.posting.reference_book import ReferenceBook
 from dataflows.processors.posting.reversals import Reversals
 from dataflows.processors.posting.usage import Concern, usages
-from dataflows.processors.posting.verdict import Attributed, NotCounted, Ready, RuledOut, Verdict
+from dataflows.processors.posting.verdict import Attributed, Ready, RuledOut, Verdict
 
 
 class Casework:
@@ -201,28 +199,32 @@ class Casework:
 
     # -- postings ------------------------------------------------------------------------------
 
-    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut | NotCounted | Attributed, now_us: int) -> None:
-        if isinstance(verdict, Attributed):
+    def _settle(self, case: Case, verdict: tuple[Ready, ...] | RuledOut | Attributed, now_us: int) -> None:
+        posted: tuple[Ready, ...] = ()
+        if isinstance(verdict, tuple):
+            posted = verdict
+            if not case.derived:
+                self.counts["posted"] += 1
+        elif isinstance(verdict, Attributed):
             self._attribute(case, verdict.draft, now_us)
             return
-        posted: tuple[Ready, ...] = verdict if isinstance(verdict, tuple) else ()
-        if not case.derived:
-            self.counts[_FATES.get(type(verdict), "posted")] += 1
-        match verdict:
-            case RuledOut():
-                self.accounting.ended(case.draft, UnpostedState.RULED_OUT, verdict.why)
-            case NotCounted():
-                self.accounting.ended(case.draft, UnpostedState.NOT_COUNTED, verdict.why)
-                if case.draft.final:  # Whoever counts: that the operation is complete holds.
-                    self._follow(case, ending(case.draft), case.sort, now_us)
-            case _:
-                pass
+        else:
+            self._rule_out(case, verdict, now_us)
         if case.draft.kind is PostingKind.GOODS_ISSUE and not case.derived:
             # Lines of components that the ERP issues itself are left out (M18).
             left_out = len(case.draft.movements) - sum(len(ready.draft.movements) for ready in posted)
             self.counts["backflushed"] += left_out
         for ready in posted:
             self._post(case, ready, now_us)
+
+    def _rule_out(self, case: Case, verdict: RuledOut, now_us: int) -> None:
+        """End a case without a posting."""
+        self.accounting.ended(case.draft, verdict.state, verdict.why)
+        if not case.derived:
+            self.counts[verdict.state.replace("-", " ")] += 1
+        if verdict.state is UnpostedState.NOT_COUNTED and case.draft.final:
+            # Whoever counts: that the operation is complete holds.
+            self._follow(case, ending(case.draft), case.sort, now_us)
 
     def _post(self, case: Case, ready: Ready, now_us: int) -> None:
         """Make a posting, and what follows from it."""
@@ -325,10 +327,6 @@ class Casework:
     def _number(self) -> int:
         self._next += 1
         return self._next
-
-
-_FATES: Final[Mapping[type, str]] = {RuledOut: "ruled out", NotCounted: "not counted"}
-"""What ``counts`` calls a verdict that posts nothing."""
 
 
 def _lane(name: str) -> Lane | None:

@@ -19,6 +19,7 @@ from canonical.contracts import (
     PostingKind,
     RouteReference,
     StockType,
+    UnpostedState,
 )
 from dataflows.processors.posting import checks, components, moves
 from dataflows.processors.posting.attribution import attributed
@@ -29,7 +30,7 @@ from dataflows.processors.posting.conversion import in_unit
 from dataflows.processors.posting.draft import Draft, counted_by
 from dataflows.processors.posting.failure import Failure
 from dataflows.processors.posting.progress import OrderProgress
-from dataflows.processors.posting.verdict import NotCounted, Ready, RuledOut, Verdict
+from dataflows.processors.posting.verdict import Ready, RuledOut, Verdict
 
 _C: Final = ExceptionCode
 BINDING: Final = frozenset(
@@ -105,7 +106,7 @@ class _Examination:
             for part in parts
         )
 
-    def _context(self) -> tuple[Draft, Context] | RuledOut | NotCounted:
+    def _context(self) -> tuple[Draft, Context] | RuledOut:
         """Look up all that does not depend on quantities; return the draft in the order's unit with it."""
         draft, view = self.draft, self.view
         view.book.timed = False
@@ -122,9 +123,8 @@ class _Examination:
             source, last = counted_by(draft), own[-1][0]
             if not checks.counts(source, last, order):
                 others = ", ".join(last.counting_sources or order.counting_sources)
-                return NotCounted(
-                    f"operation {last.operation} of order {order.order} is counted by {others}, not by {source}"
-                )
+                why = f"operation {last.operation} of order {order.order} is counted by {others}, not by {source}"
+                return RuledOut(why, UnpostedState.NOT_COUNTED)
             # Where others count one of those before, they post it.
             own = [pair for pair in own if checks.counts(source, pair[0], order)]
         posted = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from canonical.contracts import OrderReference
+from canonical.contracts import OrderReference, UnpostedState
 from dataflows.processors.posting.draft import Draft
 from dataflows.processors.posting.failure import Failure
 
@@ -23,16 +23,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class RuledOut:
-    """Not to be posted by rule, for this reason."""
+    """Not to be posted by rule, for this reason; ``state`` is what it is told as."""
 
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotCounted:
-    """Not to be posted, since others count these pieces; for this reason."""
-
-    why: str
+    state: UnpostedState = UnpostedState.RULED_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +36,4 @@ class Attributed:
     draft: Draft
 
 
-Verdict = tuple[Ready, ...] | Failure | RuledOut | NotCounted | Attributed
+Verdict = tuple[Ready, ...] | Failure | RuledOut | Attributed
