@@ -200,7 +200,7 @@ def test_a_link_that_leads_out_and_a_name_that_is_no_text_are_refused_and_nothin
 ) -> None:
     folder = tmp_path / "drop"
     folder.mkdir()
-    drop(tmp_path, "secret", b"secret\n", age_s=40)
+    drop(tmp_path, "secret", b"1\n2\n", age_s=40)
     (folder / "link").symlink_to("../secret")
     drop(folder, "a", b"1\n2\n", age_s=30)
     (folder / "within").symlink_to("a")

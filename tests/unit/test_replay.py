@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from dataflows.dead_letter_box import fetched_again, letters
+from dataflows.replay.original_records import OriginalRecords
 from dataflows.replay.selection import Selection
 from dataflows.trail.operator_trail import OperatorTrail, operator_trail
 from dataflows.trail.trail_check import verified
@@ -34,6 +35,22 @@ def test_a_record_that_is_understood_now_fills_its_hole(plant):
     plant.apply()
     plant.run()
     assert plant.good() == 3_000
+
+
+def test_a_link_that_leads_out_of_the_folder_is_a_dead_letter_that_cannot_be_sent(plant, monkeypatch):
+    plant.lands("secret", record(3))
+    (plant.landing / "secret").rename(plant.folder / "secret")
+    (plant.landing / "3.json").symlink_to(plant.folder / "secret")
+    plant.run()
+    *_, (place, stored) = letters(plant.settings)
+    letter = parse(stored)
+    assert (letter.fault.code, letter.fault.plant, letter.topic, letter.value) == (
+        "UNSAFE_NAME", "P", "p/3.json", b"3.json"
+    )  # fmt: skip
+    plan = plant.replay.planned(Selection(places=(place,)))
+    assert (plan.records, plan.found.gone) == (0, 1)
+    monkeypatch.setattr(OriginalRecords, "_is", lambda *_: True)  # whatever lies at its place is another record
+    assert fetched_again(plant.settings, stored, clock) is None
 
 
 def test_a_replay_cut_off_after_its_entry_is_finished_by_the_next(plant, monkeypatch):
