@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -74,7 +75,7 @@ class TablePoll:
         while self._rows is not None and not len(records):  # What is read again and known is passed over at once.
             try:
                 rows = list(islice(self._rows, self._section.rows_max))
-            except sqlalchemy.exc.SQLAlchemyError as error:
+            except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
                 raise self._away(error) from error
             if len(rows) < self._section.rows_max:
                 self._end()
@@ -114,7 +115,7 @@ class TablePoll:
         """Ask for the rows from the overlap on, in the order of the keys."""
         section = self._section
         try:
-            self._engine = self._engine or sqlalchemy.create_engine(_url(section), poolclass=sqlalchemy.NullPool)
+            self._engine = self._engine or _engine(section)
             self._connection = self._engine.connect().execution_options(
                 stream_results=True, max_row_buffer=section.rows_max
             )
@@ -172,13 +173,17 @@ class TablePoll:
     def _end(self) -> None:
         """Let go of the connection; the next question comes in its time."""
         if self._connection is not None:
-            self._connection.close()
+            with suppress(sqlalchemy.exc.SQLAlchemyError, OSError):  # All is read; a link lost now loses nothing.
+                self._connection.close()
         self._connection = self._rows = None
         self._due_us = self._clock() + round(self._section.every_s * 1e6)
 
     def _away(self, error: Exception) -> SourceUnavailable:
         # The message of a driver may quote what was sent, so only its kind and its first line are told.
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        if self._connection is not None:
+            with suppress(sqlalchemy.exc.SQLAlchemyError, OSError):  # It may be lost already.
+                self._connection.invalidate()
         self._connection = self._rows = None
         return SourceUnavailable(
             f"collect.{self._name}: table {self._section.table} cannot be read now: {reason}. "
@@ -186,9 +191,13 @@ class TablePoll:
         )
 
 
-def _url(section: SqlCollector) -> sqlalchemy.URL:
+def _engine(section: SqlCollector) -> Engine:
     url = sqlalchemy.make_url(section.url)
-    return url if section.password is None else url.set(password=section.password.get_secret_value())
+    if section.password is not None:
+        url = url.set(password=section.password.get_secret_value())
+    # Each driver has its own way to bound a wait, and pg8000 takes none from the url.
+    bound = {"timeout": section.timeout_s} if url.drivername.endswith("+pg8000") else {}
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=bound)
 
 
 def _before(key: Any, overlap: float) -> Any:

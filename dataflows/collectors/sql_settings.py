@@ -30,6 +30,9 @@ class SqlCollector(Section):
     )
     rows_max: int = Field(default=5_000, ge=1, le=100_000, description="Rows taken at once.")
     every_s: Interval = Field(default=5.0, description="Time between two questions when there was nothing more.")
+    timeout_s: Interval = Field(
+        default=300.0, description="Wait for a connection and each part of an answer; with `postgresql+pg8000`."
+    )
 
     @field_validator("url")
     @classmethod

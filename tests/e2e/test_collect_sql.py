@@ -1,8 +1,9 @@
-"""A legacy tracking table in a real PostgreSQL, polled by key and by time, with kills of both sides (A17, M41)."""
+"""A legacy tracking table in a real PostgreSQL, polled by key and by time, with kills of both and link (A17, M41)."""
 
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ from dataflows.collectors.sql import TablePoll, TableUnusable
 from dataflows.collectors.sql_settings import SqlCollector
 from dataflows.sources.errors import SourceUnavailable
 from tests.collect_site import CollectSite, until
+from tests.fault_proxy import HALF_OPEN, NONE, Fault, FaultProxy
 from tests.peers.postgresql import PostgreSql
 
 MAPPING = """
@@ -162,25 +164,39 @@ def test_a_database_that_is_away_is_an_outage_that_shows_no_secret(table):
     assert "geheim" not in str(error.value)
 
 
-def test_kills_of_both_sides_lose_and_double_nothing(table, tmp_path):
+def test_kills_of_both_sides_and_of_the_link_lose_and_double_nothing(table, tmp_path):
     server = table
-    collector = f'protocol = "sql"\nurl = "{server.url}"\ntable = "track"\nkey = "id"\noverlap = 5\nevery_s = 0.1'
-    site = CollectSite(tmp_path, MAPPING, collector)
-    try:
-        site.start("collect", "confirmations")
-        server.do(*(row(number) for number in range(1, 11)))
-        until(site.good, 10)
-        site.kill("collect")
-        server.do(*(row(number) for number in range(11, 21)))
-        site.start("collect")
-        until(site.good, 20)
-        server.kill()
-        server.start()
-        site.kill("confirmations")
-        server.do(*(row(number) for number in range(21, 31)))
-        site.start("confirmations")
-        until(site.good, 30)
-        assert len(site.spooled()) == 30
-        assert site.faults() == 0
-    finally:
-        site.close()
+    with FaultProxy(server.port) as link:
+        url = server.url.replace(str(server.port), str(link.port))
+        collector = f'protocol = "sql"\nurl = "{url}"\ntable = "track"\nkey = "id"\noverlap = 5\nevery_s = 0.1'
+        site = CollectSite(tmp_path, MAPPING, collector + "\ntimeout_s = 0.5")
+        try:
+            site.start("collect", "confirmations")
+            server.do(*(row(number) for number in range(1, 11)))
+            until(site.good, 10)
+            site.kill("collect")
+            server.do(*(row(number) for number in range(11, 21)))
+            site.start("collect")
+            until(site.good, 20)
+            server.kill()
+            server.start()
+            site.kill("confirmations")
+            server.do(*(row(number) for number in range(21, 31)))
+            site.start("confirmations")
+            until(site.good, 30)
+            link.fault = Fault(bytes_per_s=40_000)  # an answer takes its time, so the cuts come within one
+            server.do(*(row(number) for number in range(31, 41)))
+            for ends in ("cut", "reset", "cut"):
+                time.sleep(0.1)
+                link.fault = Fault(ends=ends)
+                link.fault = Fault(bytes_per_s=40_000)
+            asked = link.accepted
+            link.fault = HALF_OPEN
+            server.do(*(row(number) for number in range(41, 51)))
+            until(lambda: link.accepted >= asked + 3, expected=True)  # given up by ourselves, and asked anew
+            link.fault = NONE
+            until(site.good, 50)
+            assert len(site.spooled()) == 50
+            assert site.faults() == 0
+        finally:
+            site.close()
