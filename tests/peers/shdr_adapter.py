@@ -16,17 +16,19 @@ class Adapter:
         self._connected: list[socket.socket] = []
         self._changed = threading.Condition()
         self.silent = False
-        self.pings = 0
+        self.pings = self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def say(self, *lines: str) -> None:
         with self._changed:
             for each in self._connected:
-                each.sendall("".join(f"{line}\n" for line in lines).encode())
+                with suppress(OSError):  # Who has gone hears nothing, and the others do.
+                    each.sendall("".join(f"{line}\n" for line in lines).encode())
 
-    def wait_connected(self, timeout_s: float = 20.0) -> None:
+    def wait_connected(self, times: int = 0, timeout_s: float = 20.0) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._connected, timeout_s), "nobody connected"
+            reached = self._changed.wait_for(lambda: self._connected and self.accepted >= times, timeout_s)
+            assert reached, "nobody connected"
 
     def hang_up(self) -> None:
         with self._changed:
@@ -48,6 +50,7 @@ class Adapter:
                 connection, _ = self._listener.accept()
                 with self._changed:
                     self._connected.append(connection)
+                    self.accepted += 1
                     self._changed.notify_all()
                 threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
