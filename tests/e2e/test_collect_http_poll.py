@@ -1,9 +1,10 @@
-"""A web service over real HTTP, asked by cursor, growing value, page or as a whole, with kills of both sides (A17)."""
+"""A web service over real HTTP, asked by cursor, growing value, page or as a whole, with kills of all (A17)."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
 from tests.e2e.test_collect_webhook import MAPPING
+from tests.fault_proxy import HALF_OPEN, NONE, Fault, FaultProxy
 from tests.peers.event_service import EventService
 
 BY = {
@@ -164,22 +166,35 @@ def test_settings_that_are_unsafe_or_contradict_are_refused(more, told):
         HttpPollCollector(protocol="http-poll", **more)
 
 
-def test_kills_of_both_sides_lose_and_double_nothing(service, tmp_path):
-    listed = 'records = "data.items"\ncursor = "data.next"\nevery_s = 0.1'
-    collector = f'protocol = "http-poll"\nurl = "{service.url}/cursor"\n{listed}'
-    site = CollectSite(tmp_path, MAPPING, collector)
-    try:
-        site.start("collect", "confirmations")
-        service.events += [event(number) for number in range(1, 11)]
-        until(site.good, 10)
-        site.kill("collect")
-        service.close()
-        site.start("collect")
-        again = EventService(service.port)
-        again.events = [event(number) for number in range(1, 31)]
-        until(site.good, 30)
-        again.close()
-        assert len(site.spooled()) == 30
-        assert site.faults() == 0
-    finally:
-        site.close()
+def test_kills_of_both_sides_and_of_the_link_lose_and_double_nothing(service, tmp_path):
+    listed = 'records = "data.items"\ncursor = "data.next"\nevery_s = 0.1\ntimeout_s = 0.5'
+    with FaultProxy(service.port) as link:
+        collector = f'protocol = "http-poll"\nurl = "http://127.0.0.1:{link.port}/cursor"\n{listed}'
+        site = CollectSite(tmp_path, MAPPING, collector)
+        try:
+            site.start("collect", "confirmations")
+            service.events += [event(number) for number in range(1, 11)]
+            until(site.good, 10)
+            site.kill("collect")
+            service.close()
+            site.start("collect")
+            again = EventService(service.port)
+            again.events = [event(number) for number in range(1, 31)]
+            until(site.good, 30)
+            link.fault = (slow := Fault(bytes_per_s=4_000))  # an answer takes its time, so the cuts come within one
+            again.events += [event(number) for number in range(31, 46)]
+            for ends in ("cut", "reset", "cut"):
+                time.sleep(0.1)
+                link.fault = Fault(ends=ends)
+                link.fault = slow
+            asked = link.accepted
+            link.fault = HALF_OPEN
+            again.events += [event(number) for number in range(46, 60)]
+            until(lambda: link.accepted >= asked + 3, expected=True)  # given up by ourselves, and asked anew
+            link.fault = NONE
+            until(site.good, 59)
+            again.close()
+            assert len(site.spooled()) == 59
+            assert site.faults() == 0
+        finally:
+            site.close()
