@@ -1,8 +1,9 @@
-"""An MTConnect agent over real HTTP, whose buffer is overrun and which starts anew, with kills of both sides (A17)."""
+"""An MTConnect agent over real HTTP, whose buffer is overrun and which starts anew, with kills (A17, M41)."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from dataflows.collectors.mtconnect_settings import MtconnectCollector
 from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
+from tests.fault_proxy import HALF_OPEN, NONE, Fault, FaultProxy
 from tests.peers.mtconnect_agent import MtconnectAgent
 
 LOG = Path(__file__).parents[3] / "shared" / "fixtures" / "shdr" / "okuma_imts2022_shdr.txt"
@@ -256,39 +258,54 @@ def test_a_machines_own_day_comes_whole(agent):
     assert [each["value"] for each in told(asking(agent, count=100), 12)] == said
 
 
-def test_kills_of_both_sides_lose_and_double_nothing_and_a_gap_is_declared(agent, tmp_path):
-    collector = f'protocol = "mtconnect"\nurl = "{agent.url}"\nevery_s = 0.1\n'
-    collector += '[[collect.line.signals]]\nitems = ["load"]\nrule = "swinging-door"\nwidth = 0.5'
-    site = CollectSite(tmp_path, MAPPING, collector)
-    try:
-        site.start("collect", "confirmations")
-        for number in range(1, 11):
-            agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
-            agent.say("PART_COUNT", number)
-        until(site.good, 10)
-        site.kill("collect")
-        for number in range(11, 21):
-            agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
-            agent.say("PART_COUNT", number)
-        site.start("collect")
-        until(site.good, 20)
-        agent.close()
-        anew = MtconnectAgent(agent.port, instance=2, buffer=10)
-        site.kill("confirmations")
-        for number in range(1, 26):  # 1 to 15 are overwritten before anybody asks again
-            anew.say("PART_COUNT", number)
-        site.start("confirmations")
-        until(site.good, 45)
-        anew.close()
-        records = [json.loads(record) for record in site.spooled()]
-        loads = [each for each in records if each["type"] == "Load"]
-        assert len(records) == 30 + len(loads)
-        # One line from end to end, whose end was held, over the kill, until another agent showed that it was the last.
-        assert [(each["timestamp"][-3:-1], each["quantity"], each["instanceId"]) for each in loads] == [
-            ("01", 2.5, "1"), ("20", 40, "1")
-        ]  # fmt: skip
-        assert [each["seq"] for each in records] == [*range(22), *range(15, 25)]
-        (gap,) = (json.loads(stored.value) for stored in site._read("plantsync.db", "gaps"))
-        assert (gap["session"], gap["first_seq"], gap["last_seq"]) == ("2", 0, 14)
-    finally:
-        site.close()
+def test_kills_of_both_sides_and_of_the_link_lose_and_double_nothing_and_a_gap_is_declared(agent, tmp_path):
+    with FaultProxy(agent.port) as link:
+        collector = f'protocol = "mtconnect"\nurl = "http://127.0.0.1:{link.port}"\nevery_s = 0.1\ntimeout_s = 0.5\n'
+        collector += '[[collect.line.signals]]\nitems = ["load"]\nrule = "swinging-door"\nwidth = 0.5'
+        site = CollectSite(tmp_path, MAPPING, collector)
+        try:
+            site.start("collect", "confirmations")
+            for number in range(1, 11):
+                agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
+                agent.say("PART_COUNT", number)
+            until(site.good, 10)
+            site.kill("collect")
+            for number in range(11, 21):
+                agent.say("LOAD", 2 * number + number % 2 / 2, f"2026-11-17T06:00:{number:02}Z")
+                agent.say("PART_COUNT", number)
+            site.start("collect")
+            until(site.good, 20)
+            link.fault = (slow := Fault(bytes_per_s=10_000))  # an answer takes its time, so the cuts come within one
+            for number in range(21, 26):
+                agent.say("PART_COUNT", number)
+            for ends in ("cut", "reset", "cut"):
+                time.sleep(0.1)
+                link.fault = Fault(ends=ends)
+                link.fault = slow
+            asked = link.accepted
+            link.fault = HALF_OPEN
+            for number in range(26, 31):
+                agent.say("PART_COUNT", number)
+            until(lambda: link.accepted >= asked + 3, expected=True)  # given up by ourselves, and asked anew
+            link.fault = NONE
+            until(site.good, 30)
+            agent.close()
+            anew = MtconnectAgent(agent.port, instance=2, buffer=10)
+            site.kill("confirmations")
+            for number in range(1, 26):  # 1 to 15 are overwritten before anybody asks again
+                anew.say("PART_COUNT", number)
+            site.start("confirmations")
+            until(site.good, 55)
+            anew.close()
+            records = [json.loads(record) for record in site.spooled()]
+            loads = [each for each in records if each["type"] == "Load"]
+            assert len(records) == 40 + len(loads)
+            # One line from end to end, whose end was held, over the kill, until another agent showed it to be the last.
+            assert [(each["timestamp"][-3:-1], each["quantity"], each["instanceId"]) for each in loads] == [
+                ("01", 2.5, "1"), ("20", 40, "1")
+            ]  # fmt: skip
+            assert [each["seq"] for each in records] == [*range(32), *range(15, 25)]
+            (gap,) = (json.loads(stored.value) for stored in site._read("plantsync.db", "gaps"))
+            assert (gap["session"], gap["first_seq"], gap["last_seq"]) == ("2", 0, 14)
+        finally:
+            site.close()
