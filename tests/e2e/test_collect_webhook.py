@@ -22,6 +22,7 @@ from dataflows.collectors.webhook import Webhook
 from dataflows.collectors.webhook_settings import WebhookCollector
 from dataflows.sources.errors import SourceUnavailable
 from tests.collect_site import CollectSite, until
+from tests.fault_proxy import NONE, Fault, FaultProxy
 
 TOKEN = "correct horse"
 SECRET = "whsec_" + base64.b64encode(b"a key of the laboratory").decode()
@@ -87,9 +88,12 @@ def listening(commit: bool = True, now_s: float | None = None, refusals: Refusal
         reader.close()
 
 
-def post(url: str, body: bytes = b'{"n":1}', token: str = TOKEN, **headers: str) -> requests.Response:
+def post(
+    url: str, body: bytes = b'{"n":1}', token: str = TOKEN, timeout_s: float = 30, **headers: str
+) -> requests.Response:
     own = {"Authorization": f"Bearer {token}"} if token else {}
-    return requests.post(url, body, headers=own | {k.replace("_", "-"): v for k, v in headers.items()}, timeout=30)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.post(url, body, headers=own | headers, timeout=timeout_s)
 
 
 def signed(url: str, body: bytes, instant: int, secret: bytes = b"a key of the laboratory") -> requests.Response:
@@ -197,7 +201,7 @@ def test_nobody_listens_unsafely(more, told):
     assert told in str(error.value) + error.value.errors()[0]["ctx"]["hint"]
 
 
-def test_kills_lose_nothing_that_was_acknowledged(tmp_path, monkeypatch):
+def test_kills_of_us_and_of_the_link_lose_nothing_that_was_acknowledged(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_TOKEN", TOKEN)
     port = free_port()
     collector = f'protocol = "webhook"\nport = {port}\ntoken = {{ env = "LAB_TOKEN" }}'
@@ -210,19 +214,32 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path, monkeypatch):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                if post(url, json.dumps(event).encode()).status_code == 204:
+                if post(f"http://127.0.0.1:{link.port}/", json.dumps(event).encode(), timeout_s=0.5).status_code == 204:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.05)
         raise AssertionError(f"{number} was never acknowledged")
 
+    def repeated() -> bool:
+        numbers = [json.loads(body)["n"] for body in site.spooled()]
+        return any(number > 20 and numbers.count(number) > 1 for number in numbers)
+
     try:
         site.start("collect", "confirmations")
-        with ThreadPoolExecutor(4) as senders:
-            sent = [senders.submit(send, number) for number in range(1, 41)]
+        with FaultProxy(port) as link, ThreadPoolExecutor(4) as senders:
+            sent = [senders.submit(send, number) for number in range(1, 21)]
             until(lambda: len(site.spooled()) >= 4, expected=True)
             site.kill("collect")
             site.start("collect")
+            for each in sent:
+                each.result()
+            link.fault = Fault(bytes_per_s=1_000)  # a request takes its time, so the cut comes within some
+            sent = [senders.submit(send, number) for number in range(21, 41)]
+            time.sleep(0.15)
+            link.fault = Fault(ends="reset")
+            link.fault = Fault(silent=frozenset({"down"}))  # what is durable is answered, and nobody hears it
+            until(repeated, expected=True)
+            link.fault = NONE
             for each in sent:
                 each.result()
         until(site.good, 40)
