@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from contextlib import closing
 
 import pytest
 from paho.mqtt.client import Client
@@ -18,6 +19,7 @@ from dataflows.collectors.sparkplug import SparkplugNodes
 from dataflows.sources.errors import SourceUnavailable
 from tests.certificates import self_signed
 from tests.collect_site import CollectSite, until
+from tests.fault_proxy import NONE, Fault, FaultProxy
 from tests.peers.debian import needs
 from tests.peers.edge_node import EdgeNode
 from tests.peers.mosquitto import Mosquitto
@@ -89,9 +91,15 @@ def plain(port: int, position: str | None = None, state: dict | None = None, **m
     return reader
 
 
-def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto):
+@pytest.fixture
+def link(mosquitto):
+    with FaultProxy(mosquitto.port) as proxy:
+        yield proxy
+
+
+def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto, link):
     client = publisher(mosquitto.port)
-    reader = plain(mosquitto.port)
+    reader = plain(link.port)
     reader.poll()
     for number in range(4):
         client.publish("mes/a", json.dumps({"n": number}), 1).wait_for_publish(20)
@@ -101,8 +109,10 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto):
     assert [each["n"] for each in first + told_more] == [0, 1, 2, 3]
     reader.committed(position)
     reader._connection.sent()
-    reader._connection._client._sock_close()  # the link is cut, without a word
-    reader._connection = None
+    time.sleep(0.2)  # it is on its way to the broker
+    with link.during(Fault(ends="cut")), pytest.raises(SourceUnavailable):
+        told(reader, 1)
+    reader.close()
     reader.seek(position, {})
     assert [each["n"] for each in told(reader, 2)] == [2, 3]
     reader.committed(reader.position())
@@ -235,11 +245,15 @@ def test_a_birth_is_asked_for_by_command_and_aliases_outlive_us(mosquitto):
     edge.close()
 
 
-def test_kills_of_edge_node_broker_and_us_lose_no_part_of_a_counter(tmp_path):
-    broker = Mosquitto()
+def test_kills_of_edge_node_broker_link_and_us_lose_no_part_of_a_counter(tmp_path):
+    with closing(Mosquitto()) as broker, FaultProxy(broker.port) as link:
+        _killed(tmp_path, broker, link)
+
+
+def _killed(tmp_path, broker: Mosquitto, link: FaultProxy) -> None:
     collector = (
-        f'protocol = "sparkplug"\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\nreorder_timeout_s = 0.3\n'
-        'host_id = "plantsync"'
+        f'protocol = "sparkplug"\nhost = "127.0.0.1"\nport = {link.port}\ntls = false\nreorder_timeout_s = 0.3\n'
+        'host_id = "plantsync"\nkeepalive_s = 1'
     )
     site = CollectSite(tmp_path, SPARKPLUG, collector)
     edge = EdgeNode(broker.port, first_ms=int(time.time() * 1000) - 1_000_000)
@@ -269,8 +283,18 @@ def test_kills_of_edge_node_broker_and_us_lose_no_part_of_a_counter(tmp_path):
         edge.connect()
         edge.make(10)
         until(site.good, 330)
+        for fault in (Fault(ends="reset"), Fault(silent=frozenset({"up", "down"}), forgotten=True)):
+            link.fault = Fault(bytes_per_s=2_000)
+            accepted = link.accepted
+            away_ms = int(time.time() * 1000)
+            edge.make(20)  # on their way when the link is lost
+            link.fault = fault
+            until(lambda before=accepted: link.accepted > before, expected=True)  # also the silence, by ourselves
+            link.fault = NONE
+            edge.wait_host("plantsync", away_ms)
+            edge.make(5)
+            until(site.good, edge.made)
         assert site.faults() == 0
     finally:
         edge.close()
         site.close()
-        broker.close()
