@@ -1,4 +1,4 @@
-"""Files of a real OpenSSH server, fetched into a drop folder, with kills of both sides amid a transfer (A17, M03)."""
+"""Files of a real OpenSSH server, fetched into a drop folder, with kills of all amid a transfer (A17, M03)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -19,6 +19,7 @@ from dataflows.collectors.sftp_settings import SftpCollector
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from tests.collect_site import CollectSite, until
 from tests.e2e.test_collect_webhook import MAPPING
+from tests.fault_proxy import HALF_OPEN, NONE, Fault, FaultProxy
 from tests.peers.sftp_server import SftpServer
 
 READERS: list[SftpFiles] = []
@@ -231,10 +232,18 @@ def test_settings_that_cannot_be_are_refused(more, told):
         SftpCollector(protocol="sftp", host="h", known_hosts="k", user="u", into="drop", **more)
 
 
-def test_kills_of_both_sides_amid_a_transfer_land_each_file_once(server, tmp_path):
+@pytest.fixture
+def link(server):
+    with FaultProxy(server.port) as proxy:
+        yield proxy
+
+
+def test_kills_of_both_sides_and_of_the_link_amid_a_transfer_land_each_file_once(server, link, tmp_path):
     mapping = MAPPING.replace('collected = ["line"]', 'folder = "drop"\npattern = "*.jsonl"')
-    own = f'host = "127.0.0.1"\nport = {server.port}\nuser = "{server.user}"\npath = "{server.folder}"\ninto = "drop"'
-    keys = f'known_hosts = "{server.known_hosts}"\nkey_file = "{server.key}"\nevery_s = 0.1\nsettle_s = 0.2'
+    own = f'host = "127.0.0.1"\nport = {link.port}\nuser = "{server.user}"\npath = "{server.folder}"\ninto = "drop"'
+    known = tmp_path / "known_hosts"
+    known.write_text(server.known_hosts.read_text().replace(str(server.port), str(link.port), 1))
+    keys = f'known_hosts = "{known}"\ntimeout_s = 1\nkey_file = "{server.key}"\nevery_s = 0.1\nsettle_s = 0.2'
     site = CollectSite(tmp_path, mapping, f'protocol = "sftp"\n{own}\n{keys}', 'landing = "landing"')
     (tmp_path / "landing").mkdir()
     drop = tmp_path / "landing" / "drop"
@@ -245,20 +254,33 @@ def test_kills_of_both_sides_amid_a_transfer_land_each_file_once(server, tmp_pat
         records = ({"bench": "B1", "n": n, "at": at, "order": "WO-1", "good": 1} for n in numbers)
         return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
-    def under_way() -> bool:
-        part = drop / ".line.part"
-        return part.exists() and 0 < part.stat().st_size < BIG_BYTES
+    def fetched() -> int:
+        with suppress(FileNotFoundError):
+            return (drop / ".line.part").stat().st_size
+        return 0
+
+    def amid() -> None:
+        """Wait until a transfer goes on that was not at its end when this was called."""
+        before = fetched()
+        until(lambda: 0 < fetched() < BIG_BYTES and fetched() != before, expected=True)
 
     try:
         server.put("1.jsonl", events(0, 20), 1_795_000_000)
         site.start("collect", "confirmations")
         until(site.good, 20)
         server.put("2.bin", os.urandom(BIG_BYTES), 1_795_000_001)  # the mapping's pattern leaves it alone
-        until(under_way, expected=True)
+        amid()
         site.kill("collect")
         assert not (drop / "2.bin").exists()
         site.start("collect")
-        until(under_way, expected=True)
+        amid()
+        link.fault = Fault(ends="reset")
+        link.fault = NONE
+        amid()
+        asked = link.accepted
+        with link.during(HALF_OPEN):
+            until(lambda: link.accepted > asked, expected=True)  # given up by ourselves, and asked anew
+        amid()
         server.kill()
         assert not (drop / "2.bin").exists()
         server.put("3.jsonl", events(20, 40), 1_795_000_002)
