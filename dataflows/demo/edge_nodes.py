@@ -41,7 +41,7 @@ class EdgeNodes:
     def __init__(self, port: int) -> None:
         self.port = port
         self._nodes: dict[str, _EdgeNode] = {}
-        self._unsaid: deque[dict[str, Any]] = deque()
+        self._unsaid: deque[bytes] = deque()
         self._online = False
         self._deaths = 0
         self.said = 0
@@ -59,7 +59,7 @@ class EdgeNodes:
 
     def say(self, records: Iterable[bytes]) -> None:
         """Say what these records of a collector say, now or when the host is there. Raises: EdgeNodesSilent."""
-        self._unsaid.extend(map(orjson.loads, records))
+        self._unsaid.extend(records)
         self.work()
 
     def work(self) -> None:
@@ -81,11 +81,12 @@ class EdgeNodes:
         self._ear.disconnect()
         self._ear.loop(0)
 
-    def _say(self, record: dict[str, Any]) -> None:
-        if "unreadable" in record:
-            node = self._nodes[record["topic"].split("/")[3]]
-            node.publish(record["topic"], bytes.fromhex(record["unreadable"]))
+    def _say(self, line: bytes) -> None:
+        if not line.startswith(b"{"):  # no payload, with its topic
+            topic, _, payload = line.decode().partition(" ")
+            self._nodes[topic.split("/")[3]].publish(topic, bytes.fromhex(payload))
         else:
+            record: dict[str, Any] = orjson.loads(line)
             node = self._nodes.setdefault(record["edge"], _EdgeNode(self.port, record["group"], record["edge"]))
             if record["type"] == "NDEATH":
                 self._vanish(node)

@@ -101,14 +101,14 @@ CHANGES: Final[Changes] = {
     FaultCode.TEXT_TOO_LONG: [{"metrics": {"Order": "1" * 300}}],
 }
 """Per code, what a message says in place of what it should."""
-DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.MISSING_FIELD)
-"""What can be wrong with a message of this plant; what is no payload at all lacks every field."""
+DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.MALFORMED)
+"""What can be wrong with a message of this plant; of what is no payload the record is its topic and the bytes in hex."""
 
 
 def _refused(rng: Random, code: FaultCode, session: str, at_us: int, mapping: PlantMapping) -> bytes:
-    if code is FaultCode.MISSING_FIELD:
+    if code is FaultCode.MALFORMED:
         payload = b"\xff" + rng.randbytes(8)  # a field that is not
-        return orjson.dumps({"topic": f"spBv1.0/{GROUP}/DDATA/{GATEWAY}/probe", "unreadable": payload.hex()})
+        return f"spBv1.0/{GROUP}/DDATA/{GATEWAY}/probe {payload.hex()}".encode()
     record: dict[str, Any] = {
         "source": f"{GROUP}/{GATEWAY}", "session": session, "seq": 1, "type": "DDATA", "at": at_us // 1000,
         "group": GROUP, "edge": GATEWAY, "device": "probe", "metrics": {"Good": 1},

@@ -80,7 +80,7 @@ def test_what_it_wrote_is_as_the_registry_of_streams_says(folder):
 
 
 def test_what_edge_nodes_said_was_collected_word_for_word_over_a_kill_of_their_host(report, folder):
-    """Plant P: births, data by alias, deaths and what is no payload, over a real broker, nothing lost (A17, M41)."""
+    """Plant P: births, data by alias and deaths over a real broker, nothing lost; no payload, no record (A17, M41)."""
     needs("mosquitto")
     kill = report["collect_kill"]
     assert kill["signal"] == 9
@@ -89,7 +89,7 @@ def test_what_edge_nodes_said_was_collected_word_for_word_over_a_kill_of_their_h
     simulate(Truth.load(folder / "truth.json").config, said)
     with closing(SqliteStreams(folder / "state/spool.db")) as spool:
         heard = [stored.value for stored in spool.read("collected:plant-p", 0, 1_000_000)]
-    assert sorted(heard) == sorted(said.records)
+    assert sorted(heard) == sorted(record for record in said.records if record.startswith(b"{"))
     assert 0 < kill["committed"] < len(heard)
 
 

@@ -49,9 +49,9 @@ def by_plant(made: Workload, folder: Path) -> Path:
     """Settle five plants, each with a landing folder of its own: five shards."""
     for number in range(1, 6):
         landed = folder / "landing" / f"p{number}"
-        landed.mkdir(parents=True)
-        (landed / f"P{number}.ndjson").symlink_to(made.folder / "plants" / f"P{number}.ndjson")
-        mapping(folder, f"p{number}", f'folder = "p{number}"')
+        landed.parent.mkdir(exist_ok=True)
+        landed.symlink_to(made.folder / "plants")
+        mapping(folder, f"p{number}", f'folder = "p{number}"\npattern = "P{number}.ndjson"')
     plants = ", ".join(f'"p{n}.toml"' for n in range(1, 6))
     settings = folder / "plantsync.toml"
     settings.write_text(f"landing = 'landing'\nplants = [{plants}]\n[pace]\ncommit_interval_s = 0.1\n")

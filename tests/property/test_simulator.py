@@ -261,7 +261,8 @@ def test_what_edge_nodes_lose_on_the_way_is_in_their_next_reading(minutes_apart)
     disturbance = Disturbance(gaps=0.01, restarts_per_day=5, resets_per_day=3, disorder=0.1, duplicates=0.05)
     config = SimulationConfig(seed=3, start=SPRING, plants=("P",), records=6_000, disturbance=disturbance)
     truth, drops = simulated(config)
-    records = [json.loads(record) for drop in drops["P"] for _, record in drop.records]
+    said = [record for drop in drops["P"] for _, record in drop.records]
+    records = [json.loads(record) for record in said if record.startswith(b"{")]  # the rest is no payload
     assert {each.get("type") for each in records} >= {"NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"}
     assert sum("historical" in each for each in records) > 20 < len(truth.plants["P"].gaps)
     assert truth.plants["P"].duplicates > 100

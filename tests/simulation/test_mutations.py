@@ -21,7 +21,7 @@ LOGS = {
     mutants.FencedAfterReading: {Law.ONCE, Law.CONSERVATION},
     mutants.FencedOnlyEarly: {Law.ONCE, Law.CONSERVATION},
     mutants.Unfenced: {Law.ONCE, Law.CONSERVATION},
-    mutants.InDoubtTakenForDone: {Law.CONSERVATION, Law.TILING},
+    mutants.InDoubtTakenForDone: {Law.CONSERVATION, Law.TILING, Law.PROGRESS},
     mutants.FailedInFlightForgotten: {Law.CONSERVATION, Law.TILING, Law.PROGRESS},
 }
 FLIGHTS = {
