@@ -79,14 +79,15 @@ SELECT
     format('{:d}', found) AS found, what
 FROM compared WHERE off(found, low, high);
 
--- Records whose source could not be read, or for whose session there was no room, are counted by plant.
+-- Records whose source could not be read, that were refused where they came in, or for whose session there was no room,
+-- are counted by plant. What is refused of reference data is no plant's.
 INSERT INTO finding BY NAME
 WITH unread AS (
     SELECT plant, sum(faults) AS low, sum(faults_to) AS high FROM entry WHERE source = '' GROUP BY plant
 ),
 letters AS (
     SELECT plant, count(*) AS found FROM fault
-    WHERE stage = 'decode' OR code = 'SESSIONS_EXHAUSTED' GROUP BY plant
+    WHERE stage = 'decode' OR (stage = 'refuse' AND plant <> '') OR code = 'SESSIONS_EXHAUSTED' GROUP BY plant
 )
 SELECT
     'IMBALANCE' AS kind, plant, '' AS source, '' AS session,
