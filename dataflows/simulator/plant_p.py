@@ -102,7 +102,7 @@ CHANGES: Final[Changes] = {
 }
 """Per code, what a message says in place of what it should."""
 DAMAGES: Final = (*CHANGES, FaultCode.OVERSIZE, FaultCode.MALFORMED)
-"""What can be wrong with a message of this plant; of what is no payload the record is its topic and the bytes in hex."""
+"""What can be wrong with a message of this plant; of what is no payload the record is topic and bytes, in hex."""
 
 
 def _refused(rng: Random, code: FaultCode, session: str, at_us: int, mapping: PlantMapping) -> bytes:
