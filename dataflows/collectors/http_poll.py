@@ -27,6 +27,7 @@ from canonical.records import NO_RECORDS, RawRecords
 from dataflows.collectors.bounded_body import bounded_body
 from dataflows.collectors.http_poll_settings import HttpPollCollector
 from dataflows.collectors.refusals import Refusals
+from dataflows.collectors.web_session import web_session
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from sinks.commit_log import PlantsyncError
 
@@ -119,7 +120,9 @@ class HttpPoll:
         """Return the answer, with its body; None where it is unchanged, or the service wants to be left alone."""
         section = self._section
         if self._session is None:
-            self._session = self._connected()
+            self._session = web_session(
+                "application/json", section.ca_file, section.token, section.user, section.password
+            )
         named = section.cursor_parameter if section.cursor else section.since_parameter
         try:
             with self._session.get(
@@ -145,19 +148,6 @@ class HttpPoll:
                 f"collect.{self._name}: {section.url} does not answer: {type(error).__name__}. "
                 "Check the address, the network and, with https, ca_file."
             ) from error
-
-    def _connected(self) -> requests.Session:
-        section = self._section
-        session = requests.Session()
-        session.trust_env = False  # No proxy and no password of somebody's home folder.
-        session.headers["Accept"] = "application/json"
-        if section.ca_file is not None:
-            session.verify = str(section.ca_file)
-        if section.token is not None:
-            session.headers["Authorization"] = f"Bearer {section.token.get_secret_value()}"
-        elif section.user:
-            session.auth = (section.user, section.password.get_secret_value() if section.password else "")
-        return session
 
     def _body(self, answer: requests.Response) -> bytes:
         """Return the body, unpacked, as long as it is within its bound."""

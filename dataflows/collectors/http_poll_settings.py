@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from canonical.mapping.problems import refused
 from dataflows.section import Interval, Section
+from sinks.loopback import is_loopback
 
 Path_ = Annotated[str, Field(max_length=256)]
 
@@ -47,13 +47,6 @@ class HttpPollCollector(Section):
             raise refused("cursor and since exclude each other", "the answer tells a cursor, or the records grow")
         if self.token is not None and self.user:
             raise refused("token and user exclude each other", "remove one")
-        if (self.token or self.user) and parts.scheme == "http" and not _loopback(parts.hostname):
+        if (self.token or self.user) and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise refused("credentials would travel in the clear", "use https")
         return self
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -33,6 +33,7 @@ from dataflows.collectors.mtconnect_settings import MtconnectCollector
 from dataflows.collectors.reading import Reading, instant_us
 from dataflows.collectors.refusals import PIECE_BYTES_MAX, Refusals
 from dataflows.collectors.signals import SLACK_US, Signals
+from dataflows.collectors.web_session import web_session
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -127,11 +128,7 @@ class MtconnectAgent:
         """Return the answer; None where another question must come first."""
         section = self._section
         if self._session is None:
-            self._session = session = requests.Session()
-            session.trust_env = False  # No proxy and no password of somebody's home folder.
-            session.headers["Accept"] = "text/xml, application/xml"
-            if section.ca_file is not None:
-                session.verify = str(section.ca_file)
+            self._session = web_session("text/xml, application/xml", section.ca_file)
         asked = {"count": str(self._count)}
         if section.path:
             asked["path"] = section.path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from canonical.mapping.problems import refused
 from dataflows.section import Interval, Section
+from sinks.loopback import is_loopback
 
 
 class WebhookCollector(Section):
@@ -41,14 +41,7 @@ class WebhookCollector(Section):
             raise refused("anybody could post", "set either token or signing_secret, from the environment or a file")
         if (self.cert_file is None) != (self.key_file is None):
             raise refused("cert_file and key_file belong together", "set both")
-        if self.cert_file is None and not _loopback(self.host):
+        if self.cert_file is None and not is_loopback(self.host):
             hint = "set cert_file and key_file, or listen on loopback behind a proxy that has them"
             raise refused(f"{self.host} is not loopback, and there is no TLS", hint)
         return self
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from canonical.mapping.problems import refused
 from dataflows.flow_names import FlowName
 from dataflows.section import Place, Section
+from sinks.loopback import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach it."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     def beside(self, count: int) -> Address:
         """Return the address for the process that is numbered so; any free port stays any."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from canonical.mapping.problems import refused
 from dataflows.section import Interval, Section
 from dataflows.settings.resolved import resolved
+from sinks.loopback import is_loopback
 
 
 class SchemaRegistrySection(Section):
@@ -47,7 +47,7 @@ class SchemaRegistrySection(Section):
             raise refused("token and user exclude each other", "remove one")
         if bool(self.user) != (self.password is not None):
             raise refused("user and password belong together", "set both or none")
-        if (self.token or self.user) and parts.scheme == "http" and not _loopback(parts.hostname):
+        if (self.token or self.user) and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise refused("credentials would travel in the clear", "use https")
         if self.key_file is not None and self.cert_file is None:
             raise refused("key_file without cert_file", "name the certificate too")
@@ -60,13 +60,6 @@ def _from_elsewhere(value: object) -> object:
         if isinstance(value, dict) and isinstance(value.get(name), str):
             raise refused(f"{name} stands in the settings", 'say { env = "NAME" } or { file = "/run/secrets/x" }')
     return value
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 RegistrySection = Annotated[SchemaRegistrySection, BeforeValidator(resolved), BeforeValidator(_from_elsewhere)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
@@ -12,25 +11,17 @@ from canonical.mapping.problems import refused
 from dataflows.section import Interval, Place, Section
 from dataflows.settings.slo import Secret
 from dataflows.tower.person import Grant, Role
+from sinks.loopback import is_loopback
 
 SESSION_KEY_MIN: Final = 32
-LOCAL: Final = "localhost"
 
 
 def _url(value: str) -> str:
     """Return a server's address without a slash at its end; what goes there in clear text stays on this machine."""
     parts = urlsplit(value)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback((parts.hostname or "").lower())):
         return value.rstrip("/")
     raise refused(f"{value} is neither https nor on this machine", "tokens and sessions may not travel in clear text")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine is meant."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == LOCAL
 
 
 def _listen(value: str) -> str:
@@ -129,7 +120,7 @@ class TowerSection(Section):
         """
         host, _, port = _listen(listen or self.listen).rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not is_loopback(host):
+        if not is_loopback(host.lower()):
             if not self.signs_in:
                 raise ValueError(
                     f"others can reach {host}, and nobody has to sign in; "

@@ -23,6 +23,7 @@ import requests
 from canonical.schema_references import inlined
 from canonical.writer_schema import writer_schema
 from dataflows.collectors.bounded_body import bounded_body
+from dataflows.collectors.web_session import web_session
 from dataflows.settings.registry import SchemaRegistrySection
 from dataflows.sources.errors import AnswerUnusable, SourceUnavailable
 from sinks.commit_log import PlantsyncError
@@ -30,6 +31,7 @@ from sinks.commit_log import PlantsyncError
 REFERENCES_MAX: Final = 64
 """Schemas that one refers to, directly or not; with more it is refused."""
 
+_ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _NO_SCHEMA: Final = range(40_400, 40_500)
@@ -166,18 +168,10 @@ class SchemaRegistry:
 
     def _session(self) -> requests.Session:
         section = self.section
-        session = requests.Session()
-        session.trust_env = False  # No proxy and no password of somebody's home folder.
-        session.headers["Accept"] = "application/vnd.schemaregistry.v1+json, application/json"
-        if section.ca_file is not None:
-            session.verify = str(section.ca_file)
+        session = web_session(_ACCEPT, section.ca_file, section.token, section.user, section.password)
         if section.cert_file is not None:
             key = section.key_file
             session.cert = str(section.cert_file) if key is None else (str(section.cert_file), str(key))
-        if section.token is not None:
-            session.headers["Authorization"] = f"Bearer {section.token.get_secret_value()}"
-        elif section.user and section.password is not None:
-            session.auth = (section.user, section.password.get_secret_value())
         return session
 
     def _unusable(self, reason: str) -> AnswerUnusable:

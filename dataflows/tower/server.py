@@ -19,7 +19,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from dataflows.settings.tower import is_loopback
 from dataflows.tower.allowance import Allowance
 from dataflows.tower.deeds import deeds
 from dataflows.tower.entrance import entrance
@@ -29,6 +28,7 @@ from dataflows.tower.pages import pages
 from dataflows.tower.session import Session
 from dataflows.tower.site import Site
 from sinks.commit_log import PlantsyncError
+from sinks.loopback import is_loopback
 
 LOGGER: Final = logging.getLogger("plantsync")
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -108,7 +108,7 @@ def _gate(app: Starlette, site: Site, host: str) -> Gate:
     hosts = (
         {urlsplit(tower.public_url).netloc.rpartition("@")[2].partition(":")[0].lower()} if tower.public_url else set()
     )
-    if hosts or is_loopback(host):
+    if hosts or is_loopback(host.lower()):
         hosts |= {*LOOPBACK, host}
     allowance = Allowance(tower.requests_per_s, tower.requests_max)
     return Gate(app, hosts=hosts, secure=tower.secure, allowance=allowance, clock=site.clock)

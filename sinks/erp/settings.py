@@ -5,7 +5,6 @@ Whoever reads the settings resolves where a secret lies (environment, file) and 
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -15,8 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Ty
 
 from canonical import units
 from canonical.contracts.reference import StockType
-
-LOOPBACK: Final = "localhost"
+from sinks.loopback import is_loopback
 
 
 def _address(value: str) -> str:
@@ -26,16 +24,9 @@ def _address(value: str) -> str:
         raise ValueError("credentials do not belong into a URL; set user and password, or oauth")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("not the URL of a server; such as https://erp.example.com")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("http would carry credentials in clear; use https (http is for this machine only)")
     return value.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == LOOPBACK
 
 
 def _path(value: str) -> str:
