@@ -1,6 +1,7 @@
 """The process that ``job`` measures: run the flow over what has landed, print the seconds it took and its peak memory.
 
-Where it is told how many events come first, it also prints the seconds of those that follow (``later_*``).
+Where it is told how many events come first, it also prints the number and the seconds of those that follow the first
+commit after them (``later_*``): from a commit to a commit, so that each event counted has its results paid for.
 The peak is VmHWM of proc(5), which counts from when the program began: what wait4 reports (``ru_maxrss``) is never less
 than what its parent held.
 """
@@ -13,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from bytewax.run import cli_main
 
@@ -27,20 +29,30 @@ from dataflows.sources.shard_source import Pace, ShardInput
 from sinks.sqlite import SqliteLog
 
 
-class Stages(LandedFiles):
-    """A folder that notes the time when so many events have been read."""
+class Counted(LandedFiles):
+    """A folder that counts the events read from it."""
 
-    first = 0
     read = 0
-    noted: Times | None = None
 
     def poll(self) -> RawRecords:
         """Return the next lines."""
-        if self.noted is None and self.read >= self.first:
-            self.noted = now()
         records = super().poll()
         self.read += len(records)
         return records
+
+
+class Noted(SqliteLog):
+    """A log that notes the time, and how many events have been read, at the first commit after so many."""
+
+    folder: Counted
+    first = 0
+    noted: tuple[int, Times] | None = None
+
+    def commit(self, *committed: Any) -> None:
+        """Commit, and look at the clock."""
+        super().commit(*committed)
+        if self.noted is None and 0 < self.first <= self.folder.read:
+            self.noted = self.folder.read, now()
 
 
 Times = tuple[float, float]
@@ -57,11 +69,11 @@ def main(chunks: str, log_path: str, form: str = "json", first: str = "0", inter
     """Read the chunks to their end into the log; ``form`` is json or avro, ``interval_s`` the time between commits."""
     keep_heap()
     collect_seldom()
-    clock, log = SystemClock(), SqliteLog(Path(log_path))
+    clock, log = SystemClock(), Noted(Path(log_path))
     pattern, mapping = ("*.avro", AVRO_MAPPING) if form == "avro" else ("*.ndjson", MAPPING)
     config = FolderConfig(Path(chunks), pattern, form)
-    folder = Stages(config, clock)
-    folder.first = int(first)
+    folder = Counted(config, clock)
+    log.folder, log.first = folder, int(first)
     shard = ShardInput(lambda: folder, load(mapping))
     pace = Pace(until_end=True, commit_interval_us=round(float(interval_s) * 1e6))
     flow = confirmations({"w": shard}, log, pace, clock, Event())
@@ -69,9 +81,9 @@ def main(chunks: str, log_path: str, form: str = "json", first: str = "0", inter
     cli_main(flow)
     ended, ended_cpu = now()
     log.close()
-    later, later_cpu = folder.noted or (began, began_cpu)  # there may be fewer events
+    before, (later, later_cpu) = log.noted or (0, (began, began_cpu))  # there may be fewer events
     told = {"flow_s": ended - began, "cpu_s": ended_cpu - began_cpu, "peak_mb": peak_mb()}
-    told |= {"later_s": ended - later, "later_cpu_s": ended_cpu - later_cpu}
+    told |= {"later_events": folder.read - before, "later_s": ended - later, "later_cpu_s": ended_cpu - later_cpu}
     sys.stdout.write(json.dumps(told))
 
 
