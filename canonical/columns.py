@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from canonical.contracts.event import EventType
 from canonical.gather import Codes, gather
+from canonical.grown import grown
 from canonical.text_bytes import TextBytes
 
 IntColumn = NDArray[np.int64]
@@ -70,13 +71,14 @@ class Vocabulary:
     the codes, by mapping, and lose with them.
     """
 
-    __slots__ = ("_bytes", "_codes", "_crc", "readers", "texts")
+    __slots__ = ("_bytes", "_codes", "_crc", "_crc_count", "readers", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = [""]
         self.readers: dict[int, Any] = {}
         self._codes: dict[str, int] = {"": 0}
         self._crc: NDArray[np.uint64] = np.zeros(1, np.uint64)
+        self._crc_count = 1
         self._bytes = TextBytes()
 
     def __len__(self) -> int:
@@ -121,12 +123,13 @@ class Vocabulary:
 
     def crc(self) -> NDArray[np.uint64]:
         """Return one 32-bit content hash per code, equal in every process; index it with codes."""
-        known = len(self._crc)
-        if known < len(self.texts):
-            texts = self.texts[known:]
-            new = np.fromiter(map(zlib.crc32, map(str.encode, texts)), np.uint64, len(texts))
-            self._crc = np.concatenate((self._crc, new))
-        return self._crc
+        known, count = self._crc_count, len(self.texts)
+        if known < count:
+            self._crc = grown(self._crc, known, count)
+            new = map(zlib.crc32, map(str.encode, self.texts[known:]))
+            self._crc[known:count] = np.fromiter(new, np.uint64, count - known)
+            self._crc_count = count
+        return self._crc[:count]
 
 
 class Sessions:

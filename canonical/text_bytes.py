@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from canonical.grown import grown
 
 _ENDS: Final = 1
 """Where the first text begins stands before the ends."""
@@ -31,9 +33,9 @@ class TextBytes:
         _, ends, data = array.buffers()
         own: NDArray[np.int32] = np.frombuffer(ends, np.int32)[: len(texts) + _ENDS]
         used, count = int(self._ends[self._count]), self._count + len(texts)
-        self._ends = _grown(self._ends, self._count + _ENDS, count + _ENDS)
+        self._ends = grown(self._ends, self._count + _ENDS, count + _ENDS)
         self._ends[self._count + _ENDS : count + _ENDS] = own[_ENDS:] + used
-        self._bytes = _grown(self._bytes, used, used + int(own[-1]))
+        self._bytes = grown(self._bytes, used, used + int(own[-1]))
         if data is not None:
             self._bytes[used : used + int(own[-1])] = np.frombuffer(data, np.uint8)[: own[-1]]
         self._count = count
@@ -41,12 +43,3 @@ class TextBytes:
     def arrow(self) -> pa.StringArray:
         """Return all of them. What is added later goes behind what the array sees, or into another buffer."""
         return pa.StringArray.from_buffers(self._count, pa.py_buffer(self._ends), pa.py_buffer(self._bytes))
-
-
-def _grown(items: NDArray[Any], used: int, size: int) -> NDArray[Any]:
-    """Return the items with room for so many."""
-    if size <= len(items):
-        return items
-    out = np.zeros(max(size, 2 * len(items)), items.dtype)
-    out[:used] = items[:used]
-    return out

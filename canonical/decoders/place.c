@@ -12,7 +12,7 @@ enum { SID_SHIFT = 36, FEW = 32 };
 static const int64_t FAR = (1LL << SID_SHIFT) - 1;
 
 struct item {
-    int64_t rel, row; /* number less the next one, and the row of the batch */
+    int64_t rel, row; /* number less the next one, or the number itself; and the row of the batch */
 };
 
 struct placing {
@@ -32,9 +32,9 @@ struct placing {
     const uint32_t *const *bodies;
     const int64_t *lengths;
     int64_t *counts, *base;
-    /* Room: int64[sessions + 1] zeros, int64[rows], item[rows] twice. */
-    int64_t *begin, *order;
-    struct item *items, *merged;
+    /* Room: int64[sessions + 1] zeros, item[rows] three times. */
+    int64_t *begin;
+    struct item *order, *items, *merged;
     /* What comes of it: room for rows + held each. */
     int64_t *out_code, *out_seq, *new_key, *new_code;
     int32_t *out_sid;
@@ -70,8 +70,8 @@ static int64_t code_of(const struct placing *j, int64_t row) { return (j->batche
 static uint32_t body_of(const struct placing *j, int64_t code) { return j->bodies[code >> 32][code & 0xffffffff]; }
 
 /* Decide on a record whose number is behind: 1 a plain repeat, 0 something rare. */
-static int repeats(const struct placing *j, int64_t sid, int64_t row) {
-    int64_t seq = j->seq[row], next = j->next_seq[sid];
+static int repeats(const struct placing *j, int64_t sid, int64_t seq, int64_t row) {
+    int64_t next = j->next_seq[sid];
     if (seq < j->start_seq[sid] || (j->gaps_top && seq <= j->gaps_top[sid]))
         return 0;
     if (seq >= next - j->horizon)
@@ -83,10 +83,10 @@ static int repeats(const struct placing *j, int64_t sid, int64_t row) {
 static int placed(struct placing *j, int64_t sid, int64_t from, int64_t to, int64_t first, int64_t last) {
     int64_t next = j->next_seq[sid], base = j->base[sid], count = 0, again = 0, waited = 0, latest = -1, own = 0;
     for (int64_t k = from; k < to; k++) {
-        int64_t row = j->order[k], rel = j->seq[row] - next;
+        int64_t row = j->order[k].row, rel = j->order[k].rel - next;
         if (rel >= 0)
             j->items[count++] = (struct item){rel, row};
-        else if (repeats(j, sid, row))
+        else if (repeats(j, sid, j->order[k].rel, row))
             again++;
         else
             return 0;
@@ -160,9 +160,10 @@ int64_t place_rows(struct placing *j) {
     }
     for (int64_t s = 0; s < j->sessions; s++)
         begin[s + 1] += begin[s];
-    /* Each session's beginning moves to its end while its rows are laid down. */
+    /* Each session's beginning moves to its end while its rows are laid down, with their numbers: so these are read in the
+     * order they lie in, and not waited for one by one. */
     for (int64_t i = 0; i < j->rows; i++)
-        j->order[begin[j->sid[i]]++] = i;
+        j->order[begin[j->sid[i]]++] = (struct item){j->seq[i], i};
     int64_t held = 0;
     for (int64_t s = 0, from = 0; s < j->sessions; s++) {
         int64_t to = begin[s], first = held;

@@ -56,7 +56,7 @@ def placed_by_kernel(
     room = rows + len(keys)
     out = np.empty((4, room), np.int64)
     out_sid = np.empty(room, np.int32)
-    order, items = np.empty(rows, np.int64), np.empty((2, rows, 2), np.int64)
+    items = np.empty((3, rows, 2), np.int64)
     begin = np.zeros(sessions + 1, np.int64)
     gaps_top = np.ascontiguousarray(placing.gaps.top(sessions)) if placing.gaps else None
     job = _Job(
@@ -79,9 +79,7 @@ def placed_by_kernel(
         counts=address(held.counts),
         base=address(held.bases),
         begin=address(begin),
-        order=address(order),
-        items=address(items[0]),
-        merged=address(items[1]),
+        **{name: address(part) for name, part in zip(("order", "items", "merged"), items, strict=True)},
         **{name: address(row) for name, row in zip(("out_code", "out_seq", "new_key", "new_code"), out, strict=True)},
         out_sid=address(out_sid),
     )

@@ -31,11 +31,9 @@ class SessionRows:
         """Take over the sessions that the table already has."""
         sessions = self.table.sessions
         self._reach(len(sessions.vocabulary))
-        for sid, (plant, source, session) in enumerate(
-            zip(sessions.plant, sessions.source, sessions.session, strict=True)
-        ):
-            self._by_source[source] = sid
-            self._key[source] = plant << 32 | session
+        plant, source, session = sessions.codes()
+        self._by_source[source] = np.arange(len(sessions))  # of several sessions of a source the last one stays
+        self._key[source] = plant.astype(np.int64) << 32 | session
 
     def take_new(self) -> list[int]:
         """Return the sessions added since the last call."""

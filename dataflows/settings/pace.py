@@ -23,7 +23,9 @@ class PaceSection(Section):
     commit_rows_max: int = Field(default=4_000_000, ge=1, description="The same of records that were read.")
     idle_wait_s: Interval = Field(default=0.05, description="Wait of a shard that has nothing to read.")
     outage_wait_max_s: Interval = Field(default=30.0, description="Longest wait between two tries in an outage.")
-    vocabulary_max: int = Field(default=200_000, ge=1_000, description="Texts of a shard kept before unused ones go.")
+    vocabulary_max: int = Field(
+        default=100_000, ge=1_000, description="Texts of a shard kept before unused ones go; six a session at least."
+    )
     settle_s: float = Field(default=2.0, ge=0, le=86_400, description="A landed file is read when unchanged so long.")
     batch_bytes: int = Field(default=8_388_608, ge=4_096, le=67_108_864, description="Read at once from a file.")
     batch_rows_max: int = Field(default=50_000, ge=1, description="Records of them, where lines are short.")

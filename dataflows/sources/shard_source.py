@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
@@ -15,6 +16,9 @@ from dataflows.items import Commit, Item, Restored, Shard, Work
 from dataflows.sources.reader import Reader
 from dataflows.sources.schema_registry import SchemaRegistry
 from sinks.commit_log import Snapshot
+
+_SESSION_TEXTS: Final = 6
+"""Texts that a session may have before its shard's vocabulary is renewed, which costs as much as to learn those in use."""
 
 Clock = Callable[[], int]
 """Returns now as int64 UTC microseconds."""
@@ -36,7 +40,8 @@ class Pace:
     session of the shard, which takes more memory than it: whoever is behind has other things to do than to commit.
     Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
     end of an interval. It also ends with the batch that makes ``commit_results_max`` results wait, or that
-    is read after ``commit_rows_max`` records.
+    is read after ``commit_rows_max`` records. A vocabulary is renewed once it holds more than ``vocabulary_max`` texts
+    and more than six for each session.
     """
 
     commit_interval_us: int = 500_000
@@ -47,7 +52,7 @@ class Pace:
     commit_results_max: int = 1_000_000
     commit_rows_max: int = 4_000_000
     idle_wait_us: int = 50_000
-    vocabulary_max: int = 200_000
+    vocabulary_max: int = 100_000
     until_end: bool = False
     ticking: bool = False
 
@@ -172,9 +177,11 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
         self._rows = 0
         self._committed = position = self._reader.position()
         self._items.append(Commit(now_us, position, dict(self._reader.state())))
+        if self._ended:
+            return
         if self._vocabulary_limit is None:  # renewed an interval ago: now the texts in use are known
             self._vocabulary_limit = max(self._pace.vocabulary_max, 2 * len(self._shard.vocabulary))
-        elif len(self._shard.vocabulary) > self._vocabulary_limit:
+        elif len(self._shard.vocabulary) > max(self._vocabulary_limit, _SESSION_TEXTS * len(self._shard.sessions)):
             self._shard = self._shard.renewed()
             self._items.append(Restored(self._shard, None))
             self._vocabulary_limit = None
