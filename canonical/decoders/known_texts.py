@@ -20,7 +20,7 @@ from canonical.kernel import INT64, POINTER, address, function
 REFUSED: Final = -1
 """The code of a text that makes its record one for the long way: too long, unknown, or empty where it must not be."""
 
-TEXTS_MAX: Final = 260_000
+TEXTS_MAX: Final = 520_000
 ARENA_BYTES_MAX: Final = 1 << 24
 
 _FIRST_NEW: Final = -3

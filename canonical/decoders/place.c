@@ -32,8 +32,8 @@ struct placing {
     const uint32_t *const *bodies;
     const int64_t *lengths;
     int64_t *counts, *base;
-    /* Room: int64[sessions + 1] zeros, item[rows] three times. */
-    int64_t *begin;
+    /* Room: int64[sessions + 1] zeros, int64[rows], item[rows] three times. */
+    int64_t *begin, *met;
     struct item *order, *items, *merged;
     /* What comes of it: room for rows + held each. */
     int64_t *out_code, *out_seq, *new_key, *new_code;
@@ -143,6 +143,13 @@ static int placed(struct placing *j, int64_t sid, int64_t from, int64_t to, int6
     return 1;
 }
 
+/* Go on holding records that are held. */
+static void keep(struct placing *j, int64_t first, int64_t last) {
+    memcpy(j->new_key + j->kept, j->keys + first, (size_t)(last - first) * 8);
+    memcpy(j->new_code + j->kept, j->codes + first, (size_t)(last - first) * 8);
+    j->kept += last - first;
+}
+
 /* Place every row of the sessions that are not marked as rare; mark those that are found to be. Returns 0, or -1 where
  * something named lies outside. */
 int64_t place_rows(struct placing *j) {
@@ -158,26 +165,30 @@ int64_t place_rows(struct placing *j) {
             j->keys[i] >> SID_SHIFT >= j->sessions)
             return -1;
     }
-    for (int64_t s = 0; s < j->sessions; s++)
+    int64_t met = 0; /* sessions that have rows; few of many, in a batch */
+    for (int64_t s = 0; s < j->sessions; s++) {
+        if (begin[s + 1])
+            j->met[met++] = s;
         begin[s + 1] += begin[s];
+    }
     /* Each session's beginning moves to its end while its rows are laid down, with their numbers: so these are read in the
      * order they lie in, and not waited for one by one. */
     for (int64_t i = 0; i < j->rows; i++)
         j->order[begin[j->sid[i]]++] = (struct item){j->seq[i], i};
     int64_t held = 0;
-    for (int64_t s = 0, from = 0; s < j->sessions; s++) {
-        int64_t to = begin[s], first = held;
+    for (int64_t m = 0, from = 0; m < met; from = begin[j->met[m++]]) {
+        int64_t s = j->met[m], first = held;
+        while (held < j->held && j->keys[held] >> SID_SHIFT < s)
+            held++;
+        keep(j, first, held);
+        first = held;
         while (held < j->held && j->keys[held] >> SID_SHIFT == s)
             held++;
-        if (to > from && !j->rare[s] && placed(j, s, from, to, first, held)) {
-            from = to;
-            continue;
+        if (j->rare[s] || !placed(j, s, from, begin[s], first, held)) {
+            j->rare[s] = 1;
+            keep(j, first, held);
         }
-        j->rare[s] |= to > from;
-        memcpy(j->new_key + j->kept, j->keys + first, (size_t)(held - first) * 8);
-        memcpy(j->new_code + j->kept, j->codes + first, (size_t)(held - first) * 8);
-        j->kept += held - first;
-        from = to;
     }
+    keep(j, held, j->held);
     return 0;
 }

@@ -29,7 +29,7 @@ class _Job(ctypes.Structure):
         *((name, POINTER) for name in ("duplicates", "released", "recent", "rare")),
         *((name, INT64) for name in ("held", "batches")),
         *((name, POINTER) for name in ("keys", "codes", "bodies", "lengths", "counts", "base")),
-        *((name, POINTER) for name in ("begin", "order", "items", "merged")),
+        *((name, POINTER) for name in ("begin", "met", "order", "items", "merged")),
         *((name, POINTER) for name in ("out_code", "out_seq", "new_key", "new_code", "out_sid")),
         *((name, INT64) for name in ("out", "kept", "far")),
     )
@@ -57,7 +57,7 @@ def placed_by_kernel(
     out = np.empty((4, room), np.int64)
     out_sid = np.empty(room, np.int32)
     items = np.empty((3, rows, 2), np.int64)
-    begin = np.zeros(sessions + 1, np.int64)
+    begin, met = np.zeros(sessions + 1, np.int64), np.empty(rows, np.int64)
     gaps_top = np.ascontiguousarray(placing.gaps.top(sessions)) if placing.gaps else None
     job = _Job(
         rows=rows,
@@ -79,6 +79,7 @@ def placed_by_kernel(
         counts=address(held.counts),
         base=address(held.bases),
         begin=address(begin),
+        met=address(met),
         **{name: address(part) for name, part in zip(("order", "items", "merged"), items, strict=True)},
         **{name: address(row) for name, row in zip(("out_code", "out_seq", "new_key", "new_code"), out, strict=True)},
         out_sid=address(out_sid),
