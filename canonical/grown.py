@@ -11,7 +11,7 @@ _Item = TypeVar("_Item", bound=np.generic)
 
 
 def grown(column: NDArray[_Item], used: int, size: int) -> NDArray[_Item]:
-    """Return a column with room for ``size`` items, the first ``used`` as they were; it is the same while it has room."""
+    """Return a column with room for ``size`` items, the first ``used`` as they were; the same while it has room."""
     if size <= len(column):
         return column
     out = np.zeros((max(size, 2 * len(column)), *column.shape[1:]), column.dtype)

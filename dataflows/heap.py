@@ -24,7 +24,7 @@ _PAD_BYTES: Final = 64 << 20
 
 
 def keep_heap() -> None:
-    """Have one heap, of which the C library keeps up to ``_KEPT_BYTES`` that are free; elsewhere than on glibc do nothing."""
+    """Have one heap, of which the C library keeps up to ``_KEPT_BYTES`` that are free; without glibc do nothing."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         pa.set_memory_pool(pa.system_memory_pool())

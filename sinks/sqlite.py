@@ -41,6 +41,7 @@ BUSY_TIMEOUT_MS: Final = 30_000
 _PAGE_BYTES: Final = 8_192
 """Of a new file: state of megabytes is written a third faster than in pages of half of it."""
 _RETRY_S: Final = 0.01
+_LOOK_S: Final = 0.001
 _REMOVED_AT_ONCE: Final = 10_000
 
 
@@ -53,6 +54,7 @@ class SqliteLog:
         Raises: CommitLogUnavailable, CommitLogError when the file is no commit log or a newer one.
         """
         self._path = path
+        self._busy_timeout_s = busy_timeout_ms / 1000
         self._lock = threading.Lock()
         self._generations: dict[str, int] = {}
         with translated("open", path):
@@ -61,12 +63,12 @@ class SqliteLog:
             )
         with ExitStack() as opened:
             opened.callback(self._db.close)
-            self._prepare(busy_timeout_ms)
+            self._prepare()
             opened.pop_all()
 
-    def _prepare(self, busy_timeout_ms: int) -> None:
+    def _prepare(self) -> None:
         version_of(self._db, self._path)  # Another program's file stays as it is.
-        deadline = time.monotonic() + busy_timeout_ms / 1000
+        deadline = time.monotonic() + self._busy_timeout_s
         with translated("open", self._path):
             self._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             while (mode := self._journal_mode()) is None and time.monotonic() < deadline:
@@ -85,6 +87,7 @@ class SqliteLog:
                     self._db.execute(statement)
             if version < SCHEMA_VERSION:
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        self._db.execute("PRAGMA busy_timeout=0")  # from here on only a transaction's begin waits
 
     def _journal_mode(self) -> str | None:
         """Turn the write-ahead log on; None when another process is doing so, for which SQLite would not wait."""
@@ -175,9 +178,7 @@ class SqliteLog:
     @contextmanager
     def _transaction(self, operation: str) -> Iterator[None]:
         with translated(operation, self._path):
-            # Immediate: the write lock is taken before the generation is compared, and waiting
-            # for it obeys the busy timeout, which upgrading a read transaction would not.
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield
                 self._db.execute("COMMIT")
@@ -185,6 +186,23 @@ class SqliteLog:
                 with suppress(sqlite3.Error):  # Some errors have rolled back already.
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _begin(self) -> None:
+        """Take the write lock, before the generation is compared; wait for it as long as the busy timeout says.
+
+        SQLite itself would look for it ever more seldom, up to a tenth of a second apart, which is longer than most
+        commits of another process take.
+        """
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return
 
 
 class SqliteStreams:

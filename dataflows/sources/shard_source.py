@@ -18,7 +18,7 @@ from dataflows.sources.schema_registry import SchemaRegistry
 from sinks.commit_log import Snapshot
 
 _SESSION_TEXTS: Final = 6
-"""Texts that a session may have before its shard's vocabulary is renewed, which costs as much as to learn those in use."""
+"""Texts for each session, at least, before a vocabulary is renewed, which costs as much as to learn those in use."""
 
 Clock = Callable[[], int]
 """Returns now as int64 UTC microseconds."""
