@@ -34,9 +34,9 @@ FALL_MAX = 0.2
 """From the least to the most sources, the throughput of steady work may fall by this part of it."""
 FIRST = 2_000_000
 """Steady work is what follows the first commit after so many events, to the last. By then all of 100,000 sources have
-been met, the process has all the memory that it will have, and has made a commit with all of them: each costs more than
-ten events of a source, but comes once. From a commit to a commit, since with many sources these are seldom, and one soon
-after the beginning would be charged with results of events that are not counted. The whole run is printed too."""
+been met, the process has all the memory that it will have, and has made a commit with all of them: each costs more
+than ten events of a source, but comes once. From a commit to a commit, since with many sources these are seldom, and
+one soon after the beginning would be charged with results of events not counted. The whole run is printed too."""
 MEMORY_MAX_MB = {10_000: 300, 100_000: 1_000}
 DISORDER, DUPLICATES = (0.0, 0.1, 0.25, 0.5), (0.0, 0.05, 0.15, 0.3)
 GAIN_MIN = 1.8

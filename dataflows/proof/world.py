@@ -70,6 +70,7 @@ class World:
             urgent_interval_us=unit_us,
             commit_rows_max=dice.pick((15, 40, 1_000_000)),
             vocabulary_max=dice.pick((1, 30, 1_000_000, 1_000_000)),
+            vocabulary_session_max=0,
         )
         rows_max = dice.between(15, 60)
         # As on SQLite, where a flow waits for each commit, or as on Kafka, where it works on.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import Final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
@@ -16,9 +15,6 @@ from dataflows.items import Commit, Item, Restored, Shard, Work
 from dataflows.sources.reader import Reader
 from dataflows.sources.schema_registry import SchemaRegistry
 from sinks.commit_log import Snapshot
-
-_SESSION_TEXTS: Final = 6
-"""Texts for each session, at least, before a vocabulary is renewed, which costs as much as to learn those in use."""
 
 Clock = Callable[[], int]
 """Returns now as int64 UTC microseconds."""
@@ -40,8 +36,10 @@ class Pace:
     session of the shard, which takes more memory than it: whoever is behind has other things to do than to commit.
     Where it is ``ticking``, stages are also told the time whenever there was nothing to read; else at the
     end of an interval. It also ends with the batch that makes ``commit_results_max`` results wait, or that
-    is read after ``commit_rows_max`` records. A vocabulary is renewed once it holds more than ``vocabulary_max`` texts
-    and more than six for each session.
+    is read after ``commit_rows_max`` records.
+
+    A vocabulary is renewed once it holds more than ``vocabulary_max`` texts, and more than ``vocabulary_session_max``
+    for each session: that costs as much as to learn those in use, which are more of more sessions.
     """
 
     commit_interval_us: int = 500_000
@@ -53,6 +51,7 @@ class Pace:
     commit_rows_max: int = 4_000_000
     idle_wait_us: int = 50_000
     vocabulary_max: int = 100_000
+    vocabulary_session_max: int = 6
     until_end: bool = False
     ticking: bool = False
 
@@ -181,10 +180,14 @@ class _Part(StatefulSourcePartition[tuple[str, Item], None]):
             return
         if self._vocabulary_limit is None:  # renewed an interval ago: now the texts in use are known
             self._vocabulary_limit = max(self._pace.vocabulary_max, 2 * len(self._shard.vocabulary))
-        elif len(self._shard.vocabulary) > max(self._vocabulary_limit, _SESSION_TEXTS * len(self._shard.sessions)):
+        elif len(self._shard.vocabulary) > self._texts_max(self._vocabulary_limit):
             self._shard = self._shard.renewed()
             self._items.append(Restored(self._shard, None))
             self._vocabulary_limit = None
+
+    def _texts_max(self, limit: int) -> int:
+        """Return how many texts the vocabulary may hold."""
+        return max(limit, self._pace.vocabulary_session_max * len(self._shard.sessions))
 
     def next_awake(self) -> datetime | None:
         if not self._idle or self._ended:

@@ -69,7 +69,7 @@ def run(mapping: PlantMapping, landing: Path, log: MemoryLog, vocabulary_max: in
         batch_bytes=32_768,
     )
     shards = {"shard": ShardInput(lambda: LandedFiles(config, lambda: NOW_US), mapping)}
-    pace = Pace(commit_interval_us=0, until_end=True, vocabulary_max=vocabulary_max)
+    pace = Pace(commit_interval_us=0, until_end=True, vocabulary_max=vocabulary_max, vocabulary_session_max=0)
     run_main(confirmations(shards, log, pace, lambda: NOW_US, Event()))
 
 

@@ -231,3 +231,26 @@ def test_results_are_counted_where_records_make_few():
     assert np.allclose(np.diff(behind(few, 0, commit_results_max=5)[:-1]), 0.2)
     # A stop is two results: an event, and the mark of a state.
     assert np.allclose(np.diff(behind(many, 0, commit_results_max=5))[1:-2], 0.04)
+
+
+def renewals(texts: Sequence[int], sessions: int, **pace: int) -> list[int]:
+    """Poll a shard that learns so many new texts with each batch; return with which its vocabulary was renewed."""
+    fed = [(NOW_US, RawRecords.from_values([b"{}"], np.arange(1))) for _ in texts]
+    script = Script(fed, 0, now_us=NOW_US)
+    settings = Pace(commit_interval_us=0, vocabulary_max=10, until_end=True, **pace)
+    source = ShardSource({"s": ShardInput(lambda: script)}, lambda _shard: None, settings, script.clock, Event())
+    part, found, shard = source.build_part("raw", "s", None), [], None
+    for number, count in enumerate(texts):
+        for _, item in part.next_batch():
+            if isinstance(item, Restored):
+                found += [] if shard is None else [number]
+                shard = item.shard
+                shard.sessions.rows([(0, source, 0) for source in range(sessions)], sessions)
+        shard.vocabulary.codes(f"{number}-{text}" for text in range(count))
+    return found
+
+
+def test_a_vocabulary_is_renewed_when_it_is_larger_than_its_limit_and_than_its_sessions_need():
+    assert renewals([5] * 9, sessions=0) == [2, 5, 8]
+    assert renewals([5] * 9, sessions=4, vocabulary_session_max=6) == [5]
+    assert renewals([5] * 9, sessions=4, vocabulary_session_max=0) == [2, 5, 8]

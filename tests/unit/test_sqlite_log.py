@@ -73,6 +73,20 @@ def test_an_unavailable_file_says_so_and_keeps_the_commit_before(log, path, fail
     reader.close()
 
 
+def test_a_commit_waits_for_its_turn(path):
+    log = SqliteLog(path, busy_timeout_ms=30_000)
+    log.restore("a")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.1, other.rollback)
+    timer.start()
+    log.commit("a", "1", {}, [])
+    timer.join()
+    assert log.restore("a") == Snapshot("1", {})
+    log.close()
+    other.close()
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(CommitLogUnavailable, match="check that the folder exists"):
         SqliteLog(tmp_path / "no" / "log.db")
