@@ -72,7 +72,7 @@ def step(rng: np.random.Generator, shape: dict, next_seq: np.ndarray) -> EventBa
         **{name: rng.integers(-LARGE, LARGE, n) * (name not in shape["zeros"]) for name in QUANTITY_COLUMNS},
     }
     columns["reason"] *= rng.random(n) < 0.2
-    next_seq += np.bincount(sid, minlength=len(next_seq))
+    np.maximum.at(next_seq, sid, columns["seq"] + 1)  # no number comes twice
     next_seq += 1_000 * rng.integers(0, 2, len(next_seq)) * (shape["changes"] > 0)
     columns = {name: column for name, column in columns.items() if name not in shape["absent"]}
     whole = EventBatch(n, columns)
@@ -115,10 +115,11 @@ def test_kernel_and_columns_agree(policy: AggregatePolicy, shape: dict, room: in
         sessions.row(sessions.vocabulary.code("P"), sessions.vocabulary.code(f"m{sid}"), 0)
     rng = np.random.default_rng(shape["seed"])
     next_seq = np.zeros(shape["sessions"], np.int64)
+    next_late = next_seq + 1_000_000
     both = [Aggregate(policy, DEFAULT_ROUTES, CALENDAR, sessions) for _ in range(2)]
     for now_us in range(3):
         rows = step(rng, shape, next_seq)
-        late = step(rng, shape | {"rows": 9}, next_seq.copy()) if shape["late"] else EventBatch.empty()
+        late = step(rng, shape | {"rows": 9}, next_late) if shape["late"] else EventBatch.empty()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(kernel, "_ROOM", room)
             one = both[0].step(rows, late, now_us)
