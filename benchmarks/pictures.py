@@ -18,7 +18,7 @@ PARTS = {
     "fetch": ("framing",),
     "decode": ("decode",),
     "sequence": ("sequence",),
-    "aggregate": ("counter", "aggregate", "ledger", "trail"),
+    "aggregate": ("counter", "observe", "aggregate", "ledger", "trail"),
     "encode": ("state",),
 }
 """What the stages of ``stage_costs`` are in the roofline; the rest of the whole job is commit and engine."""
