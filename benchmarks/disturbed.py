@@ -5,6 +5,7 @@ What must come out stays the same: the oracle knows neither order nor repetition
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ def land(lines: Sequence[bytes], folder: Path) -> None:
     folder.mkdir(parents=True)
     for number, first in enumerate(range(0, len(lines), CHUNK)):
         (folder / f"c{number:03d}.ndjson").write_bytes(b"\n".join(lines[first : first + CHUNK]) + b"\n")
+    os.sync()  # Else the system writes them to the disk while commits wait for theirs.
 
 
 def number_of(line: bytes) -> int:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -51,44 +51,53 @@ once, and one of them waits for the other."""
 Figures = dict[str, float]
 
 
-def files(made: Workload, chunks: Path) -> Figures:
+def files(made: Workload, chunks: Path, first: int = 0) -> Figures:
     """Run the job over files on one core, at the pace of a plant; return what ``benchmarks.job_process`` tells."""
     with tempfile.TemporaryDirectory(prefix="plantsync-scaling-") as folder:
         log = Path(folder) / "log.db"
         command = ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.job_process", str(chunks), str(log)]
-        command += ["json", str(FIRST), str(PaceSection().commit_interval_s)]
+        command += ["json", str(first), str(PaceSection().commit_interval_s)]
         done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         told: Figures = json.loads(done.stdout)
         job.check(made, log)
     return told
 
 
-def row(name: object, messages: int, runs: list[Figures]) -> tuple[Figures, list[str]]:
-    """Return the medians of runs, and a row of a table."""
+def middle_of(runs: list[Figures], messages: int) -> Figures:
+    """Return the medians of runs over so many messages."""
     middle = {key: median(run[key] for run in runs) for key in runs[0]}
     cpu_ns = middle["cpu_s"] / messages * 1e9
-    later_ns = middle["later_cpu_s"] / middle["later_events"] * 1e9
-    middle |= {"events_per_s": messages / middle["flow_s"], "cpu_ns": cpu_ns, "later_ns": later_ns}
-    figures = (middle["events_per_s"], cpu_ns, later_ns, middle["peak_mb"])
-    return middle, [str(name), *(f"{figure:,.0f}" for figure in figures)]
+    later_ns = _later_s(middle) * 1e9
+    return middle | {"events_per_s": messages / middle["flow_s"], "cpu_ns": cpu_ns, "later_ns": later_ns}
 
 
 def _later_s(run: Figures) -> float:
     return run["later_cpu_s"] / run["later_events"]
 
 
-COLUMNS = ("events/s", "ns of processor an event", f"the same after {FIRST:,}", "peak MB")
+COLUMNS = {
+    "events_per_s": "events/s",
+    "cpu_ns": "ns of processor an event",
+    "later_ns": f"the same after {FIRST:,}",
+    "peak_mb": "peak MB",
+}
+WHOLE = {key: title for key, title in COLUMNS.items() if key != "later_ns"}
+
+
+def cells(name: str, middle: Figures, columns: Iterable[str]) -> list[str]:
+    """Return a row of a table."""
+    return [name, *(f"{middle[key]:,.0f}" for key in columns)]
 
 
 def by_sources(runs: int, console: Console) -> Iterator[Told]:
     """Measure with more and more sources, in turn."""
-    shown, found = table("Sources: JSON files, one core", "sources", *COLUMNS), {}
+    shown, found = table("Sources: JSON files, one core", "sources", *COLUMNS.values()), {}
     with console.status("scaling, sources"):
         made = {sources: overtaken(sources) for sources in SOURCES}
-        figures = [{sources: files(w, w.chunks) for sources, w in made.items()} for _ in range(runs)]
+        figures = [{sources: files(w, w.chunks, FIRST) for sources, w in made.items()} for _ in range(runs)]
     for sources, w in made.items():
-        found[sources], cells = row(f"{sources:,}", w.messages, [each[sources] for each in figures])
-        shown.add_row(*cells)
+        found[sources] = middle_of([each[sources] for each in figures], w.messages)
+        shown.add_row(*cells(f"{sources:,}", found[sources], COLUMNS))
     console.print(shown)
     least, most = min(found), max(found)
     whole = 1 - median(each[least]["cpu_s"] / each[most]["cpu_s"] for each in figures)
@@ -116,14 +125,14 @@ def by_disturbance(runs: int, console: Console, lines: list[bytes], made: Worklo
         ("disorder", {part: (part, 0.0) for part in DISORDER}),
         ("duplicates", {part: (0.0, part) for part in DUPLICATES}),
     ):
-        shown, told = table(f"{name.capitalize()}: JSON files, one core", name, *COLUMNS), {}
+        shown, told = table(f"{name.capitalize()}: JSON files, one core", name, *WHOLE.values()), {}
         for part, (disorder, duplicates) in cases.items():
             with console.status(f"scaling, {name} {part:.0%}"), tempfile.TemporaryDirectory() as folder:
                 changed = disturbed(lines, disorder, duplicates)
                 land(changed, Path(folder) / "w")
                 figures = [files(made, Path(folder) / "w") for _ in range(runs)]
-            told[f"{part:.0%}"], cells = row(f"{part:.0%}", len(changed), figures)
-            shown.add_row(*cells)
+            told[f"{part:.0%}"] = middle = middle_of(figures, len(changed))
+            shown.add_row(*cells(f"{part:.0%}", middle, WHOLE))
         console.print(shown)
         yield {"scaling": name, **told}
 
@@ -142,7 +151,7 @@ def by_processes(runs: int, console: Console, made: Workload) -> Iterator[Told]:
                 shares[int(source_of(line).rpartition(b"M")[2]) % FOLDERS].append(line)
             for number, share in enumerate(shares):
                 (landing / f"s{number}" / chunk.name).write_bytes(b"".join(share))
-        os.sync()  # Else the system writes it to the disk while commits wait for theirs.
+        os.sync()  # as in land
         for turn in range(runs):
             for count, taken in seconds.items():
                 told = shared(made, Path(folder), f"{turn}-{count}", count)
@@ -200,7 +209,7 @@ def run(options: argparse.Namespace, console: Console) -> Iterator[Told]:
     """Measure all of it, print, and tell."""
     runs = options.runs or (1 if options.quick else 3)
     yield from by_sources(runs, console)
-    made = workload(1_000, 500)
+    made = workload(1_000, 2_000)
     lines = in_order(made)
     yield from by_disturbance(runs, console, lines, made)
     yield from by_processes(runs, console, workload(1_000, LONG))
