@@ -32,10 +32,11 @@ WITH shared AS (
 SELECT
     'DOUBLE' AS kind, h.plant AS plant, h.order_id AS order_id, h.id AS posting_id, h.erp AS erp,
     h.document AS document, h.answered_us AS at_us, 'a document of its own' AS expected,
-    'one that another posting has' AS found, 'two postings have one document' AS what
+    'that of posting ' || first(h.id) OVER earlier AS found, 'two postings have one document' AS what
 FROM heard AS h JOIN shared USING (erp, document)
 WHERE h.status = 'accepted'
-QUALIFY row_number() OVER (PARTITION BY h.erp, h.document ORDER BY h.stream_offset) > 1;
+WINDOW earlier AS (PARTITION BY h.erp, h.document ORDER BY h.stream_offset)
+QUALIFY h.id <> first(h.id) OVER earlier;
 
 INSERT INTO finding BY NAME
 SELECT

@@ -144,6 +144,8 @@ def _receipts(world: World, postings: list[Row]) -> Iterator[Told]:
     ).items():
         if count > 1 and name in by_id:
             yield "DOUBLE", name, None
+    for names in _named(world).values():
+        yield from (("DOUBLE", name, None) for name in names if name != names[0])
     for row in postings:
         name = row["posting_id"]
         later = any(
@@ -165,7 +167,7 @@ def _documents(world: World, postings: list[Row]) -> Iterator[Told]:
     by_id = {row["posting_id"]: row for row in postings}
     accepted = {row["posting_id"]: row["document"] for row in world.receipt if row["status"] == "accepted"}
     refused = {row["posting_id"] for row in world.receipt} - accepted.keys()
-    named = {document: name for name, document in accepted.items()}
+    named = {number: names[0] for number, names in _named(world).items() if len(set(names)) == 1}
     linked: dict[str, set[str]] = {}
     for number in {row["document"] for row in world.document}:
         (carried,) = {row["posting_id"] for row in world.document if row["document"] == number}
@@ -180,7 +182,7 @@ def _documents(world: World, postings: list[Row]) -> Iterator[Told]:
         if name in refused:
             yield from (("UNACCOUNTED", name, number) for number in numbers)
         if name in accepted and len(numbers) > 1:
-            yield from (("DOUBLE", name, number) for number in numbers if number != accepted[name])
+            yield from (("DOUBLE", name, number) for number in numbers if named.get(number) != name)
         lines = [row for row in world.document if row["document"] in numbers]
         if not _says(by_id[name], lines):
             yield "ALTERED", name, ", ".join(sorted(numbers))
@@ -189,9 +191,18 @@ def _documents(world: World, postings: list[Row]) -> Iterator[Told]:
             yield "HOLE", name, number
 
 
+def _named(world: World) -> dict[str, list[str]]:
+    """Return the postings whose receipts name each document, in the order of the receipts."""
+    named: dict[str, list[str]] = {}
+    for row in world.receipt:
+        if row["status"] == "accepted":
+            named.setdefault(row["document"], []).append(row["posting_id"])
+    return named
+
+
 def _says(posting: Row, lines: list[Row]) -> bool:
     if any(row["order_id"].lstrip("0") != posting["order"] for row in lines):
         return False
     if posting["movements"]:
-        return sum(row["quantity"] for row in lines) == sum(line["quantity"] for line in posting["movements"])
-    return all(sum(row[name] for row in lines) == posting[name] for name in ("good", "scrap", "rework"))
+        return sum(row.get("quantity", 0) for row in lines) == sum(line["quantity"] for line in posting["movements"])
+    return all(sum(row.get(name, 0) for row in lines) == posting[name] for name in ("good", "scrap", "rework"))

@@ -224,6 +224,13 @@ def test_each_damage_is_named(name):
     assert all(f.expected != f.found for f in found.findings)
 
 
+def test_of_a_document_that_two_postings_have_both_are_told():
+    world = WORLD.copy()
+    world.receipt.append(rows(world, "receipt", posting_id=ISSUE)[0] | {"posting_id": AGAIN, "stream_offset": 99})
+    found = {f.kind: (f.posting_id, f.document, f.found) for f in world.audited().findings}
+    assert found["DOUBLE"] == (AGAIN, paper(ISSUE), f"that of posting {ISSUE}")
+
+
 def test_what_is_on_its_way_is_no_hole():
     world = WORLD.copy()
     world.document.append({"erp": ERP, "document": "X/26", "posting_id": PENDING, "order_id": "g", "good": 2_000})
