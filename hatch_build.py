@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,7 @@ class KernelHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships no
             self.app.display_warning("No C compiler: records are decoded without the kernels, several times slower")
             return
         for folder in FOLDERS:
-            library, sources = root / folder / "kernel.so", sorted((root / folder).glob("*.c"))
-            done = subprocess.run(  # noqa: S603 - the user's own compiler, our own paths
-                [*compiler, *FLAGS, "-o", str(library), *map(str, sources)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = compile_kernel(root / folder, compiler)
             if done.returncode:
                 self.app.display_warning(
                     f"{compiler[0]} could not compile {folder}/*.c; the package works without, slower:\n{done.stderr}"
@@ -51,6 +46,21 @@ class KernelHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships no
             build_data["artifacts"].append(f"/{folder}/kernel.so")
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+
+
+def compile_kernel(folder: Path, compiler: list[str]) -> subprocess.CompletedProcess[str]:
+    """Make the ``kernel.so`` of a folder; it knows its sources, so that it is told when others lie beside it.
+
+    Source: canonical/compiled.py, which makes the same digest.
+    """
+    digest = zlib.crc32(b"".join(path.read_bytes() for path in sorted(folder.glob("*.[ch]"))))
+    sources = map(str, sorted(folder.glob("*.c")))
+    return subprocess.run(  # noqa: S603 - the user's own compiler, our own paths
+        [*compiler, *FLAGS, f"-DSOURCE_DIGEST={digest}", "-o", str(folder / "kernel.so"), *sources],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def find_compiler() -> list[str] | None:

@@ -31,6 +31,7 @@ from dataflows.guard import Failure, GuardedLog, GuardedReader, GuardedStore
 from dataflows.heap import collect_seldom, keep_heap
 from dataflows.in_flight import CommitsInFlight, at_once
 from dataflows.intake import Room
+from dataflows.kernels import KERNELS, troubles
 from dataflows.objectives_watch import objectives_watch
 from dataflows.opened_log import open_log
 from dataflows.outage import Chance, PatientReader, wait_after
@@ -114,6 +115,8 @@ def run_flow(
         MappingError: a plant's mapping cannot be used.
     """
     keep_heap()
+    for trouble in troubles(KERNELS):
+        LOGGER.warning("%s", trouble)
     progress = progress or Progress()
     with ExitStack() as opened:
         watchers = watching(settings, flow, cluster.process if cluster else share.index, opened)

@@ -20,9 +20,11 @@ from dataflows.confirmations import COMMITTED_US
 from dataflows.flow_names import CONFIRMATIONS as CONFIRMATIONS_FLOW
 from dataflows.health.collect_health import collect_health
 from dataflows.health.erp_health import erp_findings, reference_findings, source_findings
+from dataflows.health.kernel_health import kernel_finding
 from dataflows.health.queue_health import delivery_health, postings_health
 from dataflows.health.shard_health import Finding, ShardHealth, behind
 from dataflows.items import Commit, Shard
+from dataflows.kernels import KERNELS
 from dataflows.processors.state import StateVersionUnknown
 from dataflows.settings import Settings
 from dataflows.shards import analytics_shards, confirmations_shards, reference_shards, refused_shards
@@ -35,7 +37,7 @@ MARKS_MAX: Final = 100_000
 
 def examined(settings: Settings, clock: Clock) -> tuple[list[Finding], list[ShardHealth]]:
     """Look at everything the settings name; what cannot be reached is a finding, not an error."""
-    findings = [*_folders(settings)]
+    findings = [kernel_finding(KERNELS), *_folders(settings)]
     shards: list[ShardHealth] = []
     started = settings.log.kind == "kafka" or settings.log.path.exists()
     name = f"log {settings.log.path}" if settings.log.kind == "sqlite" else "log Kafka"

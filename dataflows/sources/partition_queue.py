@@ -25,8 +25,8 @@ from confluent_kafka import Consumer, KafkaError
 
 from canonical.columns import IntColumn
 from canonical.records import NO_RECORDS, Headers, RawRecords
+from dataflows.kernels import MESSAGES
 
-KERNEL: Final = Path(__file__).with_name("kernel.so")
 CALL_MESSAGES: Final = 1_000
 BATCH_BYTES: Final = 8 << 20
 EXTRA_BYTES: Final = 2 << 20
@@ -59,6 +59,11 @@ class _Taking(ctypes.Structure):
     )
 
 
+_LAYOUTS: Final = {"taking_bytes": _Taking}
+_TAKE: Final = MESSAGES.function("take", (ctypes.POINTER(_Taking),), _LAYOUTS, None)
+_LET_GO: Final = MESSAGES.function("let_go", (ctypes.POINTER(_Taking),), _LAYOUTS, None)
+
+
 def _of_python(name: str, result: Any, *arguments: Any) -> Any:
     function = getattr(ctypes.pythonapi, name)
     function.restype, function.argtypes = result, arguments
@@ -89,10 +94,9 @@ class _Library:
 @cache
 def _library() -> _Library | None:
     """Return the functions, None where one of them is missing or of another release."""
+    if _TAKE is None or _LET_GO is None:
+        return None
     try:
-        kernel = ctypes.CDLL(str(KERNEL))
-        if _NUMBER.in_dll(kernel, "taking_bytes").value != ctypes.sizeof(_Taking):
-            return None  # compiled from another release
         paths = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
         (path,) = (path for path in paths if Path(path).name.startswith("librdkafka"))
         rdkafka = ctypes.CDLL(path)
@@ -104,9 +108,7 @@ def _library() -> _Library | None:
         rdkafka.rd_kafka_queue_destroy.argtypes = (_POINTER,)
     except (OSError, ValueError, AttributeError):
         return None
-    for function in (kernel.take, kernel.let_go):
-        function.restype, function.argtypes = None, (ctypes.POINTER(_Taking),)
-    return _Library(kernel.take, kernel.let_go, rdkafka, _IN_PLACE[0] <= version < _IN_PLACE[1])
+    return _Library(_TAKE, _LET_GO, rdkafka, _IN_PLACE[0] <= version < _IN_PLACE[1])
 
 
 def _handle(consumer: Consumer) -> int | None:

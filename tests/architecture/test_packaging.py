@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from canonical.compiled import Compiled, digest
+
 ROOMS = ("canonical", "dataflows", "sinks")
 
 
@@ -64,10 +66,15 @@ def test_the_wheel_holds_the_data_the_packages_read(root, names, data):
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here")
-def test_the_kernel_is_compiled_where_it_can_be(names, wheel):
+def test_the_kernel_is_compiled_where_it_can_be(names, wheel, tmp_path):
     assert {"canonical/decoders/kernel.so", "dataflows/sources/kernel.so"} <= names
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    for folder in ("canonical/decoders", "dataflows/sources"):
+        kernel = Compiled(tmp_path / folder / "kernel.so")
+        assert kernel.constant("source_digest") == digest(tmp_path / folder) > 0
+        assert kernel.trouble() == ""
 
 
 def test_the_wheel_holds_every_module(root, names):

@@ -219,6 +219,7 @@ def test_the_doctor_finds_a_healthy_system_healthy_and_disturbs_nobody(whole):
     assert document["problems"] == []
     assert document["settings"]["kafka"]["properties"]["sasl.password"] == "**********"
     assert [w.split(": ")[1] for w in document["warnings"]] == ["kafka.properties.ssl.key.password"]
+    assert document["checks"][0]["name"] == "kernels"
 
     shards = {shard["shard"]: shard for shard in document["shards"]}
     assert {"folder:plant-a", "folder:plant-b", "folder:plant-c", "folder:plant-m"} < shards.keys()
