@@ -1,6 +1,5 @@
 """The commit log's adapters, each behind the same face for the suite, and a store."""
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,17 +132,8 @@ def config(tmp_path: Path) -> StoreConfig:
     return StoreConfig(path=tmp_path / "plant's store.duckdb", published=tmp_path / "public" / "analytics.duckdb")
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a new store: a copy of it is opened in a fifth of the time that making one takes."""
-    folder = tmp_path_factory.mktemp("empty")
-    Store(StoreConfig(path=folder / "store.duckdb", published=folder / "analytics.duckdb")).close()
-    return folder / "store.duckdb"
-
-
 @pytest.fixture
-def store(config: StoreConfig, empty_store: Path) -> Iterator[Store]:
-    shutil.copy(empty_store, config.path)
+def store(config: StoreConfig) -> Iterator[Store]:
     opened = Store(config)
     opened.restore("a")
     yield opened

@@ -51,14 +51,11 @@ told = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 2)), max_size=9)
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(told, min_size=1, max_size=4))
-def test_what_is_sealed_answers_as_what_is_not(tmp_path: Path, empty_store: Path, commits: list) -> None:
+def test_what_is_sealed_answers_as_what_is_not(tmp_path: Path, commits: list) -> None:
     """The law: rows, sums, what is skipped and what takes the place of what, with and without files."""
     folder = tmp_path / next(FOLDERS)
     with_files = replace(sealing(folder), hot_rows_max=20)
     plain = StoreConfig(path=folder / "plain.duckdb", published=folder / "plain-published.duckdb")
-    folder.mkdir()
-    for config in (with_files, plain):
-        shutil.copy(empty_store, config.path)
     stores = [Store(with_files), Store(plain)]
     offset, newest = 0, {}
     for store in stores:
@@ -89,11 +86,9 @@ def test_what_is_sealed_answers_as_what_is_not(tmp_path: Path, empty_store: Path
 
 
 @pytest.fixture
-def with_files(tmp_path: Path, empty_store: Path) -> StoreConfig:
+def with_files(tmp_path: Path) -> StoreConfig:
     """A store of 30 confirmations, of which some are in files, closed."""
     config = sealing(tmp_path / "here")
-    config.path.parent.mkdir()
-    shutil.copy(empty_store, config.path)
     store = Store(config)
     store.restore("a")
     for first in range(1, 30, 10):
