@@ -19,7 +19,7 @@ WHERE NOT views.internal AND views.database_name = current_database() AND column
 ORDER BY ALL
 """
 
-WORDS: Final = {
+_WORDS: Final = {
     "accounted": "Records accounted for in a confirmation.",
     "adet": "Actual delay time (ADET).",
     "adot": "Actual down time (ADOT).",
@@ -127,18 +127,17 @@ WORDS: Final = {
     "work_center": "Work centre.",
     "work_units": "Number of sources of which something is known.",
 }
-"""By name: the comment on each column that is called so."""
 
 
 def describe_view_columns(db: duckdb.DuckDBPyConnection) -> list[str]:
     """Give each column of the views that has no comment its word; return those without one, as view.column."""
     bare = db.execute(_BARE).fetchall()
     db.execute(";".join(_comments(bare)) or "SELECT 1")
-    return [f"{view}.{column}" for view, column in bare if column not in WORDS]
+    return [f"{view}.{column}" for view, column in bare if column not in _WORDS]
 
 
 def _comments(bare: Iterable[tuple[str, str]]) -> Iterable[str]:
     for view, column in bare:
-        if column in WORDS:
-            word = WORDS[column].replace("'", "''")
+        if column in _WORDS:
+            word = _WORDS[column].replace("'", "''")
             yield f"COMMENT ON COLUMN {view}.\"{column}\" IS '{word}'"

@@ -43,11 +43,13 @@ class SealedFiles:
     def __init__(
         self, db: duckdb.DuckDBPyConnection, snapshot: Path, hot_rows_max: int, tables: Iterable[Table]
     ) -> None:
-        """Take up the files of those tables that are sealed, of the store that ``db`` is in."""
+        """Take up the files of those tables that are sealed, of the store that ``db`` is in; write the views."""
         self._db = db
         self._snapshot = snapshot
         self._hot_rows_max = hot_rows_max
         self._tables = {table.name: table for table in tables if table.sealing}
+        for table in self._tables.values():
+            db.execute(f"CREATE OR REPLACE VIEW {table.name} AS {relation(db, table, snapshot)}")
         self._folder = sealed_folder(snapshot) / _identity(db)
         for abandoned in self._folder.glob("*.tmp"):
             abandoned.unlink(missing_ok=True)
@@ -59,10 +61,6 @@ class SealedFiles:
     def due(self) -> bool:
         """Whether more rows are hot than may be."""
         return sum(self._hot_rows.values()) > self._hot_rows_max
-
-    def views(self) -> Iterator[str]:
-        """Return the SQL that writes the view of each table that is sealed, over its rows and files."""
-        return map(self._view, self._tables.values())
 
     def grew(self, name: str, rows: int) -> None:
         """Count rows that were committed to a table, or with a minus moved out of it."""
@@ -134,11 +132,8 @@ class SealedFiles:
         return int(written)
 
     def _show(self, table: Table) -> None:
-        self._db.execute(self._view(table))
+        self._db.execute(f"CREATE OR REPLACE VIEW {table.name} AS {relation(self._db, table, self._snapshot)}")
         self._db.execute(comments(table))
-
-    def _view(self, table: Table) -> str:
-        return f"CREATE OR REPLACE VIEW {table.name} AS {relation(self._db, table, self._snapshot)};"
 
 
 def relation(db: duckdb.DuckDBPyConnection, table: Table, snapshot: Path, within: str = "") -> str:
@@ -148,14 +143,6 @@ def relation(db: duckdb.DuckDBPyConnection, table: Table, snapshot: Path, within
     """
     columns = [(column.name, column.sql_type) for column in table.columns]
     parts = [f"SELECT {', '.join(name for name, _ in columns)} FROM {within}{table.stored}"]  # noqa: S608
-    sealed = db.execute(
-        "SELECT columns, list(number ORDER BY number) AS numbers FROM store.main.store_sealed"
-        " WHERE table_name = ? AND dropped_us IS NULL GROUP BY columns ORDER BY numbers[1]",
-        [table.name],
-    ).fetchall()
-    if not sealed:
-        return parts[0]
-    # A column that came after the file was written has its default there, as in the rows that were in the table.
     defaults = dict(
         db.execute(
             "SELECT column_name, coalesce(column_default, 'NULL') FROM duckdb_columns()"
@@ -164,12 +151,17 @@ def relation(db: duckdb.DuckDBPyConnection, table: Table, snapshot: Path, within
         ).fetchall()
     )
     folder = sealed_folder(snapshot) / _identity(db)
-    for held, numbers in sealed:
+    for held, numbers in db.execute(
+        "SELECT columns, list(number ORDER BY number) AS numbers FROM store.main.store_sealed"
+        " WHERE table_name = ? AND dropped_us IS NULL GROUP BY columns ORDER BY numbers[1]",
+        [table.name],
+    ).fetchall():
+        # A column that came after the file was written has its default there, as in the rows that were in the table.
         chosen = (n if n in held else f"CAST({defaults[n]} AS {sql_type}) AS {n}" for n, sql_type in columns)
         files = ", ".join(literal(str(folder / _file(table.name, number))) for number in numbers)
         parts.append(f"SELECT {', '.join(chosen)} FROM read_parquet([{files}])")  # noqa: S608
     rows = " UNION ALL ".join(parts)
-    return added_up(table, rows) if table.added_by else rows
+    return added_up(table, rows) if table.added_by and len(parts) > 1 else rows
 
 
 def sealed_files(db: duckdb.DuckDBPyConnection, snapshot: Path) -> Iterator[Path]:

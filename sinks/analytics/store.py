@@ -31,13 +31,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from canonical.shifts import ShiftCalendar
-from sinks.analytics.description import Description
+from sinks.analytics.column_words import describe_view_columns
 from sinks.analytics.insertion import insert
 from sinks.analytics.intervals import Intervals
 from sinks.analytics.sealing import DAY_US, SealedFiles, sync
 from sinks.analytics.store_errors import StoreNewer, translated
-from sinks.analytics.store_schema import migrations
-from sinks.analytics.store_tables import READ
+from sinks.analytics.store_schema import descriptions, migrations
+from sinks.analytics.store_tables import DESCRIBED, READ
 from sinks.analytics.table import STREAM_OFFSET, Table
 from sinks.commit_log import FENCED, Snapshot, WriterFenced
 
@@ -135,11 +135,11 @@ class Store:
                 )
             for step in steps[version:]:
                 self._db.execute(step)
-            if version < len(steps):
-                self._db.execute("DELETE FROM store_version")
-                self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
+            self._db.execute("DELETE FROM store_version")
+            self._db.execute("INSERT INTO store_version VALUES (?)", [len(steps)])
             self._sealed = SealedFiles(self._db, self._config.published, self._config.hot_rows_max, READ.values())
-            self._description = Description(self._db, self._sealed, len(steps))
+            self._db.execute(descriptions(DESCRIBED))
+            describe_view_columns(self._db)
 
     def restore(self, shard: str) -> Snapshot | None:
         """Fence every older writer of the shard, then return the position of its last commit.
@@ -268,7 +268,6 @@ class Store:
                 self._spread(self._config.hot_rows_max)
                 with self._transaction("sealing"):
                     name, rows = self._sealed.seal()
-                    self._description.keep()
                 self._sealed.grew(name, -rows)
 
     def _tidy(self, now_us: int) -> None:
@@ -277,9 +276,7 @@ class Store:
             return
         with self._lock:
             with self._transaction("dropping of files"):
-                if self._sealed.drop(now_us - days * DAY_US, now_us):
-                    self._description.keep()
-                    self._changed = True
+                self._changed |= self._sealed.drop(now_us - days * DAY_US, now_us) > 0
             self._sealed.remove(now_us)
         self._tidied_us = now_us
 

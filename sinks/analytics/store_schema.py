@@ -2,7 +2,7 @@
 
 ``schema/NNNN_*.sql`` are the migrations, run in order, each once, and never edited after a
 release; a test compares their outcome with the contracts. ``schema/views/*.sql``, in the order of
-``VIEWS``, and the comments are written whenever the store is opened by another release (``description``).
+``VIEWS``, and the comments are written anew whenever the store is opened.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from canonical.contracts import Confirmation, Event, FaultCode, Gap, LedgerEntry
 from canonical.mapping import load
 from canonical.plants import shipped
 from canonical.records import RawRecords, RowFault
-from sinks.analytics import description, store
+from sinks.analytics import store
 from sinks.analytics.fault_table import fault_table
 from sinks.analytics.plant_tables import plant_rows
 from sinks.analytics.published import query
 from sinks.analytics.store import STORAGE_VERSION, Store, StoreConfig
 from sinks.analytics.store_errors import StoreError, StoreNewer
-from sinks.analytics.store_schema import descriptions, migrations
+from sinks.analytics.store_schema import migrations
 from sinks.analytics.store_tables import DESCRIBED
 from sinks.analytics.stream_tables import TABLES
 from sinks.analytics.table import RENAMED
@@ -148,45 +148,6 @@ def test_a_newer_store_is_left_alone(config: StoreConfig, monkeypatch: pytest.Mo
         with pytest.raises(StoreNewer, match=r"schema is version \d+, this plantsync knows 0; upgrade plantsync"):
             Store(config)
     assert config.path.read_bytes() == before
-
-
-def test_an_opening_writes_what_is_not_there_and_nothing_else(
-    config: StoreConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def listed() -> list[str]:
-        sql = "SELECT view_name || sql || coalesce(comment, '') AS text FROM duckdb_views() WHERE NOT internal"
-        return sorted(query(config.published, f"{sql} UNION ALL SELECT units(1500)::VARCHAR").rows["text"].to_pylist())
-
-    with_rows(config, confirmations(1, 3))
-    before, kept = listed(), config.path.read_bytes()
-    Store(config).close()
-    assert config.path.read_bytes() == kept
-    for by_hand in (
-        "DROP VIEW order_progress",
-        "CREATE OR REPLACE VIEW order_progress AS SELECT 1 AS good",
-        "DROP MACRO units",
-    ):
-        with duckdb.connect() as db:
-            db.execute("ATTACH ? AS store", [str(config.path)])
-            db.execute(f"USE store; {by_hand}; CREATE OR REPLACE VIEW mine AS SELECT 1 AS one")
-        Store(config).close()
-        mine, *others = sorted(listed(), key=lambda text: not text.startswith("mine"))
-        assert (mine, others) == ("mineCREATE VIEW mine AS SELECT 1 AS one;", before), by_hand
-    kept = config.path.read_bytes()
-    Store(config).close()
-    assert config.path.read_bytes() == kept, "what is there besides is no reason to write"
-
-    another = "; CREATE OR REPLACE VIEW scrap_by_reason AS SELECT 'another' AS reason"
-    for text in (another, f"{another}; FROM nothing", ""):
-        with monkeypatch.context() as patch:
-            patch.setattr(description, "descriptions", lambda tables, text=text: descriptions(tables) + text)
-            if "nothing" in text:
-                with pytest.raises(StoreError, match=r"changed nothing"):
-                    Store(config)
-                continue
-            Store(config).close()
-        reasons = query(config.published, "SELECT reason FROM scrap_by_reason").rows.to_pylist()
-        assert reasons == ([{"reason": "another"}] if text else [])
 
 
 # --- views ----------------------------------------------------------------------------------------

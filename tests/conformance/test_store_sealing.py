@@ -131,18 +131,6 @@ def test_the_command_line_and_other_processes_read_files_from_anywhere(with_file
     assert told.stdout.strip() == "30,465"
 
 
-def test_a_store_goes_on_with_its_files_where_it_was_and_elsewhere(with_files: StoreConfig, tmp_path: Path) -> None:
-    """An opening writes nothing where the views are right, also after sealing, and all of them where files moved."""
-    kept = with_files.path.read_bytes()
-    Store(with_files).close()
-    assert with_files.path.read_bytes() == kept
-    there = tmp_path / "there"
-    with_files.path.parent.rename(there)
-    moved = sealing(there)
-    Store(moved).close()
-    assert query(moved.published, "SELECT count(*) AS n FROM confirmation").rows.to_pylist() == [{"n": 30}]
-
-
 @pytest.mark.parametrize(
     "sql",
     [
