@@ -21,6 +21,9 @@ from sinks.kafka_settings import KafkaSettings
 
 TELL_S: Final = 1.0
 CLOSE_S: Final = 2.0
+ANSWER_S: Final = 120.0
+"""An answer is waited for longer than a connection waits for it (``socket.timeout.ms``, 60 s): librdkafka ends the
+whole process where an answer comes that it has given up (its issue 4605)."""
 
 Places = Mapping[tuple[str, int], int]
 """The next offset of each partition of each topic."""
@@ -34,7 +37,6 @@ class GroupOffsets:
 
     def __init__(self, group: str, settings: KafkaSettings, told: Callable[[bool], None]) -> None:
         self._group, self._told = group, told
-        self._timeout_s = settings.request_timeout_ms / 1000
         self._admin = AdminClient(settings.client({}), logger=LOGGER)
         self._waiting: dict[tuple[str, int], int] = {}
         self._under_way: Future[Any] | None = None
@@ -62,7 +64,7 @@ class GroupOffsets:
         places, self._waiting = self._waiting, {}
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in places.items()]
         request = ConsumerGroupTopicPartitions(self._group, offsets)
-        answers = self._admin.alter_consumer_group_offsets([request], request_timeout=self._timeout_s)
+        answers = self._admin.alter_consumer_group_offsets([request], request_timeout=ANSWER_S)
         (self._under_way,) = answers.values()
 
     def _answered(self) -> bool:

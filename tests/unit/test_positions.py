@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from dataflows.positions import next_offsets
+from sinks import kafka_group
 from sinks.kafka_group import GroupOffsets
 from sinks.kafka_settings import KafkaSettings
 
@@ -33,9 +34,10 @@ def test_a_position_names_its_partitions(position, offsets):
     assert next_offsets(position) == offsets
 
 
-def test_a_broker_that_is_away_holds_nobody_up_and_is_told_of_once(caplog):
+def test_a_broker_that_is_away_holds_nobody_up_and_is_told_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(kafka_group, "ANSWER_S", 0.2)
     told: list[bool] = []
-    settings = KafkaSettings(properties={"bootstrap.servers": "127.0.0.1:1"}, request_timeout_ms=200)
+    settings = KafkaSettings(properties={"bootstrap.servers": "127.0.0.1:1"})
     group = GroupOffsets("g", settings, told.append)
     group.tell({}, 0)
     assert group._under_way is None
