@@ -6,13 +6,14 @@ read = released + late + duplicates + faults + held.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from canonical.columns import IntColumn, Sessions
+from canonical.grown import grown
 from dataflows.processors.state import session_columns, session_rows
 
 TOTALS: Final = ("read", "released", "late", "duplicates", "faults", "gaps", "missing")
@@ -44,9 +45,9 @@ class SessionTable:
         if size > capacity:
             capacity = max(size, 2 * capacity, 64)
             for name, column in self.columns.items():
-                self.columns[name] = _grown(column, capacity)
-            self.recent = _grown(self.recent, capacity)
-            self.changed = _grown(self.changed, capacity)
+                self.columns[name] = grown(column, self.size, capacity)
+            self.recent = grown(self.recent, self.size, capacity)
+            self.changed = grown(self.changed, self.size, capacity)
         self.columns["unwrapped"][self.size : size] = -1
         self.size = size
 
@@ -80,9 +81,3 @@ class SessionTable:
             rows = np.frombuffer(recent.buffers()[1], np.uint32)[: table.num_rows * horizon]
             out.recent[sids] = rows.reshape(-1, horizon)
         return out
-
-
-def _grown(column: NDArray[Any], capacity: int) -> NDArray[Any]:
-    out = np.zeros((capacity, *column.shape[1:]), column.dtype)
-    out[: len(column)] = column
-    return out

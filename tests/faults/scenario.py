@@ -32,8 +32,6 @@ ENDING_S = 40
 OPEN_S = 0.2
 """Longer than one reader may be behind another."""
 RECORDS_PER_S = 250
-SAID_MAX = 4_000
-"""Characters of what a flow said that are told with a failure."""
 TRANSACTION_TIMEOUT_S = 4.0
 BOUNDS = {"transaction_timeout_ms": 4_000, "request_timeout_ms": 3_000, "restore_timeout_ms": 12_000}
 PROPERTIES = {
@@ -197,8 +195,6 @@ class Scenario:
             error.add_note(f"committed: {self.positions()} of {sent} records")
             unseen = sorted(read(self.cluster.direct, self.topics).keys() - self.committed.values().keys())
             error.add_note(f"a fresh reader sees {len(unseen)} records more: {unseen[:3]} ... {unseen[-3:]}")
-            for service in self.services:
-                error.add_note(f"the flow said: {service.said[-SAID_MAX:]}")
             error.add_note("\n".join(f"it said: {service.said}" for service in self.services))
             raise
 
